@@ -1,0 +1,31 @@
+// Package deps pins modules while the tree is young. It goes away with the first full build.
+package deps
+
+import (
+	_ "ariga.io/atlas/sql/migrate"
+	_ "entgo.io/ent/cmd/ent"
+	_ "entgo.io/ent/dialect/sql/schema"
+	_ "github.com/bradleyfalzon/ghinstallation/v2"
+	_ "github.com/caarlos0/env/v11"
+	_ "github.com/go-git/go-git/v5"
+	_ "github.com/google/cel-go/cel"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/google/go-github/v60/github"
+	_ "github.com/google/uuid"
+	_ "github.com/gowebpki/jcs"
+	_ "github.com/jackc/pgx/v5/pgxpool"
+	_ "github.com/pressly/goose/v3"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/riverqueue/river"
+	_ "github.com/riverqueue/river/riverdriver/riverpgxv5"
+	_ "github.com/riverqueue/river/rivermigrate"
+	_ "github.com/spf13/cobra"
+	_ "golang.org/x/tools/txtar"
+	_ "go.yaml.in/yaml/v3"
+	_ "k8s.io/client-go/kubernetes"
+	_ "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	_ "kubevirt.io/api/core/v1"
+	_ "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
+	_ "sigs.k8s.io/controller-runtime/pkg/client"
+	_ "sigs.k8s.io/yaml"
+)
