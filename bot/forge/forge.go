@@ -1,0 +1,201 @@
+// Package forge is the vocabulary in which the bot speaks of a code forge: people, pull requests,
+// reviews, checks, comments, pushes. It holds structs only. The drivers (github, gitea) turn a
+// forge's own words into these; each step of the bot declares the one to four driver methods that
+// it uses.
+package forge
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Person is somebody (or some app) as the forge knows them. ID is what counts: a login can be given
+// up and taken by somebody else. A zero Person is nobody that the forge could name.
+type Person struct {
+	ID    int64  `json:"id"`
+	Login string `json:"login"`
+	Bot   bool   `json:"bot,omitempty"`
+}
+
+// Known reports whether the forge could name the person.
+func (p Person) Known() bool { return p.ID != 0 }
+
+// Repository is the one repository that is governed.
+type Repository struct {
+	ID            int64
+	Owner, Name   string
+	DefaultBranch string
+	CloneURL      string
+	URL           string
+}
+
+// PullRequest is its state at the forge now.
+type PullRequest struct {
+	Number      int
+	Title       string
+	URL         string
+	Open        bool
+	Merged      bool
+	MergeCommit string // the last commit of the merge; empty unless Merged
+	Draft       bool
+	Author      Person
+	HeadSHA     string
+	HeadRef     string
+	Fork        bool // the head lives in another repository
+	BaseRef     string
+	BaseSHA     string
+}
+
+// ReviewState is what a review says.
+type ReviewState string
+
+// The states of a submitted review.
+const (
+	Approved         ReviewState = "approved"
+	ChangesRequested ReviewState = "changes_requested"
+	Commented        ReviewState = "commented"
+	Dismissed        ReviewState = "dismissed"
+)
+
+// Review is one submitted review.
+type Review struct {
+	ID          int64
+	Author      Person
+	State       ReviewState
+	CommitSHA   string
+	Body        string
+	SubmittedAt time.Time // the forge's clock
+	URL         string
+}
+
+// Commit is a commit of a pull request with its people as the forge maps them; a person that it
+// cannot map is not Known.
+type Commit struct {
+	SHA               string
+	Parents           []string
+	Author, Committer Person
+}
+
+// Conclusion is how a completed check ended.
+type Conclusion string
+
+// The conclusions that the bot uses. ActionRequired is waiting for people; it never leaves a check
+// in progress.
+const (
+	Success        Conclusion = "success"
+	Failure        Conclusion = "failure"
+	ActionRequired Conclusion = "action_required"
+)
+
+// Check is a completed check on a commit.
+type Check struct {
+	Name        string
+	HeadSHA     string
+	Conclusion  Conclusion
+	Title       string
+	Summary     string // Markdown
+	Annotations []Annotation
+	ExternalID  string // ours: what it was computed from
+	DetailsURL  string
+}
+
+// MaxAnnotations is how many annotations one check may carry.
+const MaxAnnotations = 50
+
+// Annotation is a remark on lines of a file.
+type Annotation struct {
+	Path    string
+	Line    int // from 1
+	Level   AnnotationLevel
+	Title   string
+	Message string
+}
+
+// AnnotationLevel is how bad an annotated line is.
+type AnnotationLevel string
+
+// The levels.
+const (
+	LevelFailure AnnotationLevel = "failure"
+	LevelWarning AnnotationLevel = "warning"
+)
+
+// Posted is the forge's receipt for something it accepted, by its own clock.
+type Posted struct {
+	ID  int64
+	At  time.Time
+	URL string
+}
+
+// EventKind sorts webhook events by what they mean to the bot.
+type EventKind string
+
+// The kinds. Ignored is everything that changes nothing for us.
+const (
+	PullRequestChanged EventKind = "pull_request" // opened, pushed to, edited, closed, merged, ...
+	ReviewChanged      EventKind = "review"       // submitted, edited, dismissed
+	CommentChanged     EventKind = "comment"      // created, edited, deleted
+	BranchPushed       EventKind = "push"
+	CheckRerequested   EventKind = "check" // somebody asked for the check again
+	Ignored            EventKind = "ignored"
+)
+
+// Event is a webhook in our words. It is a hint of where to look; only what the forge may later
+// rewrite (Push, Review, Comment as delivered) is kept from it.
+type Event struct {
+	Kind         EventKind
+	Action       string
+	RepositoryID int64
+	Sender       Person
+	PullRequest  int // 0 where the event is not about one
+	Merged       bool
+	Push         *Push
+	Review       *Review
+	Comment      *Comment
+}
+
+// Push is a branch (or a pull request's head) moving.
+type Push struct {
+	Ref           string // refs/heads/...
+	Before, After string
+	Forced        bool
+	Pusher        Person
+	At            time.Time // the forge's clock where it says, else zero
+}
+
+// Comment is a remark on a pull request.
+type Comment struct {
+	ID        int64
+	Author    Person
+	Body      string
+	CreatedAt time.Time
+	URL       string
+}
+
+// FileEdit is one file of a commit that the bot writes; nil Content removes the file.
+type FileEdit struct {
+	Path    string
+	Content []byte
+}
+
+// NewPullRequest is what the bot opens.
+type NewPullRequest struct{ Title, Body, Head, Base string }
+
+// Errors that steps of the bot tell apart. Drivers wrap these.
+var (
+	ErrNotFound = errors.New("not found at the forge")
+	ErrConflict = errors.New("the forge's state moved meanwhile")
+	// ErrRefused is a permanent no: missing permission, bad input. Trying again is of no use.
+	ErrRefused = errors.New("refused by the forge")
+)
+
+// LaterError says that the forge wants to be asked again at a certain time: a rate limit.
+type LaterError struct {
+	Until  time.Time
+	Reason string
+}
+
+func (e LaterError) Error() string {
+	return fmt.Sprintf("the forge asks to wait until %s: %s", e.Until.UTC().Format(time.RFC3339), e.Reason)
+}
