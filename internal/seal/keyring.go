@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"crypto/cipher"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -21,9 +22,10 @@ var keyID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 // It is immutable and safe for concurrent use.
 type Keyring struct{ keys []key }
 
+// key holds the cipher, not the bytes: fmt cannot follow it to the key, whatever verb it is given.
 type key struct {
-	id    string
-	bytes []byte
+	id   string
+	aead cipher.AEAD
 }
 
 // ParseKeyring reads keys from text: one or more of KEY or ID:KEY, separated by commas or white
@@ -85,7 +87,11 @@ func parseKey(entry string) (key, error) {
 	if !keyID.MatchString(id) {
 		return key{}, errors.New("id is not 1 to 63 letters, digits, dots, dashes or underscores")
 	}
-	return key{id: id, bytes: raw}, nil
+	aead, err := newAEAD(raw)
+	if err != nil {
+		return key{}, fmt.Errorf("set up the cipher: %w", err)
+	}
+	return key{id: id, aead: aead}, nil
 }
 
 // decodeKey tries hex before base64: 64 hex digits are also valid base64, but of 48 bytes.

@@ -36,14 +36,10 @@ func (e UnknownKeyError) Error() string {
 
 // Seal encrypts plaintext with the keyring's first key and binds it to associated, which is not
 // stored. Sealing the same twice gives different bytes.
-func (k *Keyring) Seal(plaintext, associated []byte) ([]byte, error) {
+func (k *Keyring) Seal(plaintext, associated []byte) []byte {
 	first := k.keys[0]
-	aead, err := newAEAD(first.bytes)
-	if err != nil {
-		return nil, fmt.Errorf("seal with key %s: %w", first.id, err)
-	}
 	head := header(first.id)
-	return aead.Seal(head, nil, plaintext, bind(head, associated)), nil
+	return first.aead.Seal(head, nil, plaintext, bind(head, associated))
 }
 
 // Open decrypts what Seal made with the same associated data. The error is an UnknownKeyError or
@@ -57,12 +53,8 @@ func (k *Keyring) Open(sealed, associated []byte) ([]byte, error) {
 	if !ok {
 		return nil, UnknownKeyError{KeyID: id}
 	}
-	aead, err := newAEAD(key.bytes)
-	if err != nil {
-		return nil, fmt.Errorf("open with key %s: %w", id, err)
-	}
 	head := sealed[:len(sealed)-len(rest)]
-	plaintext, err := aead.Open(nil, nil, rest, bind(head, associated))
+	plaintext, err := key.aead.Open(nil, nil, rest, bind(head, associated))
 	if err != nil {
 		return nil, ErrTampered
 	}
