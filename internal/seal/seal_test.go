@@ -221,7 +221,8 @@ func FuzzOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, sealed, associated []byte) {
 		got, err := k.Open(sealed, associated)
 		if err == nil {
-			if !bytes.Equal(sealed, good) || string(associated) != "row" || string(got) != "kubeconfig" {
+			// Each fuzzing process seals its own seed, so the bytes differ; the content does not.
+			if string(associated) != "row" || string(got) != "kubeconfig" {
 				t.Fatalf("opened a value that was never sealed: %x", sealed)
 			}
 			return
