@@ -7,6 +7,7 @@ package forge
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -149,6 +150,10 @@ type Event struct {
 	RepositoryID int64
 	Sender       Person
 	PullRequest  int // 0 where the event is not about one
+	// PullRequests and HeadSHA come with CheckRerequested: the check belongs to a commit, which may be the head
+	// of several pull requests. The list is empty when they come from forks; the commit then says which.
+	PullRequests []int
+	HeadSHA      string
 	Merged       bool
 	Push         *Push
 	Review       *Review
@@ -163,6 +168,9 @@ type Push struct {
 	Pusher        Person
 	At            time.Time // the forge's clock where it says, else zero
 }
+
+// Deleted reports whether the push removed the branch: forges then name the commit of zeros.
+func (p Push) Deleted() bool { return strings.Trim(p.After, "0") == "" }
 
 // Comment is a remark on a pull request.
 type Comment struct {
