@@ -1,0 +1,156 @@
+package schema
+
+import (
+	"encoding/json"
+	"entgo.io/ent"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// Repository is the one governed repository: how far its branch was followed.
+type Repository struct{ ent.Schema }
+
+// Annotations of the table.
+func (Repository) Annotations() []schema.Annotation { return []schema.Annotation{table("repository")} }
+
+// Fields of the table.
+func (Repository) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id").Immutable().Comment("the forge's number of the repository"),
+		field.String("branch").Immutable(),
+		field.String("cursor").Default("").Comment("last commit of the branch that was walked; empty before the baseline"),
+		field.String("platform_commit").Default("").Comment("commit whose rules are in force"),
+		field.String("blocked").Default("").Comment("why the walker stands still, e.g. HISTORY_REWRITTEN"),
+		field.Time("last_delivery_at").Optional().Nillable(),
+		field.Time("last_sweep_at").Optional().Nillable(),
+	}
+}
+
+// Delivery is one webhook as it came in. Its key makes a second one harmless.
+type Delivery struct{ ent.Schema }
+
+// Annotations of the table.
+func (Delivery) Annotations() []schema.Annotation { return []schema.Annotation{table("deliveries")} }
+
+// Fields of the table.
+func (Delivery) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").MaxLen(100).Immutable().Comment("the forge's delivery id"),
+		field.String("event").MaxLen(100).Immutable(),
+		field.Bytes("body").Immutable(),
+		field.Time("received_at").Immutable(),
+		field.Enum("status").Values("received", "routed", "ignored").Default("received"),
+		field.String("outcome").Default("").Comment("what it led to, or why it was ignored"),
+	}
+}
+
+// Indexes of the table.
+func (Delivery) Indexes() []ent.Index { return []ent.Index{index.Fields("received_at")} }
+
+// PullRequest is what the bot knows of one pull request and what it has said there.
+type PullRequest struct{ ent.Schema }
+
+// Annotations of the table.
+func (PullRequest) Annotations() []schema.Annotation {
+	return []schema.Annotation{table("pull_requests")}
+}
+
+// Fields of the table.
+func (PullRequest) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int("id").Immutable().Comment("its number"),
+		field.String("title").Default(""),
+		field.String("url").Default(""),
+		field.Int64("author_id").Default(0),
+		field.String("author_login").Default(""),
+		field.String("head_sha").Default(""),
+		field.String("base_ref").Default(""),
+		field.Enum("state").Values("open", "closed", "merged").Default("open"),
+		field.Bool("draft").Default(false),
+		field.Bool("fork").Default(false),
+		field.Int64("wanted").Default(0).Comment("judgings asked for"),
+		field.Int64("judged").Default(0).Comment("the last asked-for judging that is done"),
+		field.Bool("queued").Default(false).Comment("a judge job waits"),
+		field.Time("leased_until").Optional().Nillable(),
+		field.Time("epoch").Optional().Nillable().Comment("decisions from before count no more: reopened or retargeted"),
+		field.JSON("report", json.RawMessage{}).Optional().Comment("the last judging, for telling"),
+		field.Int64("comment_id").Default(0),
+		field.String("comment_hash").Default(""),
+		field.String("validate_hash").Default("").Comment("what the last shepherd/validate check said, with its SHA"),
+		field.String("approval_hash").Default(""),
+		field.Time("told_at").Optional().Nillable(),
+		createdAt(),
+	}
+}
+
+// Push is a head moving, kept because the forge forgets who did it.
+type Push struct{ ent.Schema }
+
+// Annotations of the table.
+func (Push) Annotations() []schema.Annotation { return []schema.Annotation{table("pushes")} }
+
+// Fields of the table.
+func (Push) Fields() []ent.Field {
+	return []ent.Field{
+		id(),
+		field.String("delivery_id").Unique().Immutable(),
+		field.String("ref").Immutable(),
+		field.Int("pull_request").Default(0).Immutable().Comment("0: a branch of the repository"),
+		field.String("before").Immutable(),
+		field.String("after").Immutable(),
+		field.Bool("forced").Default(false).Immutable(),
+		field.Int64("pusher_id").Immutable(),
+		field.String("pusher_login").Immutable(),
+		field.Time("at").Immutable().Comment("when it was received"),
+	}
+}
+
+// Indexes of the table.
+func (Push) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("pull_request"), index.Fields("after")}
+}
+
+// Review is a review as it was first seen: the forge may rewrite its commit and its text later.
+type Review struct{ ent.Schema }
+
+// Annotations of the table.
+func (Review) Annotations() []schema.Annotation { return []schema.Annotation{table("reviews")} }
+
+// Fields of the table.
+func (Review) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id").Immutable().Comment("the forge's id"),
+		field.Int("pull_request").Immutable(),
+		field.Int64("reviewer_id").Immutable(),
+		field.String("reviewer_login").Immutable(),
+		field.Bool("reviewer_bot").Default(false).Immutable(),
+		field.String("state").Immutable(),
+		field.String("commit_sha").Default("").Immutable().Comment("as delivered, signed; empty when only read from the API"),
+		field.String("body").Default("").Immutable(),
+		field.Time("submitted_at").Immutable(),
+		field.String("delivery_id").Default("").Immutable(),
+		field.Int64("dismissed_by").Default(0).Comment("who withdrew it: set once, from the signed webhook"),
+		field.Bool("dismissed_by_forge").Default(false),
+	}
+}
+
+// Indexes of the table.
+func (Review) Indexes() []ent.Index { return []ent.Index{index.Fields("pull_request")} }
+
+// Effect is something done to the outside, written down under a unique key before it is done.
+type Effect struct{ ent.Schema }
+
+// Annotations of the table.
+func (Effect) Annotations() []schema.Annotation { return []schema.Annotation{table("effects")} }
+
+// Fields of the table.
+func (Effect) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").Immutable().Comment("the unique key"),
+		field.Enum("status").Values("intended", "done", "failed").Default("intended"),
+		field.String("result").Default("").Comment("what the outside answered"),
+		createdAt(),
+		field.Time("done_at").Optional().Nillable(),
+	}
+}
