@@ -1,0 +1,182 @@
+package github
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+	"unicode/utf8"
+
+	gh "github.com/google/go-github/v60/github"
+
+	"kv-shepherd.io/shepherd/bot/forge"
+)
+
+const regularFile = "100644"
+
+// CommitFiles commits edits on top of parent and puts branch there, without a clone. It is made to be run twice: a
+// branch whose tip already has this parent and this tree is left as it is, and its tip is returned.
+//
+// A branch that exists must be at parent, or at an ancestor of parent whose commit the bot wrote; it is moved forward
+// only. Anything else, and edits that change nothing, is forge.ErrConflict. GitHub's REST interface has no
+// compare-and-set for branches: between the look and the move a push can only make the move fail, unless it rewinds
+// the branch.
+//
+// Five calls, four when there is nothing to do; one more for each file that is not text.
+func (c *Client) CommitFiles(ctx context.Context, branch, parent string, edits []forge.FileEdit, message string) (string, error) {
+	doing := "commit to " + branch
+	if err := checkEdits(branch, parent, edits); err != nil {
+		return "", fmt.Errorf("%s: %w", doing, err)
+	}
+	var sha string
+	err := c.inRepository(ctx, doing, func(owner, name string) error {
+		w := &committer{c: c, owner: owner, name: name, ref: "refs/heads/" + branch}
+		var err error
+		sha, err = w.commit(ctx, parent, edits, message)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return sha, nil
+}
+
+func checkEdits(branch, parent string, edits []forge.FileEdit) error {
+	if branch == "" || !validSHA(parent) || len(edits) == 0 {
+		return fmt.Errorf("%w: branch, parent and edits are needed", forge.ErrRefused)
+	}
+	seen := map[string]bool{}
+	for _, e := range edits {
+		clean := e.Path != "" && e.Path != "." && path.Clean("/"+e.Path) == "/"+e.Path
+		inGit := strings.EqualFold(strings.SplitN(e.Path, "/", 2)[0], ".git")
+		if !clean || inGit || seen[e.Path] {
+			return fmt.Errorf("%w: path %q", forge.ErrRefused, e.Path)
+		}
+		seen[e.Path] = true
+	}
+	return nil
+}
+
+// committer writes one commit to one branch.
+type committer struct {
+	c                *Client
+	owner, name, ref string
+}
+
+func (w *committer) commit(ctx context.Context, parent string, edits []forge.FileEdit, message string) (string, error) {
+	git := w.c.gh.Git
+	base, _, err := git.GetCommit(ctx, w.owner, w.name, parent)
+	if err != nil {
+		return "", err
+	}
+	tree, err := w.tree(ctx, base.GetTree().GetSHA(), edits)
+	if err != nil {
+		return "", err
+	}
+	if tree == base.GetTree().GetSHA() {
+		return "", fmt.Errorf("%w: the edits change nothing", forge.ErrConflict)
+	}
+	tip, err := w.tip(ctx)
+	if err != nil {
+		return "", err
+	}
+	if tip != "" && tip != parent {
+		done, err := w.alreadyAt(ctx, tip, parent, tree)
+		if err != nil || done {
+			return tip, err
+		}
+	}
+	made, _, err := git.CreateCommit(ctx, w.owner, w.name, &gh.Commit{
+		Message: &message, Tree: &gh.Tree{SHA: &tree}, Parents: []*gh.Commit{{SHA: &parent}},
+	}, nil)
+	if err != nil {
+		return "", err
+	}
+	return made.GetSHA(), w.move(ctx, tip, made.GetSHA())
+}
+
+// tree writes the files: text within the tree, anything else as blobs of their own.
+func (w *committer) tree(ctx context.Context, base string, edits []forge.FileEdit) (string, error) {
+	if !validSHA(base) {
+		return "", errMisfit
+	}
+	entries := make([]*gh.TreeEntry, 0, len(edits))
+	for _, e := range edits {
+		entry := &gh.TreeEntry{Path: gh.String(e.Path), Mode: gh.String(regularFile), Type: gh.String("blob")}
+		switch {
+		case e.Content == nil: // an entry without content and hash removes the path
+		case utf8.Valid(e.Content) && !bytes.ContainsRune(e.Content, 0):
+			entry.Content = gh.String(string(e.Content))
+		default:
+			blob, _, err := w.c.gh.Git.CreateBlob(ctx, w.owner, w.name, &gh.Blob{
+				Content: gh.String(base64.StdEncoding.EncodeToString(e.Content)), Encoding: gh.String("base64"),
+			})
+			if err != nil {
+				return "", err
+			}
+			entry.SHA = blob.SHA
+		}
+		entries = append(entries, entry)
+	}
+	tree, _, err := w.c.gh.Git.CreateTree(ctx, w.owner, w.name, base, entries)
+	if err != nil {
+		return "", err
+	}
+	if !validSHA(tree.GetSHA()) {
+		return "", errMisfit
+	}
+	return tree.GetSHA(), nil
+}
+
+// tip is the commit of the branch, empty when there is no such branch.
+func (w *committer) tip(ctx context.Context) (string, error) {
+	ref, _, err := w.c.gh.Git.GetRef(ctx, w.owner, w.name, w.ref)
+	switch {
+	case status(err) == http.StatusNotFound:
+		return "", nil
+	case err != nil:
+		return "", err
+	case ref.GetRef() != w.ref || !validSHA(ref.GetObject().GetSHA()):
+		return "", errMisfit
+	}
+	return ref.GetObject().GetSHA(), nil
+}
+
+// alreadyAt judges a branch that is neither absent nor at the parent: done, free to move, or somebody else's.
+func (w *committer) alreadyAt(ctx context.Context, tip, parent, tree string) (done bool, err error) {
+	commit, _, err := w.c.gh.Git.GetCommit(ctx, w.owner, w.name, tip)
+	if err != nil {
+		return false, err
+	}
+	if commit.GetTree().GetSHA() == tree && len(commit.Parents) == 1 && commit.Parents[0].GetSHA() == parent {
+		return true, nil
+	}
+	self, err := w.c.Self(ctx)
+	if err != nil {
+		return false, err
+	}
+	between, _, err := w.c.gh.Repositories.CompareCommits(ctx, w.owner, w.name, tip, parent, &gh.ListOptions{PerPage: 1})
+	if err != nil {
+		return false, err
+	}
+	ours := between.GetBaseCommit().GetSHA() == tip && between.GetBaseCommit().GetAuthor().GetID() == self.ID
+	if !ours || between.GetStatus() != "ahead" {
+		return false, fmt.Errorf("%w: the branch is at %s", forge.ErrConflict, tip)
+	}
+	return false, nil
+}
+
+// move creates the branch, or moves it forward from tip.
+func (w *committer) move(ctx context.Context, tip, sha string) error {
+	ref := &gh.Reference{Ref: &w.ref, Object: &gh.GitObject{SHA: &sha}}
+	var err error
+	if tip == "" {
+		_, _, err = w.c.gh.Git.CreateRef(ctx, w.owner, w.name, ref)
+	} else {
+		_, _, err = w.c.gh.Git.UpdateRef(ctx, w.owner, w.name, ref, false)
+	}
+	return err
+}
