@@ -1,0 +1,245 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kv-shepherd.io/shepherd/internal/domain"
+)
+
+// looks is how often an object that keeps changing is looked at again before the job has to.
+const looks = 4
+
+// mustCreate is a resourceVersion that no object has: etcd's first write is already later. An apply
+// that carries it creates an absent object and is refused with 409 when somebody else was faster, so
+// that a foreign object is never merged into.
+const mustCreate = "1"
+
+// Apply makes the manifests true on the cluster: Secrets, then disks, then the VirtualMachine. All
+// objects are looked at and dry-run before the first is written; only those that differ are
+// written, each with the uid and resourceVersion that was compared. The ChangeSet holds what was
+// done, also when an error ends it early. Applying again after any error is safe.
+//
+// Errors of class Never have the codes FOREIGN_VM (an object of another owner, or a VM that was
+// replaced or deleted behind us), FOREIGN_DISK, DISK_SHRINK, FIELD_CONFLICT, CLUSTER_REFUSED,
+// NAMESPACE_PERMISSION_DENIED, NAMESPACE_QUOTA_EXCEEDED and, for manifests that are not this VM's,
+// PLAN_INVALID.
+func (c *Cluster) Apply(ctx context.Context, t Target, ms []Manifest) (ChangeSet, error) {
+	steps, err := c.rehearseAll(ctx, t, ms)
+	if err != nil {
+		return nil, err
+	}
+	var done ChangeSet
+	for _, s := range steps {
+		if err := s.write(ctx); err != nil {
+			return done, fmt.Errorf("apply %s: %w", s.want.GetKind(), err)
+		}
+		done = append(done, s.change())
+	}
+	return done, nil
+}
+
+// Preview says what Apply would do, and fails as Apply would, by dry-runs alone. In a namespace that
+// does not exist yet the cluster cannot check anything; the changes say so in a note.
+func (c *Cluster) Preview(ctx context.Context, t Target, ms []Manifest) (ChangeSet, error) {
+	objects, err := t.decode(ms)
+	if err != nil {
+		return nil, err
+	}
+	exists, err := c.namespaceExists(ctx, objects[0].GetNamespace())
+	if err != nil {
+		return nil, err
+	}
+	if !exists && t.UID == "" {
+		return unchecked(objects), nil
+	}
+	steps, err := c.rehearseAll(ctx, t, ms)
+	if err != nil {
+		return nil, err
+	}
+	var set ChangeSet
+	for _, s := range steps {
+		set = append(set, s.change())
+	}
+	return set, nil
+}
+
+func unchecked(objects []*unstructured.Unstructured) ChangeSet {
+	var set ChangeSet
+	for _, u := range objects {
+		note := fmt.Sprintf("namespace %s does not exist yet: the cluster checks this when it is applied", u.GetNamespace())
+		set = append(set, Change{
+			Kind: u.GetKind(), Namespace: u.GetNamespace(), Name: u.GetName(), Action: Created, Notes: []string{note},
+		})
+	}
+	return set
+}
+
+// decode parses the manifests and checks that they are this target's.
+func (t Target) decode(ms []Manifest) ([]*unstructured.Unstructured, error) {
+	objects, err := decodeAll(ms)
+	if err == nil {
+		err = t.check(objects)
+	}
+	if err != nil {
+		return nil, never(problem(domain.PlanInvalid, "", "%s", words(err.Error())), err)
+	}
+	return objects, nil
+}
+
+// rehearseAll looks at every object before it dry-runs any, so that a foreign one is what is
+// reported.
+func (c *Cluster) rehearseAll(ctx context.Context, t Target, ms []Manifest) ([]*step, error) {
+	objects, err := t.decode(ms)
+	if err != nil {
+		return nil, err
+	}
+	previous, err := decodeAll(t.Previous)
+	if err != nil {
+		return nil, never(problem(domain.PlanInvalid, "", "what was applied last: %s", words(err.Error())), err)
+	}
+	steps := make([]*step, len(objects))
+	for i, u := range objects {
+		steps[i] = &step{cluster: c, target: t, want: u, previous: find(previous, u)}
+		if err := steps[i].look(ctx); err != nil {
+			return nil, fmt.Errorf("look at %s: %w", u.GetKind(), err)
+		}
+	}
+	for _, s := range steps {
+		if err := s.rehearse(ctx); err != nil {
+			return nil, fmt.Errorf("dry-run %s: %w", s.want.GetKind(), err)
+		}
+	}
+	return steps, nil
+}
+
+// step is one object on its way through look, rehearse and write.
+type step struct {
+	cluster  *Cluster
+	target   Target
+	want     *unstructured.Unstructured // the manifest
+	previous *unstructured.Unstructured // the manifest applied last, or nil
+	live     *unstructured.Unstructured // as looked at, nil when absent
+	body     *unstructured.Unstructured // what is sent
+	result   *unstructured.Unstructured // what the cluster answered last
+	action   Action
+	fields   []string
+	notes    []string
+}
+
+// look reads the object and refuses one that is not ours to touch.
+func (s *step) look(ctx context.Context) (err error) {
+	s.live, err = s.cluster.get(ctx, s.want.GroupVersionKind(), s.want.GetNamespace(), s.want.GetName())
+	if err != nil {
+		return err
+	}
+	return s.guard(ctx)
+}
+
+// rehearse settles what is sent and dry-runs it; an object that changes meanwhile is looked at again.
+func (s *step) rehearse(ctx context.Context) error {
+	for range looks {
+		err := s.dryRun(ctx)
+		if !isStale(err) {
+			return err
+		}
+		if err := s.look(ctx); err != nil {
+			return err
+		}
+	}
+	return s.restless()
+}
+
+// dryRun asks without force first: the refusal names the owners of the fields that would be taken
+// over.
+func (s *step) dryRun(ctx context.Context) error {
+	s.fields, s.notes = nil, nil
+	if err := s.settle(); err != nil {
+		return err
+	}
+	warnings, err := s.send(ctx, client.DryRunAll)
+	if taken := managerConflicts(err); len(taken) > 0 {
+		if err := s.takeOver(taken); err != nil {
+			return err
+		}
+		warnings, err = s.send(ctx, client.DryRunAll, client.ForceOwnership)
+	}
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		s.note("the cluster warns: %s", w)
+	}
+	s.compare()
+	return nil
+}
+
+func (s *step) compare() {
+	if s.live == nil {
+		s.action = Created
+		return
+	}
+	s.fields = changedFields(s.live, s.body, s.result)
+	s.action = Configured
+	if len(s.fields) == 0 && owned(s.live) != nil {
+		s.action = Unchanged
+	}
+}
+
+// write applies what was rehearsed, unless that changes nothing. When the object moved meanwhile,
+// everything is looked at, settled and rehearsed again.
+func (s *step) write(ctx context.Context) error {
+	for range looks {
+		if s.action == Unchanged {
+			return nil
+		}
+		_, err := s.send(ctx, client.ForceOwnership)
+		if !isStale(err) {
+			return err
+		}
+		if err := s.look(ctx); err != nil {
+			return err
+		}
+		if err := s.rehearse(ctx); err != nil {
+			return err
+		}
+	}
+	return s.restless()
+}
+
+// send applies the body once and keeps the answer.
+func (s *step) send(ctx context.Context, options ...client.ApplyOption) (warnings []string, err error) {
+	options = append(options, client.FieldOwner(FieldManager))
+	return s.cluster.do(ctx, about("apply", s.want), func(ctx context.Context) error {
+		answer := s.body.DeepCopy()
+		if err := s.cluster.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(answer), options...); err != nil {
+			return err
+		}
+		s.result = answer
+		return nil
+	})
+}
+
+func (s *step) restless() error {
+	return retry(problem(domain.FieldConflict, "", "%s keeps changing while it is being changed", about("apply", s.want)), nil)
+}
+
+func (s *step) note(format string, args ...any) {
+	s.notes = append(s.notes, fmt.Sprintf(format, args...))
+}
+
+func (s *step) change() Change {
+	change := Change{
+		Kind: s.want.GetKind(), Namespace: s.want.GetNamespace(), Name: s.want.GetName(),
+		Action: s.action, Fields: s.fields, Notes: s.notes,
+	}
+	source := s.result
+	if s.action == Unchanged {
+		source = s.live
+	}
+	change.UID, change.ResourceVersion = string(source.GetUID()), source.GetResourceVersion()
+	return change
+}

@@ -1,0 +1,70 @@
+package provider
+
+import (
+	"fmt"
+	"strings"
+
+	"kv-shepherd.io/shepherd/internal/domain"
+)
+
+// Action is what happened, or would happen, to an object.
+type Action string
+
+// An object is created, configured (changed) or left unchanged; never deleted.
+const (
+	Created    Action = "created"
+	Configured Action = "configured"
+	Unchanged  Action = "unchanged"
+)
+
+// Change is what happened to one object. UID and ResourceVersion are those after it; they are empty
+// for what a preview would create.
+type Change struct {
+	Kind, Namespace, Name string
+	Action                Action
+	UID, ResourceVersion  string
+	// Fields are the paths that changed, without their values.
+	Fields []string
+	// Notes are sentences for people: what was kept although it differs, whose field was taken
+	// over, what the API server warned of.
+	Notes []string
+}
+
+// ChangeSet is what happened to the objects of a VM, in order.
+type ChangeSet []Change
+
+// Changed reports whether anything was, or would be, written.
+func (s ChangeSet) Changed() bool {
+	for _, c := range s {
+		if c.Action != Unchanged {
+			return true
+		}
+	}
+	return false
+}
+
+// VM returns the VirtualMachine's change. It reports false when the set ends before it, which is the
+// case after an error.
+func (s ChangeSet) VM() (Change, bool) {
+	for _, c := range s {
+		if c.Kind == vmKind.Kind {
+			return c, true
+		}
+	}
+	return Change{}, false
+}
+
+// String is one line an object, as kubectl would say it.
+func (s ChangeSet) String() string {
+	lines := make([]string, len(s))
+	for i, c := range s {
+		lines[i] = fmt.Sprintf("%s %s/%s %s", c.Kind, c.Namespace, c.Name, c.Action)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func problem(code domain.Code, hint, format string, args ...any) domain.Problem {
+	return domain.Problem{
+		Code: code, Severity: domain.Error, Message: fmt.Sprintf(format, args...), Hint: hint,
+	}
+}

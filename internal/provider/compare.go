@@ -1,0 +1,103 @@
+package provider
+
+import (
+	"bytes"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+)
+
+// bookkeeping is what the server writes by itself on every change.
+var bookkeeping = [][]string{
+	{"status"}, {"metadata", "managedFields"}, {"metadata", "resourceVersion"}, {"metadata", "generation"},
+	{"metadata", "creationTimestamp"}, {"metadata", "uid"}, {"metadata", "selfLink"},
+}
+
+// changedFields returns the paths on which a dry-run's answer differs from the live object because
+// of what was sent. Differences in fields that were neither sent nor ours before (what webhooks
+// default, perhaps anew each time) do not count.
+func changedFields(live, body, result *unstructured.Unstructured) []string {
+	ours := owned(live)
+	var changed []string
+	visitDifferences(nil, live.Object, result.Object, func(path []string) {
+		_, sent, _ := unstructured.NestedFieldNoCopy(body.Object, path...)
+		if sent || owns(ours, path) {
+			changed = append(changed, strings.Join(path, "."))
+		}
+	})
+	return changed
+}
+
+func visitDifferences(path []string, a, b any, visit func(path []string)) {
+	if slices.ContainsFunc(bookkeeping, func(p []string) bool { return slices.Equal(p, path) }) {
+		return
+	}
+	left, leftMap := a.(map[string]any)
+	right, rightMap := b.(map[string]any)
+	if !leftMap || !rightMap {
+		if !reflect.DeepEqual(a, b) {
+			visit(path)
+		}
+		return
+	}
+	all := maps.Clone(left)
+	maps.Copy(all, right)
+	for _, key := range sortedKeys(all) {
+		visitDifferences(append(slices.Clone(path), key), left[key], right[key], visit)
+	}
+}
+
+func sortedKeys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
+
+// owned is the set of fields that we applied, or nil if we never did.
+func owned(u *unstructured.Unstructured) *fieldpath.Set {
+	for _, entry := range u.GetManagedFields() {
+		if entry.Manager == FieldManager && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == "" {
+			return fieldSet(entry)
+		}
+	}
+	return nil
+}
+
+// otherOwners names the managers, but for us, that own a field or something below it.
+func otherOwners(u *unstructured.Unstructured, path []string) []string {
+	var managers []string
+	for _, entry := range u.GetManagedFields() {
+		if entry.Manager != FieldManager && owns(fieldSet(entry), path) {
+			managers = append(managers, words(entry.Manager))
+		}
+	}
+	slices.Sort(managers)
+	return slices.Compact(managers)
+}
+
+// fieldSet is empty for an entry that does not parse: such an entry owns nothing.
+func fieldSet(entry metav1.ManagedFieldsEntry) *fieldpath.Set {
+	set := &fieldpath.Set{}
+	if entry.FieldsV1 == nil || set.FromJSON(bytes.NewReader(entry.FieldsV1.GetRawBytes())) != nil {
+		return &fieldpath.Set{}
+	}
+	return set
+}
+
+// owns reports whether a set holds a path or something below it.
+func owns(set *fieldpath.Set, path []string) bool {
+	if set == nil || len(path) == 0 {
+		return set != nil
+	}
+	for _, name := range path[:len(path)-1] {
+		below, ok := set.Children.Get(fieldpath.FieldNameElement(name))
+		if !ok {
+			return false
+		}
+		set = below
+	}
+	last := fieldpath.FieldNameElement(path[len(path)-1])
+	below, ok := set.Children.Get(last)
+	return set.Members.Has(last) || ok && !below.Empty()
+}

@@ -1,0 +1,90 @@
+package provider
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"kv-shepherd.io/shepherd/internal/domain"
+)
+
+// guard refuses objects that are not ours to touch: those of others, those that were replaced or
+// deleted behind us, those that are going.
+func (s *step) guard(ctx context.Context) error {
+	if s.live == nil {
+		return s.guardAbsent(ctx)
+	}
+	if label := s.target.stranger(s.live); label != "" {
+		return never(problem(s.foreignCode(), "rename one of the two, or remove the other by hand",
+			"%s exists and is not this VM's: its label %s is %q, not %q", about("apply", s.want), label,
+			words(s.live.GetLabels()[label]), s.target.Identity[label]), nil)
+	}
+	if s.isVM() && s.target.UID != "" && string(s.live.GetUID()) != s.target.UID {
+		return never(problem(domain.ForeignVM, "find out who replaced it; Shepherd does not take over the new one",
+			"%s was replaced: its uid is %s, the VM that Shepherd created had %s", about("apply", s.want),
+			s.live.GetUID(), s.target.UID), nil)
+	}
+	if s.live.GetDeletionTimestamp() != nil {
+		return later(problem(domain.ClusterRefused, "it is applied when the old one is gone",
+			"%s is being deleted", about("apply", s.want)), waitTerminating, nil)
+	}
+	return s.guardShrink()
+}
+
+func (s *step) isVM() bool { return s.want.GroupVersionKind() == vmKind }
+
+func (s *step) foreignCode() domain.Code {
+	if s.want.GroupVersionKind() == dataVolumeKind {
+		return domain.ForeignDisk
+	}
+	return domain.ForeignVM
+}
+
+func (s *step) guardAbsent(ctx context.Context) error {
+	switch {
+	case s.isVM() && s.target.UID != "":
+		return never(problem(domain.ForeignVM, "delete it in git too, or ask for it anew under another index",
+			"%s was deleted behind Shepherd: the VM with uid %s is gone", about("apply", s.want), s.target.UID), nil)
+	case s.want.GroupVersionKind() == dataVolumeKind:
+		return s.guardClaim(ctx)
+	}
+	return nil
+}
+
+// guardClaim looks for a claim that has the name which the DataVolume would give its own: CDI may
+// take it for the disk's content.
+func (s *step) guardClaim(ctx context.Context) error {
+	claim, err := s.cluster.get(ctx, claimKind, s.want.GetNamespace(), s.want.GetName())
+	if err != nil || claim == nil || s.target.stranger(claim) == "" {
+		return err
+	}
+	return never(problem(domain.ForeignDisk, "rename the disk, or remove the claim by hand",
+		"%s exists and is not this VM's", about("apply", claim)), nil)
+}
+
+// guardShrink refuses a disk smaller than it is.
+func (s *step) guardShrink() error {
+	if s.want.GroupVersionKind() != dataVolumeKind {
+		return nil
+	}
+	is, okLive := diskSize(s.live)
+	wanted, okWant := diskSize(s.want)
+	if !okLive || !okWant || wanted.Cmp(is) >= 0 {
+		return nil
+	}
+	return never(problem(domain.DiskShrink, "ask for "+is.String()+" or more",
+		"%s is %s and cannot shrink to %s", about("apply", s.want), is.String(), wanted.String()), nil)
+}
+
+func diskSize(u *unstructured.Unstructured) (resource.Quantity, bool) {
+	for _, form := range []string{"storage", "pvc"} {
+		text, ok, _ := unstructured.NestedString(u.Object, "spec", form, "resources", "requests", "storage")
+		if !ok {
+			continue
+		}
+		size, err := resource.ParseQuantity(text)
+		return size, err == nil
+	}
+	return resource.Quantity{}, false
+}

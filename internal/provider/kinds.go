@@ -1,0 +1,45 @@
+package provider
+
+import (
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// The kinds that Shepherd speaks of. They are fixed, so nothing is discovered.
+var (
+	namespaceKind    = schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
+	secretKind       = schema.GroupVersionKind{Version: "v1", Kind: "Secret"}
+	claimKind        = schema.GroupVersionKind{Version: "v1", Kind: "PersistentVolumeClaim"}
+	storageClassKind = schema.GroupVersionKind{Group: "storage.k8s.io", Version: "v1", Kind: "StorageClass"}
+	vmKind           = schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: "VirtualMachine"}
+	vmiKind          = schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: "VirtualMachineInstance"}
+	kubeVirtKind     = schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: "KubeVirt"}
+	dataVolumeKind   = schema.GroupVersionKind{Group: "cdi.kubevirt.io", Version: "v1beta1", Kind: "DataVolume"}
+	cdiKind          = schema.GroupVersionKind{Group: "cdi.kubevirt.io", Version: "v1beta1", Kind: "CDI"}
+)
+
+// resources maps a kind to its plural, as URLs and RBAC rules name it.
+var resources = map[schema.GroupVersionKind]string{
+	namespaceKind: "namespaces", secretKind: "secrets", claimKind: "persistentvolumeclaims",
+	storageClassKind: "storageclasses", vmKind: "virtualmachines", vmiKind: "virtualmachineinstances",
+	kubeVirtKind: "kubevirts", dataVolumeKind: "datavolumes", cdiKind: "cdis",
+}
+
+// staticMapper maps the kinds above without asking a server.
+func staticMapper() meta.RESTMapper {
+	mapper := meta.NewDefaultRESTMapper(nil)
+	for kind, plural := range resources {
+		scope := meta.RESTScopeNamespace
+		if kind == namespaceKind || kind == storageClassKind || kind == cdiKind {
+			scope = meta.RESTScopeRoot
+		}
+		resource := kind.GroupVersion().WithResource(plural)
+		mapper.AddSpecific(kind, resource, resource, scope)
+	}
+	return mapper
+}
+
+// resourceName is a kind's plural with its group, as kubectl takes it.
+func resourceName(kind schema.GroupVersionKind) string {
+	return schema.GroupResource{Group: kind.Group, Resource: resources[kind]}.String()
+}

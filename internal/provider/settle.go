@@ -1,0 +1,186 @@
+package provider
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"kv-shepherd.io/shepherd/internal/domain"
+)
+
+// settle makes the body that is sent: the manifest, bound to the object as it was looked at, and with
+// the cluster's own values where this change must not touch them.
+func (s *step) settle() error {
+	s.body = s.want.DeepCopy()
+	if s.live == nil {
+		s.body.SetResourceVersion(mustCreate)
+		return nil
+	}
+	s.body.SetUID(s.live.GetUID())
+	s.body.SetResourceVersion(s.live.GetResourceVersion())
+	if s.isVM() && !s.target.Power && !s.target.Creating {
+		s.keepPower()
+	}
+	return s.keepLists()
+}
+
+// keepPower sends the cluster's runStrategy. Leaving it out would not do: a field that its only
+// owner stops sending is removed.
+func (s *step) keepPower() {
+	wanted, _, _ := unstructured.NestedString(s.want.Object, "spec", "runStrategy")
+	is, ok, _ := unstructured.NestedString(s.live.Object, "spec", "runStrategy")
+	if ok {
+		_ = unstructured.SetNestedField(s.body.Object, is, "spec", "runStrategy")
+		if is != wanted {
+			s.note("power drift: runStrategy is %s on the cluster and %s in git; kept", words(is), wanted)
+		}
+		return
+	}
+	// KubeVirt refuses runStrategy beside the older running.
+	if running, ok, _ := unstructured.NestedBool(s.live.Object, "spec", "running"); ok {
+		unstructured.RemoveNestedField(s.body.Object, "spec", "runStrategy")
+		s.note("power drift: the cluster says running: %t instead of runStrategy %s; kept", running, wanted)
+	}
+}
+
+// keepLists decides about every list of the spec. KubeVirt's lists are atomic: whoever sets one sets
+// all of it, so forcing ours would unplug what was hot-plugged.
+func (s *step) keepLists() error {
+	var conflicts []string
+	for _, path := range s.listPaths() {
+		if conflict := s.keepList(path); conflict != "" {
+			conflicts = append(conflicts, conflict)
+		}
+	}
+	if len(conflicts) == 0 {
+		return nil
+	}
+	return never(problem(domain.FieldConflict, "undo the change on the cluster, or take it into git, then retry",
+		"%s: %s", about("apply", s.want), strings.Join(conflicts, "; ")), nil)
+}
+
+// keepList settles one list, and returns what is in conflict, or "".
+func (s *step) keepList(path []string) string {
+	is, onCluster, _ := unstructured.NestedFieldNoCopy(s.live.Object, path...)
+	wanted, inGit, _ := unstructured.NestedFieldNoCopy(s.want.Object, path...)
+	if !onCluster || (inGit && reflect.DeepEqual(is, wanted)) {
+		return ""
+	}
+	others := otherOwners(s.live, path)
+	if len(others) == 0 {
+		return ""
+	}
+	if s.touches(path, wanted, inGit) {
+		return fmt.Sprintf("%s was changed by %s: the cluster has %s, this change wants %s",
+			strings.Join(path, "."), strings.Join(others, ", "), itemNames(is), itemNames(wanted))
+	}
+	_ = setNested(s.body.Object, is, path)
+	if !covers(is, wanted) {
+		s.note("kept %s as %s left it: %s", strings.Join(path, "."), strings.Join(others, ", "), itemNames(is))
+	}
+	return ""
+}
+
+// touches reports whether this change is about a list: it differs from what was applied last, or that
+// is not known.
+func (s *step) touches(path []string, wanted any, inGit bool) bool {
+	if s.previous == nil {
+		return true
+	}
+	before, had, _ := unstructured.NestedFieldNoCopy(s.previous.Object, path...)
+	return had != inGit || !reflect.DeepEqual(before, wanted)
+}
+
+// listPaths are the lists of the manifest and of the one applied last.
+func (s *step) listPaths() [][]string {
+	paths := listsIn(s.want.Object["spec"], []string{"spec"})
+	if s.previous == nil {
+		return paths
+	}
+	for _, path := range listsIn(s.previous.Object["spec"], []string{"spec"}) {
+		if !slices.ContainsFunc(paths, func(p []string) bool { return slices.Equal(p, path) }) {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// takeOver notes whose plain fields are forced. A list among them was changed a moment ago or is
+// owned in a way that keepLists does not see: it is never forced.
+func (s *step) takeOver(causes []metav1.StatusCause) error {
+	var fields []string
+	for _, cause := range causes {
+		for _, list := range s.listPaths() {
+			if strings.HasPrefix(cause.Field, "."+strings.Join(list, ".")) {
+				return never(problem(domain.FieldConflict, "undo the change on the cluster, or take it into git, then retry",
+					"%s: %s: %s", about("apply", s.want), strings.Join(list, "."), words(cause.Message)), nil)
+			}
+		}
+		fields = append(fields, fmt.Sprintf("%s (%s)", words(strings.TrimPrefix(cause.Field, ".")), words(cause.Message)))
+	}
+	slices.Sort(fields)
+	s.note("took over %s", strings.Join(slices.Compact(fields), ", "))
+	return nil
+}
+
+// listsIn finds the outermost lists of a value, in the order of their paths.
+func listsIn(v any, path []string) [][]string {
+	switch v := v.(type) {
+	case []any:
+		return [][]string{path}
+	case map[string]any:
+		var found [][]string
+		for _, key := range sortedKeys(v) {
+			found = append(found, listsIn(v[key], append(slices.Clone(path), key))...)
+		}
+		return found
+	}
+	return nil
+}
+
+// covers reports whether is says everything that wanted says; more fields, as webhooks add them, do
+// not matter, more items do.
+func covers(is, wanted any) bool {
+	switch wanted := wanted.(type) {
+	case map[string]any:
+		fields, ok := is.(map[string]any)
+		for key, value := range wanted {
+			ok = ok && covers(fields[key], value)
+		}
+		return ok
+	case []any:
+		items, ok := is.([]any)
+		ok = ok && len(items) == len(wanted)
+		for i := range wanted {
+			ok = ok && covers(items[i], wanted[i])
+		}
+		return ok
+	}
+	return reflect.DeepEqual(is, wanted)
+}
+
+// itemNames describes a list by its items' names: their content may be secret.
+func itemNames(list any) string {
+	items, _ := list.([]any)
+	names := make([]string, len(items))
+	for i, item := range items {
+		fields, _ := item.(map[string]any)
+		name, ok := fields["name"].(string)
+		if !ok {
+			name = fmt.Sprintf("#%d", i+1)
+		}
+		names[i] = words(name)
+	}
+	return "[" + strings.Join(names, " ") + "]"
+}
+
+// setNested stores a deep copy; unlike unstructured's own it takes lists of anything.
+func setNested(object map[string]any, value any, path []string) error {
+	return unstructured.SetNestedField(object, (&unstructured.Unstructured{
+		Object: map[string]any{"value": value},
+	}).DeepCopy().Object["value"], path...)
+}
