@@ -1,7 +1,5 @@
 package spec
 
-import "kv-shepherd.io/shepherd/internal/domain"
-
 // APIVersion is the only one that documents may carry.
 const APIVersion = "kubevirt-shepherd.io/v1alpha1"
 
@@ -26,18 +24,67 @@ const (
 	KindForge Kind = "Forge"
 )
 
+// Kinds lists the kinds that have a document, in the order of the repository's folders.
+func Kinds() []Kind {
+	return []Kind{
+		KindCluster, KindNamespace, KindTemplate, KindInstanceSize, KindNetwork, KindRoleBinding,
+		KindPolicy, KindSystem, KindService, KindVirtualMachine, KindConsoleAccess,
+	}
+}
+
+// newSpec returns a pointer to an empty spec of the kind, or nil for a kind without documents.
+func newSpec(kind Kind) any {
+	switch kind {
+	case KindCluster:
+		return &Cluster{}
+	case KindNamespace:
+		return &Namespace{}
+	case KindTemplate:
+		return &Template{}
+	case KindInstanceSize:
+		return &InstanceSize{}
+	case KindNetwork:
+		return &Network{}
+	case KindRoleBinding:
+		return &RoleBinding{}
+	case KindPolicy:
+		return &Policy{}
+	case KindSystem:
+		return &System{}
+	case KindService:
+		return &Service{}
+	case KindVirtualMachine:
+		return &VirtualMachine{}
+	case KindConsoleAccess:
+		return &ConsoleAccess{}
+	case KindForge:
+		return &ForgeFile{}
+	}
+	return nil
+}
+
 // VirtualMachine is what a team asks for. Who the VM is (system, service, namespace, index) is its
 // file's path and stands nowhere in it.
 type VirtualMachine struct {
-	Template       string         `json:"template"`
-	Size           string         `json:"size"`
-	Disk           string         `json:"disk,omitempty"` // quantity with unit; the size's default when empty
-	Power          Power          `json:"power"`
-	Reason         string         `json:"reason"`
-	RestartedAt    string         `json:"restartedAt,omitempty"` // RFC 3339
-	SSHKeys        []string       `json:"sshKeys,omitempty"`
-	Networks       []VMNetwork    `json:"networks,omitempty"`
-	Disks          []VMDisk       `json:"disks,omitempty"`
+	// The operating system: the name of a template of the platform. The active version is taken when the VM is created.
+	Template string `json:"template" jsonschema:"format=platform-name,example=ubuntu-24.04"`
+	// The hardware: the name of a size of the platform.
+	Size string `json:"size" jsonschema:"format=platform-name,example=medium"`
+	// The size of the root disk, with its unit and within the size's range. The size's default when left out.
+	Disk string `json:"disk,omitempty" jsonschema:"format=quantity,example=120Gi"`
+	// Whether the VM is to run.
+	Power Power `json:"power" jsonschema:"example=running"`
+	// Why the VM is needed, for those who decide.
+	Reason string `json:"reason" jsonschema:"maxLength=500,example=a second replica for the winter sale"`
+	// Moving this moment forward asks for a restart.
+	RestartedAt string `json:"restartedAt,omitempty" jsonschema:"format=date-time,example=2026-11-24T09:30:00Z"`
+	// Public keys that may log in, beside those of the system.
+	SSHKeys []string `json:"sshKeys,omitempty" jsonschema:"maxItems=20,uniqueItems=true,format=ssh-key"`
+	// The networks that the VM is attached to. The namespace's default network when left out.
+	Networks []VMNetwork `json:"networks,omitempty" jsonschema:"maxItems=8"`
+	// Data disks beside the root disk.
+	Disks []VMDisk `json:"disks,omitempty" jsonschema:"maxItems=8"`
+	// What becomes of the disks when the VM is deleted.
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 
@@ -61,223 +108,69 @@ const (
 
 // VMNetwork attaches a VM to a Network of the platform.
 type VMNetwork struct {
-	Name string `json:"name"`
-	IP   string `json:"ip,omitempty"`
+	// The name of a network of the platform.
+	Name string `json:"name" jsonschema:"format=platform-name,example=backend"`
+	// A fixed address out of the network's addresses.
+	IP string `json:"ip,omitempty" jsonschema:"format=ip,example=10.0.0.7"`
 }
 
 // VMDisk is a data disk beside the root disk.
 type VMDisk struct {
-	Name         string `json:"name"`
-	Size         string `json:"size"`
-	StorageClass string `json:"storageClass,omitempty"`
+	// The disk's name within the VM.
+	Name string `json:"name" jsonschema:"format=name,example=data"`
+	// Its size, with the unit.
+	Size string `json:"size" jsonschema:"format=quantity,example=50Gi"`
+	// A storage class of the cluster. The cluster's own when left out.
+	StorageClass string `json:"storageClass,omitempty" jsonschema:"format=dns-name,example=fast"`
 }
 
 // System groups services; it has no environment.
 type System struct {
-	Description string   `json:"description"`
-	Owners      []Person `json:"owners,omitempty"`
-	SSHKeys     []string `json:"sshKeys,omitempty"`
-	Limits      *Limits  `json:"limits,omitempty"`
+	// What the system is for.
+	Description string `json:"description" jsonschema:"maxLength=2000,example=the web shop"`
+	// The people who answer for the system.
+	Owners []Person `json:"owners,omitempty" jsonschema:"maxItems=50"`
+	// Public keys that may log in to all VMs of the system.
+	SSHKeys []string `json:"sshKeys,omitempty" jsonschema:"maxItems=20,uniqueItems=true,format=ssh-key"`
+	// What all VMs of the system together may take.
+	Limits *Limits `json:"limits,omitempty"`
 }
 
 // Service groups the VMs of one kind of work within a system.
 type Service struct {
-	Description string `json:"description"`
+	// What the service does.
+	Description string `json:"description" jsonschema:"maxLength=2000,example=the cache of the web shop"`
 }
 
 // Person is a login and the number that the forge knows it by; a mismatch of the two grants nothing.
 type Person struct {
-	Login string `json:"login"`
-	ID    int64  `json:"id"`
-}
-
-// Team is an organisation's team, by name for people and by number for decisions.
-type Team struct {
-	Organization   string `json:"organization"`
-	OrganizationID int64  `json:"organizationId"`
-	Team           string `json:"team"`
-	TeamID         int64  `json:"teamId"`
+	// The login, for people to read.
+	Login string `json:"login" jsonschema:"format=login,example=octocat"`
+	// The number that the forge knows the login by; it is what counts.
+	ID int64 `json:"id" jsonschema:"minimum=1,maximum=9007199254740991,example=583231"`
 }
 
 // Limits bounds what all VMs of a namespace or system together may take; nil or empty is no limit.
 type Limits struct {
-	VMs    *int   `json:"vms,omitempty"`
-	Cores  *int   `json:"cores,omitempty"`
-	Memory string `json:"memory,omitempty"`
-	Disk   string `json:"disk,omitempty"`
-}
-
-// Cluster is a place where VMs of one environment can live. Its credentials are never here.
-type Cluster struct {
-	Environment  domain.Environment `json:"environment"`
-	Status       ClusterStatus      `json:"status"`
-	Weight       int                `json:"weight,omitempty"` // 1..1000, 100 when empty
-	StorageClass string             `json:"storageClass,omitempty"`
-	Description  string             `json:"description,omitempty"`
-}
-
-// ClusterStatus is the administrator's word on a cluster.
-type ClusterStatus string
-
-// A cordoned cluster takes no new VMs; a retired one takes nothing.
-const (
-	ClusterActive   ClusterStatus = "active"
-	ClusterCordoned ClusterStatus = "cordoned"
-	ClusterRetired  ClusterStatus = "retired"
-)
-
-// Namespace is a logical namespace: it exists on every cluster of its environment where a VM needs it.
-type Namespace struct {
-	Environment    domain.Environment `json:"environment"`
-	KubernetesName string             `json:"kubernetesName,omitempty"` // the namespace's own name when empty
-	Network        string             `json:"network,omitempty"`        // default Network; the pod network when empty
-	Limits         *Limits            `json:"limits,omitempty"`
-	Description    string             `json:"description,omitempty"`
-}
-
-// Template is one version of an operating system: where its image comes from and how it starts.
-type Template struct {
-	Status         TemplateStatus       `json:"status"`
-	Description    string               `json:"description,omitempty"`
-	Image          Image                `json:"image"`
-	CloudInit      string               `json:"cloudInit,omitempty"` // #cloud-config user data, used as it is
-	Preference     string               `json:"preference,omitempty"`
-	QuickFields    map[string]FieldMask `json:"quickFields,omitempty"`
-	AdvancedFields map[string]FieldMask `json:"advancedFields,omitempty"`
-}
-
-// TemplateStatus moves forward only.
-type TemplateStatus string
-
-// The lifecycle of a template version.
-const (
-	TemplateDraft      TemplateStatus = "draft"
-	TemplateActive     TemplateStatus = "active"
-	TemplateDeprecated TemplateStatus = "deprecated"
-	TemplateArchived   TemplateStatus = "archived"
-)
-
-// Image is the source of the root disk: exactly one member is set.
-type Image struct {
-	ContainerDisk *ContainerDisk `json:"containerDisk,omitempty"`
-	DataVolume    *ObjectRef     `json:"dataVolume,omitempty"`
-	PVC           *ObjectRef     `json:"pvc,omitempty"`
-	DataSource    *ObjectRef     `json:"dataSource,omitempty"`
-}
-
-// ContainerDisk is an image in a registry. It is imported into the root disk unless Ephemeral, which
-// loses all writes on a restart and which prod refuses.
-type ContainerDisk struct {
-	Image     string `json:"image"`
-	Ephemeral bool   `json:"ephemeral,omitempty"`
-}
-
-// ObjectRef names an object on the target cluster.
-type ObjectRef struct {
-	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
-}
-
-// FieldMask says what a request may do with one field.
-type FieldMask struct {
-	Visible  bool     `json:"visible,omitempty"`
-	Editable bool     `json:"editable,omitempty"`
-	Required bool     `json:"required,omitempty"`
-	Default  string   `json:"default,omitempty"`
-	Min      string   `json:"min,omitempty"`
-	Max      string   `json:"max,omitempty"`
-	Options  []string `json:"options,omitempty"`
-}
-
-// InstanceSize is the hardware of a VM.
-type InstanceSize struct {
-	Description   string         `json:"description,omitempty"`
-	Cores         int            `json:"cores"`
-	Memory        string         `json:"memory"`
-	Disk          DiskRange      `json:"disk,omitzero"`
-	Hugepages     string         `json:"hugepages,omitempty"` // 2Mi | 1Gi
-	GPUs          []GPU          `json:"gpus,omitempty"`
-	SRIOV         bool           `json:"sriov,omitempty"`
-	DedicatedCPU  bool           `json:"dedicatedCPU,omitempty"`
-	Overcommit    *Overcommit    `json:"overcommit,omitempty"`
-	SpecOverrides map[string]any `json:"specOverrides,omitempty"`
-}
-
-// DiskRange bounds the root disk. Empty members mean 100Gi within 50Gi and 500Gi.
-type DiskRange struct {
-	Default string `json:"default,omitempty"`
-	Min     string `json:"min,omitempty"`
-	Max     string `json:"max,omitempty"`
-}
-
-// GPU is one device that the VM is given.
-type GPU struct {
-	Name       string `json:"name"`
-	DeviceName string `json:"deviceName"`
-}
-
-// Overcommit asks the scheduler for less than the VM may use. A nil member means request = limit.
-type Overcommit struct {
-	CPU    *RequestLimit `json:"cpu,omitempty"`
-	Memory *RequestLimit `json:"memory,omitempty"`
-}
-
-// RequestLimit is a pair of quantities, request ≤ limit.
-type RequestLimit struct {
-	Request string `json:"request"`
-	Limit   string `json:"limit"`
-}
-
-// Network is either the cluster's pod network or a network attachment definition.
-type Network struct {
-	Environment domain.Environment `json:"environment"`
-	Pod         bool               `json:"pod,omitempty"`
-	Attachment  *ObjectRef         `json:"attachment,omitempty"`
-	Addresses   string             `json:"addresses,omitempty"` // CIDR of the addresses that requests may fix
-	Description string             `json:"description,omitempty"`
-}
-
-// RoleBinding gives people and teams a role, everywhere or on one system, in some environments.
-type RoleBinding struct {
-	Role                string               `json:"role"`
-	People              []Person             `json:"people,omitempty"`
-	Teams               []Team               `json:"teams,omitempty"`
-	System              string               `json:"system,omitempty"` // the scope; global when empty
-	AllowedEnvironments []domain.Environment `json:"allowedEnvironments,omitempty"`
-}
-
-// Policy adds approval rules and CEL rules to the built-in ones.
-type Policy struct {
-	Approvals []ApprovalRule `json:"approvals,omitempty"`
-	Rules     []Rule         `json:"rules,omitempty"`
-}
-
-// ApprovalRule says how many approvals an operation needs and from whom. Empty lists match all.
-type ApprovalRule struct {
-	Name         string               `json:"name"`
-	Operations   []domain.Operation   `json:"operations,omitempty"`
-	Environments []domain.Environment `json:"environments,omitempty"`
-	Systems      []string             `json:"systems,omitempty"`
-	Approvals    int                  `json:"approvals"` // 0: none needed
-	From         ApprovalFrom         `json:"from,omitzero"`
-}
-
-// ApprovalFrom narrows who counts, beyond having the approve permission. Empty means anyone with it.
-type ApprovalFrom struct {
-	Roles []string `json:"roles,omitempty"`
-	Teams []Team   `json:"teams,omitempty"`
-}
-
-// Rule is a CEL expression that must be false; when it is true its message is shown.
-type Rule struct {
-	Name       string `json:"name"`
-	Effect     string `json:"effect"` // deny | warn
-	Expression string `json:"expression"`
-	Message    string `json:"message"`
+	// How many VMs.
+	VMs *int `json:"vms,omitempty" jsonschema:"minimum=0,maximum=100000"`
+	// How many cores.
+	Cores *int `json:"cores,omitempty" jsonschema:"minimum=0,maximum=1000000"`
+	// How much memory.
+	Memory string `json:"memory,omitempty" jsonschema:"format=quantity,example=64Gi"`
+	// How much disk, root disks and data disks together.
+	Disk string `json:"disk,omitempty" jsonschema:"format=quantity,example=2Ti"`
 }
 
 // ConsoleAccess asks for a time-limited console grant to a prod VM.
 type ConsoleAccess struct {
-	Reason   string `json:"reason"`
-	Duration string `json:"duration"` // Go duration, at most 2h
+	// Why the console is needed.
+	Reason string `json:"reason" jsonschema:"maxLength=500,example=the VM does not boot"`
+	// For how long, at most 2h.
+	Duration string `json:"duration" jsonschema:"format=duration,example=45m"`
+}
+
+// ForgeFile stands for a file of the forge: only whether its bytes are the same is ever asked.
+type ForgeFile struct {
+	SHA256 string `json:"sha256"`
 }
