@@ -40,7 +40,7 @@ func (s Scope) String() string { return place(s.System, environmentsOf(s.Environ
 
 // Sources is everything that gives people roles.
 type Sources struct {
-	Roles   map[string]spec.RoleBinding // by name
+	Roles   map[string]*spec.RoleBinding // by name, as spec.Platform holds them
 	Systems []SystemPeople
 	// Administrators are the platform administrators of the server's configuration, whom git cannot
 	// remove. An empty Login leaves the decision to the ID.
@@ -104,7 +104,10 @@ func (b *Bindings) WithCreator(system string, p Person) *Bindings {
 	return made
 }
 
-func roleGrants(name string, rb spec.RoleBinding) []grant {
+func roleGrants(name string, rb *spec.RoleBinding) []grant {
+	if rb == nil {
+		return nil
+	}
 	role := Role(rb.Role)
 	if !role.Known() || role == RolePlatformAdmin && rb.System != "" {
 		return nil

@@ -88,12 +88,12 @@ func defaults(files fs.FS) (map[string]spec.Policy, error) {
 	return out, nil
 }
 
-// Compile makes the set of the built-in policy and the platform's, which come by the path of their
-// file. The problems say what is wrong with the platform's, each with its path. The set is usable all
-// the same: a rule that does not compile denies.
-func (c *Compiler) Compile(platform map[string]spec.Policy, opts Options) (*Set, domain.Problems) {
+// Compile makes the set of the built-in policy and the platform's, by name as spec.Platform holds
+// them. The problems say what is wrong with the platform's, each with its file's path. The set is
+// usable all the same: a rule that does not compile counts as true.
+func (c *Compiler) Compile(platform map[string]*spec.Policy, opts Options) (*Set, domain.Problems) {
 	raw, err := json.Marshal(struct {
-		Platform map[string]spec.Policy
+		Platform map[string]*spec.Policy
 		Opts     Options
 	}{platform, opts})
 	if err != nil { // strings and numbers always marshal
@@ -115,7 +115,7 @@ func (c *Compiler) Compile(platform map[string]spec.Policy, opts Options) (*Set,
 	return set, slices.Clone(problems)
 }
 
-func (c *Compiler) build(platform map[string]spec.Policy, opts Options) (*Set, domain.Problems) {
+func (c *Compiler) build(platform map[string]*spec.Policy, opts Options) (*Set, domain.Problems) {
 	set := &Set{Approvals: Approvals{AllowLoosen: slices.Clone(opts.AllowLoosen)}}
 	var problems domain.Problems
 	for _, source := range slices.Sorted(maps.Keys(c.defaults)) {
@@ -123,8 +123,11 @@ func (c *Compiler) build(platform map[string]spec.Policy, opts Options) (*Set, d
 		set.Approvals.Default = append(set.Approvals.Default, named(source, p.Approvals)...)
 		problems = append(problems, set.addRules(c.env, source, p.Rules)...)
 	}
-	for _, source := range slices.Sorted(maps.Keys(platform)) {
-		p := platform[source]
+	for _, name := range slices.Sorted(maps.Keys(platform)) {
+		p, source := platform[name], spec.Ref{Kind: spec.KindPolicy, Name: name}.Path()
+		if p == nil {
+			continue
+		}
 		rules := named(source, p.Approvals)
 		set.Approvals.Platform = append(set.Approvals.Platform, rules...)
 		for _, r := range rules {
