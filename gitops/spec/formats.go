@@ -15,25 +15,29 @@ import (
 // MaxConsoleDuration is the longest console grant.
 const MaxConsoleDuration = 2 * time.Hour
 
-// formats are the checks behind the format tags. A problem's message completes a sentence that
-// begins with the field; without a code it is YAML_INVALID.
-var formats = map[string]func(string) *domain.Problem{
-	"quantity": func(s string) *domain.Problem { _, p := Bytes(s); return p },
-	"amount":   checkAmount,
-	"name":     func(s string) *domain.Problem { return sentence(checkName("", s, MaxName, false)) },
-	"platform-name": func(s string) *domain.Problem {
-		return sentence(checkName("", s, MaxPlatformName, true))
-	},
-	"dns-label":   pattern(dnsLabel, 63, "the name of a Kubernetes object of this kind", "use a-z, 0-9 and -, at most 63 characters"),
-	"dns-name":    pattern(dnsName, 253, "the name of a Kubernetes object", "use a-z, 0-9, - and ., a letter or digit first and last"),
-	"device-name": pattern(deviceName, 120, "the name of a device", "write vendor/device as the cluster lists it, for example nvidia.com/GA102GL_A10"),
-	"image":       checkImage,
-	"login":       checkPersonLogin,
-	"date-time":   checkTime,
-	"duration":    checkDuration,
-	"ip":          checkIP,
-	"cidr":        checkCIDR,
-	"ssh-key":     checkSSHKey,
+// format is what a text field's format tag stands for: the check itself, whose problem's message
+// completes a sentence that begins with the field and whose code, when empty, is YAML_INVALID; and a
+// regular expression for the JSON Schemas, which accepts all that the check accepts and maybe more.
+type format struct {
+	check   func(string) *domain.Problem
+	pattern string
+}
+
+var formats = map[string]format{
+	"quantity":      {func(s string) *domain.Problem { _, p := Bytes(s); return p }, bytesForm.String()},
+	"amount":        {checkAmount, "(" + bytesForm.String() + ")|(" + cpuForm.String() + ")"},
+	"name":          {checkField(MaxName, false), `^[a-z]([-a-z0-9]{0,13}[a-z0-9])?$`},
+	"platform-name": {checkField(MaxPlatformName, true), `^[a-z]([-.a-z0-9]{0,38}[a-z0-9])?$`},
+	"dns-label":     {pattern(dnsLabel, 63, "the name of a Kubernetes object of this kind", "use a-z, 0-9 and -, at most 63 characters"), dnsLabel.String()},
+	"dns-name":      {pattern(dnsName, 253, "the name of a Kubernetes object", "use a-z, 0-9, - and ., a letter or digit first and last"), dnsName.String()},
+	"device-name":   {pattern(deviceName, 120, "the name of a device", "write vendor/device as the cluster lists it, for example nvidia.com/GA102GL_A10"), deviceName.String()},
+	"image":         {checkImage, imageRef.String()},
+	"login":         {checkPersonLogin, `^[A-Za-z0-9][-_A-Za-z0-9]{0,38}(\[bot\])?$`},
+	"date-time":     {checkTime, `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[-+][0-9]{2}:[0-9]{2})$`},
+	"duration":      {checkDuration, `^\+?([0-9.]+(ns|us|µs|μs|ms|s|m|h))+$`},
+	"ip":            {checkIP, `^[0-9a-fA-F.:]+$`},
+	"cidr":          {checkCIDR, `^[0-9a-fA-F.:]+/[0-9]{1,3}$`},
+	"ssh-key":       {checkSSHKey, `^\s*(ssh|ecdsa|sk)-\S+\s+\S`},
 }
 
 var (
@@ -52,12 +56,15 @@ func pattern(re *regexp.Regexp, limit int, what, hint string) func(string) *doma
 	}
 }
 
-// sentence makes the problem of a name part of a sentence about a field.
-func sentence(p *domain.Problem) *domain.Problem {
-	if p != nil {
-		p.Message = "is not usable: " + strings.Replace(p.Message, "  ", " ", 1)
+// checkField is checkName for a field that holds a name.
+func checkField(limit int, dots bool) func(string) *domain.Problem {
+	return func(s string) *domain.Problem {
+		p := checkName("", s, limit, dots)
+		if p != nil {
+			p.Message = "is not usable: " + strings.Replace(p.Message, "  ", " ", 1)
+		}
+		return p
 	}
-	return p
 }
 
 func checkAmount(s string) *domain.Problem {

@@ -140,7 +140,7 @@ func (d *decoder) format(n *yaml.Node, format, path string) bool {
 	if !ok {
 		panic("spec: unknown format " + format) // a mistake in a tag of ours; every tag is used in a test
 	}
-	p := check(n.Value)
+	p := check.check(n.Value)
 	if p == nil {
 		return true
 	}

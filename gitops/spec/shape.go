@@ -53,9 +53,6 @@ func operations() (names []string) {
 	return names
 }
 
-// EnumOf lists the values of a type with a closed list of them, or nil.
-func EnumOf(t reflect.Type) []string { return enums[t] }
-
 var shapes sync.Map // reflect.Type → *shape
 
 func shapeOf(t reflect.Type) *shape {
