@@ -266,3 +266,28 @@ func (c *Client) RequestReviewers(ctx context.Context, number int, logins, teamS
 		return err
 	})
 }
+
+// Merge merges a pull request with one of GitHub's methods (merge, squash, rebase), if its head is still headSHA and
+// the branch's protection allows it; else forge.ErrConflict. It returns the merge's last commit. One call.
+func (c *Client) Merge(ctx context.Context, number int, headSHA, method string) (string, error) {
+	doing := fmt.Sprintf("merge pull request %d", number)
+	if !validSHA(headSHA) {
+		return "", fmt.Errorf("%s: %w: no head to guard with", doing, forge.ErrRefused)
+	}
+	var sha string
+	err := c.inRepository(ctx, doing, func(owner, name string) error {
+		r, _, err := c.gh.PullRequests.Merge(ctx, owner, name, number, "",
+			&gh.PullRequestOptions{SHA: headSHA, MergeMethod: method})
+		if err != nil {
+			return err
+		}
+		if sha = r.GetSHA(); !r.GetMerged() || !validSHA(sha) {
+			return errMisfit
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return sha, nil
+}
