@@ -20,10 +20,12 @@ type Claim struct {
 	// ID of the ent.
 	// e.g. vm:prod-shop-shop-redis-01
 	ID string `json:"id,omitempty"`
-	// TicketID holds the value of the "ticket_id" field.
-	TicketID uuid.UUID `json:"ticket_id,omitempty"`
 	// PullRequest holds the value of the "pull_request" field.
 	PullRequest int `json:"pull_request,omitempty"`
+	// the change that claims
+	Path string `json:"path,omitempty"`
+	// none where no approval is needed
+	TicketID *uuid.UUID `json:"ticket_id,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -57,14 +59,14 @@ func (*Claim) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case claim.FieldTicketID:
+			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
 		case claim.FieldPullRequest:
 			values[i] = new(sql.NullInt64)
-		case claim.FieldID:
+		case claim.FieldID, claim.FieldPath:
 			values[i] = new(sql.NullString)
 		case claim.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
-		case claim.FieldTicketID:
-			values[i] = new(uuid.UUID)
 		default:
 			values[i] = new(sql.UnknownType)
 		}
@@ -86,17 +88,24 @@ func (_m *Claim) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.ID = value.String
 			}
-		case claim.FieldTicketID:
-			if value, ok := values[i].(*uuid.UUID); !ok {
-				return fmt.Errorf("unexpected type %T for field ticket_id", values[i])
-			} else if value != nil {
-				_m.TicketID = *value
-			}
 		case claim.FieldPullRequest:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field pull_request", values[i])
 			} else if value.Valid {
 				_m.PullRequest = int(value.Int64)
+			}
+		case claim.FieldPath:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field path", values[i])
+			} else if value.Valid {
+				_m.Path = value.String
+			}
+		case claim.FieldTicketID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field ticket_id", values[i])
+			} else if value.Valid {
+				_m.TicketID = new(uuid.UUID)
+				*_m.TicketID = *value.S.(*uuid.UUID)
 			}
 		case claim.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -145,11 +154,16 @@ func (_m *Claim) String() string {
 	var builder strings.Builder
 	builder.WriteString("Claim(")
 	builder.WriteString(fmt.Sprintf("id=%v, ", _m.ID))
-	builder.WriteString("ticket_id=")
-	builder.WriteString(fmt.Sprintf("%v", _m.TicketID))
-	builder.WriteString(", ")
 	builder.WriteString("pull_request=")
 	builder.WriteString(fmt.Sprintf("%v", _m.PullRequest))
+	builder.WriteString(", ")
+	builder.WriteString("path=")
+	builder.WriteString(_m.Path)
+	builder.WriteString(", ")
+	if v := _m.TicketID; v != nil {
+		builder.WriteString("ticket_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

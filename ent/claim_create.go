@@ -25,15 +25,29 @@ type ClaimCreate struct {
 	conflict []sql.ConflictOption
 }
 
+// SetPullRequest sets the "pull_request" field.
+func (_c *ClaimCreate) SetPullRequest(v int) *ClaimCreate {
+	_c.mutation.SetPullRequest(v)
+	return _c
+}
+
+// SetPath sets the "path" field.
+func (_c *ClaimCreate) SetPath(v string) *ClaimCreate {
+	_c.mutation.SetPath(v)
+	return _c
+}
+
 // SetTicketID sets the "ticket_id" field.
 func (_c *ClaimCreate) SetTicketID(v uuid.UUID) *ClaimCreate {
 	_c.mutation.SetTicketID(v)
 	return _c
 }
 
-// SetPullRequest sets the "pull_request" field.
-func (_c *ClaimCreate) SetPullRequest(v int) *ClaimCreate {
-	_c.mutation.SetPullRequest(v)
+// SetNillableTicketID sets the "ticket_id" field if the given value is not nil.
+func (_c *ClaimCreate) SetNillableTicketID(v *uuid.UUID) *ClaimCreate {
+	if v != nil {
+		_c.SetTicketID(*v)
+	}
 	return _c
 }
 
@@ -105,17 +119,14 @@ func (_c *ClaimCreate) defaults() {
 
 // check runs all checks and user-defined validators on the builder.
 func (_c *ClaimCreate) check() error {
-	if _, ok := _c.mutation.TicketID(); !ok {
-		return &ValidationError{Name: "ticket_id", err: errors.New(`ent: missing required field "Claim.ticket_id"`)}
-	}
 	if _, ok := _c.mutation.PullRequest(); !ok {
 		return &ValidationError{Name: "pull_request", err: errors.New(`ent: missing required field "Claim.pull_request"`)}
 	}
+	if _, ok := _c.mutation.Path(); !ok {
+		return &ValidationError{Name: "path", err: errors.New(`ent: missing required field "Claim.path"`)}
+	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Claim.created_at"`)}
-	}
-	if len(_c.mutation.TicketIDs()) == 0 {
-		return &ValidationError{Name: "ticket", err: errors.New(`ent: missing required edge "Claim.ticket"`)}
 	}
 	return nil
 }
@@ -157,6 +168,10 @@ func (_c *ClaimCreate) createSpec() (*Claim, *sqlgraph.CreateSpec) {
 		_spec.SetField(claim.FieldPullRequest, field.TypeInt, value)
 		_node.PullRequest = value
 	}
+	if value, ok := _c.mutation.Path(); ok {
+		_spec.SetField(claim.FieldPath, field.TypeString, value)
+		_node.Path = value
+	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(claim.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
@@ -175,7 +190,7 @@ func (_c *ClaimCreate) createSpec() (*Claim, *sqlgraph.CreateSpec) {
 		for _, k := range nodes {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
-		_node.TicketID = nodes[0]
+		_node.TicketID = &nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec
@@ -185,7 +200,7 @@ func (_c *ClaimCreate) createSpec() (*Claim, *sqlgraph.CreateSpec) {
 // of the `INSERT` statement. For example:
 //
 //	client.Claim.Create().
-//		SetTicketID(v).
+//		SetPullRequest(v).
 //		OnConflict(
 //			// Update the row with the new values
 //			// the was proposed for insertion.
@@ -194,7 +209,7 @@ func (_c *ClaimCreate) createSpec() (*Claim, *sqlgraph.CreateSpec) {
 //		// Override some of the fields with custom
 //		// update values.
 //		Update(func(u *ent.ClaimUpsert) {
-//			SetTicketID(v+v).
+//			SetPullRequest(v+v).
 //		}).
 //		Exec(ctx)
 func (_c *ClaimCreate) OnConflict(opts ...sql.ConflictOption) *ClaimUpsertOne {
@@ -230,18 +245,6 @@ type (
 	}
 )
 
-// SetTicketID sets the "ticket_id" field.
-func (u *ClaimUpsert) SetTicketID(v uuid.UUID) *ClaimUpsert {
-	u.Set(claim.FieldTicketID, v)
-	return u
-}
-
-// UpdateTicketID sets the "ticket_id" field to the value that was provided on create.
-func (u *ClaimUpsert) UpdateTicketID() *ClaimUpsert {
-	u.SetExcluded(claim.FieldTicketID)
-	return u
-}
-
 // SetPullRequest sets the "pull_request" field.
 func (u *ClaimUpsert) SetPullRequest(v int) *ClaimUpsert {
 	u.Set(claim.FieldPullRequest, v)
@@ -257,6 +260,36 @@ func (u *ClaimUpsert) UpdatePullRequest() *ClaimUpsert {
 // AddPullRequest adds v to the "pull_request" field.
 func (u *ClaimUpsert) AddPullRequest(v int) *ClaimUpsert {
 	u.Add(claim.FieldPullRequest, v)
+	return u
+}
+
+// SetPath sets the "path" field.
+func (u *ClaimUpsert) SetPath(v string) *ClaimUpsert {
+	u.Set(claim.FieldPath, v)
+	return u
+}
+
+// UpdatePath sets the "path" field to the value that was provided on create.
+func (u *ClaimUpsert) UpdatePath() *ClaimUpsert {
+	u.SetExcluded(claim.FieldPath)
+	return u
+}
+
+// SetTicketID sets the "ticket_id" field.
+func (u *ClaimUpsert) SetTicketID(v uuid.UUID) *ClaimUpsert {
+	u.Set(claim.FieldTicketID, v)
+	return u
+}
+
+// UpdateTicketID sets the "ticket_id" field to the value that was provided on create.
+func (u *ClaimUpsert) UpdateTicketID() *ClaimUpsert {
+	u.SetExcluded(claim.FieldTicketID)
+	return u
+}
+
+// ClearTicketID clears the value of the "ticket_id" field.
+func (u *ClaimUpsert) ClearTicketID() *ClaimUpsert {
+	u.SetNull(claim.FieldTicketID)
 	return u
 }
 
@@ -311,20 +344,6 @@ func (u *ClaimUpsertOne) Update(set func(*ClaimUpsert)) *ClaimUpsertOne {
 	return u
 }
 
-// SetTicketID sets the "ticket_id" field.
-func (u *ClaimUpsertOne) SetTicketID(v uuid.UUID) *ClaimUpsertOne {
-	return u.Update(func(s *ClaimUpsert) {
-		s.SetTicketID(v)
-	})
-}
-
-// UpdateTicketID sets the "ticket_id" field to the value that was provided on create.
-func (u *ClaimUpsertOne) UpdateTicketID() *ClaimUpsertOne {
-	return u.Update(func(s *ClaimUpsert) {
-		s.UpdateTicketID()
-	})
-}
-
 // SetPullRequest sets the "pull_request" field.
 func (u *ClaimUpsertOne) SetPullRequest(v int) *ClaimUpsertOne {
 	return u.Update(func(s *ClaimUpsert) {
@@ -343,6 +362,41 @@ func (u *ClaimUpsertOne) AddPullRequest(v int) *ClaimUpsertOne {
 func (u *ClaimUpsertOne) UpdatePullRequest() *ClaimUpsertOne {
 	return u.Update(func(s *ClaimUpsert) {
 		s.UpdatePullRequest()
+	})
+}
+
+// SetPath sets the "path" field.
+func (u *ClaimUpsertOne) SetPath(v string) *ClaimUpsertOne {
+	return u.Update(func(s *ClaimUpsert) {
+		s.SetPath(v)
+	})
+}
+
+// UpdatePath sets the "path" field to the value that was provided on create.
+func (u *ClaimUpsertOne) UpdatePath() *ClaimUpsertOne {
+	return u.Update(func(s *ClaimUpsert) {
+		s.UpdatePath()
+	})
+}
+
+// SetTicketID sets the "ticket_id" field.
+func (u *ClaimUpsertOne) SetTicketID(v uuid.UUID) *ClaimUpsertOne {
+	return u.Update(func(s *ClaimUpsert) {
+		s.SetTicketID(v)
+	})
+}
+
+// UpdateTicketID sets the "ticket_id" field to the value that was provided on create.
+func (u *ClaimUpsertOne) UpdateTicketID() *ClaimUpsertOne {
+	return u.Update(func(s *ClaimUpsert) {
+		s.UpdateTicketID()
+	})
+}
+
+// ClearTicketID clears the value of the "ticket_id" field.
+func (u *ClaimUpsertOne) ClearTicketID() *ClaimUpsertOne {
+	return u.Update(func(s *ClaimUpsert) {
+		s.ClearTicketID()
 	})
 }
 
@@ -482,7 +536,7 @@ func (_c *ClaimCreateBulk) ExecX(ctx context.Context) {
 //		// Override some of the fields with custom
 //		// update values.
 //		Update(func(u *ent.ClaimUpsert) {
-//			SetTicketID(v+v).
+//			SetPullRequest(v+v).
 //		}).
 //		Exec(ctx)
 func (_c *ClaimCreateBulk) OnConflict(opts ...sql.ConflictOption) *ClaimUpsertBulk {
@@ -564,20 +618,6 @@ func (u *ClaimUpsertBulk) Update(set func(*ClaimUpsert)) *ClaimUpsertBulk {
 	return u
 }
 
-// SetTicketID sets the "ticket_id" field.
-func (u *ClaimUpsertBulk) SetTicketID(v uuid.UUID) *ClaimUpsertBulk {
-	return u.Update(func(s *ClaimUpsert) {
-		s.SetTicketID(v)
-	})
-}
-
-// UpdateTicketID sets the "ticket_id" field to the value that was provided on create.
-func (u *ClaimUpsertBulk) UpdateTicketID() *ClaimUpsertBulk {
-	return u.Update(func(s *ClaimUpsert) {
-		s.UpdateTicketID()
-	})
-}
-
 // SetPullRequest sets the "pull_request" field.
 func (u *ClaimUpsertBulk) SetPullRequest(v int) *ClaimUpsertBulk {
 	return u.Update(func(s *ClaimUpsert) {
@@ -596,6 +636,41 @@ func (u *ClaimUpsertBulk) AddPullRequest(v int) *ClaimUpsertBulk {
 func (u *ClaimUpsertBulk) UpdatePullRequest() *ClaimUpsertBulk {
 	return u.Update(func(s *ClaimUpsert) {
 		s.UpdatePullRequest()
+	})
+}
+
+// SetPath sets the "path" field.
+func (u *ClaimUpsertBulk) SetPath(v string) *ClaimUpsertBulk {
+	return u.Update(func(s *ClaimUpsert) {
+		s.SetPath(v)
+	})
+}
+
+// UpdatePath sets the "path" field to the value that was provided on create.
+func (u *ClaimUpsertBulk) UpdatePath() *ClaimUpsertBulk {
+	return u.Update(func(s *ClaimUpsert) {
+		s.UpdatePath()
+	})
+}
+
+// SetTicketID sets the "ticket_id" field.
+func (u *ClaimUpsertBulk) SetTicketID(v uuid.UUID) *ClaimUpsertBulk {
+	return u.Update(func(s *ClaimUpsert) {
+		s.SetTicketID(v)
+	})
+}
+
+// UpdateTicketID sets the "ticket_id" field to the value that was provided on create.
+func (u *ClaimUpsertBulk) UpdateTicketID() *ClaimUpsertBulk {
+	return u.Update(func(s *ClaimUpsert) {
+		s.UpdateTicketID()
+	})
+}
+
+// ClearTicketID clears the value of the "ticket_id" field.
+func (u *ClaimUpsertBulk) ClearTicketID() *ClaimUpsertBulk {
+	return u.Update(func(s *ClaimUpsert) {
+		s.ClearTicketID()
 	})
 }
 

@@ -301,12 +301,12 @@ func (_q *ClaimQuery) WithTicket(opts ...func(*TicketQuery)) *ClaimQuery {
 // Example:
 //
 //	var v []struct {
-//		TicketID uuid.UUID `json:"ticket_id,omitempty"`
+//		PullRequest int `json:"pull_request,omitempty"`
 //		Count int `json:"count,omitempty"`
 //	}
 //
 //	client.Claim.Query().
-//		GroupBy(claim.FieldTicketID).
+//		GroupBy(claim.FieldPullRequest).
 //		Aggregate(ent.Count()).
 //		Scan(ctx, &v)
 func (_q *ClaimQuery) GroupBy(field string, fields ...string) *ClaimGroupBy {
@@ -324,11 +324,11 @@ func (_q *ClaimQuery) GroupBy(field string, fields ...string) *ClaimGroupBy {
 // Example:
 //
 //	var v []struct {
-//		TicketID uuid.UUID `json:"ticket_id,omitempty"`
+//		PullRequest int `json:"pull_request,omitempty"`
 //	}
 //
 //	client.Claim.Query().
-//		Select(claim.FieldTicketID).
+//		Select(claim.FieldPullRequest).
 //		Scan(ctx, &v)
 func (_q *ClaimQuery) Select(fields ...string) *ClaimSelect {
 	_q.ctx.Fields = append(_q.ctx.Fields, fields...)
@@ -411,7 +411,10 @@ func (_q *ClaimQuery) loadTicket(ctx context.Context, query *TicketQuery, nodes 
 	ids := make([]uuid.UUID, 0, len(nodes))
 	nodeids := make(map[uuid.UUID][]*Claim)
 	for i := range nodes {
-		fk := nodes[i].TicketID
+		if nodes[i].TicketID == nil {
+			continue
+		}
+		fk := *nodes[i].TicketID
 		if _, ok := nodeids[fk]; !ok {
 			ids = append(ids, fk)
 		}

@@ -29,20 +29,6 @@ func (_u *ClaimUpdate) Where(ps ...predicate.Claim) *ClaimUpdate {
 	return _u
 }
 
-// SetTicketID sets the "ticket_id" field.
-func (_u *ClaimUpdate) SetTicketID(v uuid.UUID) *ClaimUpdate {
-	_u.mutation.SetTicketID(v)
-	return _u
-}
-
-// SetNillableTicketID sets the "ticket_id" field if the given value is not nil.
-func (_u *ClaimUpdate) SetNillableTicketID(v *uuid.UUID) *ClaimUpdate {
-	if v != nil {
-		_u.SetTicketID(*v)
-	}
-	return _u
-}
-
 // SetPullRequest sets the "pull_request" field.
 func (_u *ClaimUpdate) SetPullRequest(v int) *ClaimUpdate {
 	_u.mutation.ResetPullRequest()
@@ -61,6 +47,40 @@ func (_u *ClaimUpdate) SetNillablePullRequest(v *int) *ClaimUpdate {
 // AddPullRequest adds value to the "pull_request" field.
 func (_u *ClaimUpdate) AddPullRequest(v int) *ClaimUpdate {
 	_u.mutation.AddPullRequest(v)
+	return _u
+}
+
+// SetPath sets the "path" field.
+func (_u *ClaimUpdate) SetPath(v string) *ClaimUpdate {
+	_u.mutation.SetPath(v)
+	return _u
+}
+
+// SetNillablePath sets the "path" field if the given value is not nil.
+func (_u *ClaimUpdate) SetNillablePath(v *string) *ClaimUpdate {
+	if v != nil {
+		_u.SetPath(*v)
+	}
+	return _u
+}
+
+// SetTicketID sets the "ticket_id" field.
+func (_u *ClaimUpdate) SetTicketID(v uuid.UUID) *ClaimUpdate {
+	_u.mutation.SetTicketID(v)
+	return _u
+}
+
+// SetNillableTicketID sets the "ticket_id" field if the given value is not nil.
+func (_u *ClaimUpdate) SetNillableTicketID(v *uuid.UUID) *ClaimUpdate {
+	if v != nil {
+		_u.SetTicketID(*v)
+	}
+	return _u
+}
+
+// ClearTicketID clears the value of the "ticket_id" field.
+func (_u *ClaimUpdate) ClearTicketID() *ClaimUpdate {
+	_u.mutation.ClearTicketID()
 	return _u
 }
 
@@ -107,18 +127,7 @@ func (_u *ClaimUpdate) ExecX(ctx context.Context) {
 	}
 }
 
-// check runs all checks and user-defined validators on the builder.
-func (_u *ClaimUpdate) check() error {
-	if _u.mutation.TicketCleared() && len(_u.mutation.TicketIDs()) > 0 {
-		return errors.New(`ent: clearing a required unique edge "Claim.ticket"`)
-	}
-	return nil
-}
-
 func (_u *ClaimUpdate) sqlSave(ctx context.Context) (_node int, err error) {
-	if err := _u.check(); err != nil {
-		return _node, err
-	}
 	_spec := sqlgraph.NewUpdateSpec(claim.Table, claim.Columns, sqlgraph.NewFieldSpec(claim.FieldID, field.TypeString))
 	if ps := _u.mutation.predicates; len(ps) > 0 {
 		_spec.Predicate = func(selector *sql.Selector) {
@@ -132,6 +141,9 @@ func (_u *ClaimUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedPullRequest(); ok {
 		_spec.AddField(claim.FieldPullRequest, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Path(); ok {
+		_spec.SetField(claim.FieldPath, field.TypeString, value)
 	}
 	if _u.mutation.TicketCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -182,20 +194,6 @@ type ClaimUpdateOne struct {
 	mutation *ClaimMutation
 }
 
-// SetTicketID sets the "ticket_id" field.
-func (_u *ClaimUpdateOne) SetTicketID(v uuid.UUID) *ClaimUpdateOne {
-	_u.mutation.SetTicketID(v)
-	return _u
-}
-
-// SetNillableTicketID sets the "ticket_id" field if the given value is not nil.
-func (_u *ClaimUpdateOne) SetNillableTicketID(v *uuid.UUID) *ClaimUpdateOne {
-	if v != nil {
-		_u.SetTicketID(*v)
-	}
-	return _u
-}
-
 // SetPullRequest sets the "pull_request" field.
 func (_u *ClaimUpdateOne) SetPullRequest(v int) *ClaimUpdateOne {
 	_u.mutation.ResetPullRequest()
@@ -214,6 +212,40 @@ func (_u *ClaimUpdateOne) SetNillablePullRequest(v *int) *ClaimUpdateOne {
 // AddPullRequest adds value to the "pull_request" field.
 func (_u *ClaimUpdateOne) AddPullRequest(v int) *ClaimUpdateOne {
 	_u.mutation.AddPullRequest(v)
+	return _u
+}
+
+// SetPath sets the "path" field.
+func (_u *ClaimUpdateOne) SetPath(v string) *ClaimUpdateOne {
+	_u.mutation.SetPath(v)
+	return _u
+}
+
+// SetNillablePath sets the "path" field if the given value is not nil.
+func (_u *ClaimUpdateOne) SetNillablePath(v *string) *ClaimUpdateOne {
+	if v != nil {
+		_u.SetPath(*v)
+	}
+	return _u
+}
+
+// SetTicketID sets the "ticket_id" field.
+func (_u *ClaimUpdateOne) SetTicketID(v uuid.UUID) *ClaimUpdateOne {
+	_u.mutation.SetTicketID(v)
+	return _u
+}
+
+// SetNillableTicketID sets the "ticket_id" field if the given value is not nil.
+func (_u *ClaimUpdateOne) SetNillableTicketID(v *uuid.UUID) *ClaimUpdateOne {
+	if v != nil {
+		_u.SetTicketID(*v)
+	}
+	return _u
+}
+
+// ClearTicketID clears the value of the "ticket_id" field.
+func (_u *ClaimUpdateOne) ClearTicketID() *ClaimUpdateOne {
+	_u.mutation.ClearTicketID()
 	return _u
 }
 
@@ -273,18 +305,7 @@ func (_u *ClaimUpdateOne) ExecX(ctx context.Context) {
 	}
 }
 
-// check runs all checks and user-defined validators on the builder.
-func (_u *ClaimUpdateOne) check() error {
-	if _u.mutation.TicketCleared() && len(_u.mutation.TicketIDs()) > 0 {
-		return errors.New(`ent: clearing a required unique edge "Claim.ticket"`)
-	}
-	return nil
-}
-
 func (_u *ClaimUpdateOne) sqlSave(ctx context.Context) (_node *Claim, err error) {
-	if err := _u.check(); err != nil {
-		return _node, err
-	}
 	_spec := sqlgraph.NewUpdateSpec(claim.Table, claim.Columns, sqlgraph.NewFieldSpec(claim.FieldID, field.TypeString))
 	id, ok := _u.mutation.ID()
 	if !ok {
@@ -315,6 +336,9 @@ func (_u *ClaimUpdateOne) sqlSave(ctx context.Context) (_node *Claim, err error)
 	}
 	if value, ok := _u.mutation.AddedPullRequest(); ok {
 		_spec.AddField(claim.FieldPullRequest, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Path(); ok {
+		_spec.SetField(claim.FieldPath, field.TypeString, value)
 	}
 	if _u.mutation.TicketCleared() {
 		edge := &sqlgraph.EdgeSpec{

@@ -1975,6 +1975,7 @@ type ClaimMutation struct {
 	id              *string
 	pull_request    *int
 	addpull_request *int
+	_path           *string
 	created_at      *time.Time
 	clearedFields   map[string]struct{}
 	ticket          *uuid.UUID
@@ -2088,42 +2089,6 @@ func (m *ClaimMutation) IDs(ctx context.Context) ([]string, error) {
 	}
 }
 
-// SetTicketID sets the "ticket_id" field.
-func (m *ClaimMutation) SetTicketID(u uuid.UUID) {
-	m.ticket = &u
-}
-
-// TicketID returns the value of the "ticket_id" field in the mutation.
-func (m *ClaimMutation) TicketID() (r uuid.UUID, exists bool) {
-	v := m.ticket
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldTicketID returns the old "ticket_id" field's value of the Claim entity.
-// If the Claim object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *ClaimMutation) OldTicketID(ctx context.Context) (v uuid.UUID, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldTicketID is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldTicketID requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldTicketID: %w", err)
-	}
-	return oldValue.TicketID, nil
-}
-
-// ResetTicketID resets all changes to the "ticket_id" field.
-func (m *ClaimMutation) ResetTicketID() {
-	m.ticket = nil
-}
-
 // SetPullRequest sets the "pull_request" field.
 func (m *ClaimMutation) SetPullRequest(i int) {
 	m.pull_request = &i
@@ -2180,6 +2145,91 @@ func (m *ClaimMutation) ResetPullRequest() {
 	m.addpull_request = nil
 }
 
+// SetPath sets the "path" field.
+func (m *ClaimMutation) SetPath(s string) {
+	m._path = &s
+}
+
+// Path returns the value of the "path" field in the mutation.
+func (m *ClaimMutation) Path() (r string, exists bool) {
+	v := m._path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPath returns the old "path" field's value of the Claim entity.
+// If the Claim object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ClaimMutation) OldPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPath: %w", err)
+	}
+	return oldValue.Path, nil
+}
+
+// ResetPath resets all changes to the "path" field.
+func (m *ClaimMutation) ResetPath() {
+	m._path = nil
+}
+
+// SetTicketID sets the "ticket_id" field.
+func (m *ClaimMutation) SetTicketID(u uuid.UUID) {
+	m.ticket = &u
+}
+
+// TicketID returns the value of the "ticket_id" field in the mutation.
+func (m *ClaimMutation) TicketID() (r uuid.UUID, exists bool) {
+	v := m.ticket
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTicketID returns the old "ticket_id" field's value of the Claim entity.
+// If the Claim object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ClaimMutation) OldTicketID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTicketID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTicketID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTicketID: %w", err)
+	}
+	return oldValue.TicketID, nil
+}
+
+// ClearTicketID clears the value of the "ticket_id" field.
+func (m *ClaimMutation) ClearTicketID() {
+	m.ticket = nil
+	m.clearedFields[claim.FieldTicketID] = struct{}{}
+}
+
+// TicketIDCleared returns if the "ticket_id" field was cleared in this mutation.
+func (m *ClaimMutation) TicketIDCleared() bool {
+	_, ok := m.clearedFields[claim.FieldTicketID]
+	return ok
+}
+
+// ResetTicketID resets all changes to the "ticket_id" field.
+func (m *ClaimMutation) ResetTicketID() {
+	m.ticket = nil
+	delete(m.clearedFields, claim.FieldTicketID)
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *ClaimMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -2224,7 +2274,7 @@ func (m *ClaimMutation) ClearTicket() {
 
 // TicketCleared reports if the "ticket" edge to the Ticket entity was cleared.
 func (m *ClaimMutation) TicketCleared() bool {
-	return m.clearedticket
+	return m.TicketIDCleared() || m.clearedticket
 }
 
 // TicketIDs returns the "ticket" edge IDs in the mutation.
@@ -2277,12 +2327,15 @@ func (m *ClaimMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ClaimMutation) Fields() []string {
-	fields := make([]string, 0, 3)
-	if m.ticket != nil {
-		fields = append(fields, claim.FieldTicketID)
-	}
+	fields := make([]string, 0, 4)
 	if m.pull_request != nil {
 		fields = append(fields, claim.FieldPullRequest)
+	}
+	if m._path != nil {
+		fields = append(fields, claim.FieldPath)
+	}
+	if m.ticket != nil {
+		fields = append(fields, claim.FieldTicketID)
 	}
 	if m.created_at != nil {
 		fields = append(fields, claim.FieldCreatedAt)
@@ -2295,10 +2348,12 @@ func (m *ClaimMutation) Fields() []string {
 // schema.
 func (m *ClaimMutation) Field(name string) (ent.Value, bool) {
 	switch name {
-	case claim.FieldTicketID:
-		return m.TicketID()
 	case claim.FieldPullRequest:
 		return m.PullRequest()
+	case claim.FieldPath:
+		return m.Path()
+	case claim.FieldTicketID:
+		return m.TicketID()
 	case claim.FieldCreatedAt:
 		return m.CreatedAt()
 	}
@@ -2310,10 +2365,12 @@ func (m *ClaimMutation) Field(name string) (ent.Value, bool) {
 // database failed.
 func (m *ClaimMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
 	switch name {
-	case claim.FieldTicketID:
-		return m.OldTicketID(ctx)
 	case claim.FieldPullRequest:
 		return m.OldPullRequest(ctx)
+	case claim.FieldPath:
+		return m.OldPath(ctx)
+	case claim.FieldTicketID:
+		return m.OldTicketID(ctx)
 	case claim.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	}
@@ -2325,19 +2382,26 @@ func (m *ClaimMutation) OldField(ctx context.Context, name string) (ent.Value, e
 // type.
 func (m *ClaimMutation) SetField(name string, value ent.Value) error {
 	switch name {
-	case claim.FieldTicketID:
-		v, ok := value.(uuid.UUID)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetTicketID(v)
-		return nil
 	case claim.FieldPullRequest:
 		v, ok := value.(int)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetPullRequest(v)
+		return nil
+	case claim.FieldPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPath(v)
+		return nil
+	case claim.FieldTicketID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTicketID(v)
 		return nil
 	case claim.FieldCreatedAt:
 		v, ok := value.(time.Time)
@@ -2390,7 +2454,11 @@ func (m *ClaimMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *ClaimMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(claim.FieldTicketID) {
+		fields = append(fields, claim.FieldTicketID)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -2403,6 +2471,11 @@ func (m *ClaimMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *ClaimMutation) ClearField(name string) error {
+	switch name {
+	case claim.FieldTicketID:
+		m.ClearTicketID()
+		return nil
+	}
 	return fmt.Errorf("unknown Claim nullable field %s", name)
 }
 
@@ -2410,11 +2483,14 @@ func (m *ClaimMutation) ClearField(name string) error {
 // It returns an error if the field is not defined in the schema.
 func (m *ClaimMutation) ResetField(name string) error {
 	switch name {
-	case claim.FieldTicketID:
-		m.ResetTicketID()
-		return nil
 	case claim.FieldPullRequest:
 		m.ResetPullRequest()
+		return nil
+	case claim.FieldPath:
+		m.ResetPath()
+		return nil
+	case claim.FieldTicketID:
+		m.ResetTicketID()
 		return nil
 	case claim.FieldCreatedAt:
 		m.ResetCreatedAt()
@@ -9145,39 +9221,40 @@ func (m *PlanHeadMutation) ResetEdge(name string) error {
 // PullRequestMutation represents an operation that mutates the PullRequest nodes in the graph.
 type PullRequestMutation struct {
 	config
-	op            Op
-	typ           string
-	id            *int
-	title         *string
-	url           *string
-	author_id     *int64
-	addauthor_id  *int64
-	author_login  *string
-	head_sha      *string
-	base_ref      *string
-	state         *pullrequest.State
-	draft         *bool
-	fork          *bool
-	wanted        *int64
-	addwanted     *int64
-	judged        *int64
-	addjudged     *int64
-	queued        *bool
-	leased_until  *time.Time
-	epoch         *time.Time
-	report        *json.RawMessage
-	appendreport  json.RawMessage
-	comment_id    *int64
-	addcomment_id *int64
-	comment_hash  *string
-	validate_hash *string
-	approval_hash *string
-	told_at       *time.Time
-	created_at    *time.Time
-	clearedFields map[string]struct{}
-	done          bool
-	oldValue      func(context.Context) (*PullRequest, error)
-	predicates    []predicate.PullRequest
+	op                 Op
+	typ                string
+	id                 *int
+	title              *string
+	url                *string
+	author_id          *int64
+	addauthor_id       *int64
+	author_login       *string
+	head_sha           *string
+	base_ref           *string
+	state              *pullrequest.State
+	draft              *bool
+	fork               *bool
+	wanted             *int64
+	addwanted          *int64
+	judged             *int64
+	addjudged          *int64
+	queued             *bool
+	epoch              *time.Time
+	report             *json.RawMessage
+	appendreport       json.RawMessage
+	merge_report       *json.RawMessage
+	appendmerge_report json.RawMessage
+	comment_id         *int64
+	addcomment_id      *int64
+	comment_hash       *string
+	validate_hash      *string
+	approval_hash      *string
+	told_at            *time.Time
+	created_at         *time.Time
+	clearedFields      map[string]struct{}
+	done               bool
+	oldValue           func(context.Context) (*PullRequest, error)
+	predicates         []predicate.PullRequest
 }
 
 var _ ent.Mutation = (*PullRequestMutation)(nil)
@@ -9776,55 +9853,6 @@ func (m *PullRequestMutation) ResetQueued() {
 	m.queued = nil
 }
 
-// SetLeasedUntil sets the "leased_until" field.
-func (m *PullRequestMutation) SetLeasedUntil(t time.Time) {
-	m.leased_until = &t
-}
-
-// LeasedUntil returns the value of the "leased_until" field in the mutation.
-func (m *PullRequestMutation) LeasedUntil() (r time.Time, exists bool) {
-	v := m.leased_until
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldLeasedUntil returns the old "leased_until" field's value of the PullRequest entity.
-// If the PullRequest object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *PullRequestMutation) OldLeasedUntil(ctx context.Context) (v *time.Time, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldLeasedUntil is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldLeasedUntil requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldLeasedUntil: %w", err)
-	}
-	return oldValue.LeasedUntil, nil
-}
-
-// ClearLeasedUntil clears the value of the "leased_until" field.
-func (m *PullRequestMutation) ClearLeasedUntil() {
-	m.leased_until = nil
-	m.clearedFields[pullrequest.FieldLeasedUntil] = struct{}{}
-}
-
-// LeasedUntilCleared returns if the "leased_until" field was cleared in this mutation.
-func (m *PullRequestMutation) LeasedUntilCleared() bool {
-	_, ok := m.clearedFields[pullrequest.FieldLeasedUntil]
-	return ok
-}
-
-// ResetLeasedUntil resets all changes to the "leased_until" field.
-func (m *PullRequestMutation) ResetLeasedUntil() {
-	m.leased_until = nil
-	delete(m.clearedFields, pullrequest.FieldLeasedUntil)
-}
-
 // SetEpoch sets the "epoch" field.
 func (m *PullRequestMutation) SetEpoch(t time.Time) {
 	m.epoch = &t
@@ -9937,6 +9965,71 @@ func (m *PullRequestMutation) ResetReport() {
 	m.report = nil
 	m.appendreport = nil
 	delete(m.clearedFields, pullrequest.FieldReport)
+}
+
+// SetMergeReport sets the "merge_report" field.
+func (m *PullRequestMutation) SetMergeReport(jm json.RawMessage) {
+	m.merge_report = &jm
+	m.appendmerge_report = nil
+}
+
+// MergeReport returns the value of the "merge_report" field in the mutation.
+func (m *PullRequestMutation) MergeReport() (r json.RawMessage, exists bool) {
+	v := m.merge_report
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMergeReport returns the old "merge_report" field's value of the PullRequest entity.
+// If the PullRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PullRequestMutation) OldMergeReport(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMergeReport is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMergeReport requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMergeReport: %w", err)
+	}
+	return oldValue.MergeReport, nil
+}
+
+// AppendMergeReport adds jm to the "merge_report" field.
+func (m *PullRequestMutation) AppendMergeReport(jm json.RawMessage) {
+	m.appendmerge_report = append(m.appendmerge_report, jm...)
+}
+
+// AppendedMergeReport returns the list of values that were appended to the "merge_report" field in this mutation.
+func (m *PullRequestMutation) AppendedMergeReport() (json.RawMessage, bool) {
+	if len(m.appendmerge_report) == 0 {
+		return nil, false
+	}
+	return m.appendmerge_report, true
+}
+
+// ClearMergeReport clears the value of the "merge_report" field.
+func (m *PullRequestMutation) ClearMergeReport() {
+	m.merge_report = nil
+	m.appendmerge_report = nil
+	m.clearedFields[pullrequest.FieldMergeReport] = struct{}{}
+}
+
+// MergeReportCleared returns if the "merge_report" field was cleared in this mutation.
+func (m *PullRequestMutation) MergeReportCleared() bool {
+	_, ok := m.clearedFields[pullrequest.FieldMergeReport]
+	return ok
+}
+
+// ResetMergeReport resets all changes to the "merge_report" field.
+func (m *PullRequestMutation) ResetMergeReport() {
+	m.merge_report = nil
+	m.appendmerge_report = nil
+	delete(m.clearedFields, pullrequest.FieldMergeReport)
 }
 
 // SetCommentID sets the "comment_id" field.
@@ -10259,14 +10352,14 @@ func (m *PullRequestMutation) Fields() []string {
 	if m.queued != nil {
 		fields = append(fields, pullrequest.FieldQueued)
 	}
-	if m.leased_until != nil {
-		fields = append(fields, pullrequest.FieldLeasedUntil)
-	}
 	if m.epoch != nil {
 		fields = append(fields, pullrequest.FieldEpoch)
 	}
 	if m.report != nil {
 		fields = append(fields, pullrequest.FieldReport)
+	}
+	if m.merge_report != nil {
+		fields = append(fields, pullrequest.FieldMergeReport)
 	}
 	if m.comment_id != nil {
 		fields = append(fields, pullrequest.FieldCommentID)
@@ -10318,12 +10411,12 @@ func (m *PullRequestMutation) Field(name string) (ent.Value, bool) {
 		return m.Judged()
 	case pullrequest.FieldQueued:
 		return m.Queued()
-	case pullrequest.FieldLeasedUntil:
-		return m.LeasedUntil()
 	case pullrequest.FieldEpoch:
 		return m.Epoch()
 	case pullrequest.FieldReport:
 		return m.Report()
+	case pullrequest.FieldMergeReport:
+		return m.MergeReport()
 	case pullrequest.FieldCommentID:
 		return m.CommentID()
 	case pullrequest.FieldCommentHash:
@@ -10369,12 +10462,12 @@ func (m *PullRequestMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldJudged(ctx)
 	case pullrequest.FieldQueued:
 		return m.OldQueued(ctx)
-	case pullrequest.FieldLeasedUntil:
-		return m.OldLeasedUntil(ctx)
 	case pullrequest.FieldEpoch:
 		return m.OldEpoch(ctx)
 	case pullrequest.FieldReport:
 		return m.OldReport(ctx)
+	case pullrequest.FieldMergeReport:
+		return m.OldMergeReport(ctx)
 	case pullrequest.FieldCommentID:
 		return m.OldCommentID(ctx)
 	case pullrequest.FieldCommentHash:
@@ -10480,13 +10573,6 @@ func (m *PullRequestMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetQueued(v)
 		return nil
-	case pullrequest.FieldLeasedUntil:
-		v, ok := value.(time.Time)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetLeasedUntil(v)
-		return nil
 	case pullrequest.FieldEpoch:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -10500,6 +10586,13 @@ func (m *PullRequestMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetReport(v)
+		return nil
+	case pullrequest.FieldMergeReport:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMergeReport(v)
 		return nil
 	case pullrequest.FieldCommentID:
 		v, ok := value.(int64)
@@ -10624,14 +10717,14 @@ func (m *PullRequestMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *PullRequestMutation) ClearedFields() []string {
 	var fields []string
-	if m.FieldCleared(pullrequest.FieldLeasedUntil) {
-		fields = append(fields, pullrequest.FieldLeasedUntil)
-	}
 	if m.FieldCleared(pullrequest.FieldEpoch) {
 		fields = append(fields, pullrequest.FieldEpoch)
 	}
 	if m.FieldCleared(pullrequest.FieldReport) {
 		fields = append(fields, pullrequest.FieldReport)
+	}
+	if m.FieldCleared(pullrequest.FieldMergeReport) {
+		fields = append(fields, pullrequest.FieldMergeReport)
 	}
 	if m.FieldCleared(pullrequest.FieldToldAt) {
 		fields = append(fields, pullrequest.FieldToldAt)
@@ -10650,14 +10743,14 @@ func (m *PullRequestMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *PullRequestMutation) ClearField(name string) error {
 	switch name {
-	case pullrequest.FieldLeasedUntil:
-		m.ClearLeasedUntil()
-		return nil
 	case pullrequest.FieldEpoch:
 		m.ClearEpoch()
 		return nil
 	case pullrequest.FieldReport:
 		m.ClearReport()
+		return nil
+	case pullrequest.FieldMergeReport:
+		m.ClearMergeReport()
 		return nil
 	case pullrequest.FieldToldAt:
 		m.ClearToldAt()
@@ -10706,14 +10799,14 @@ func (m *PullRequestMutation) ResetField(name string) error {
 	case pullrequest.FieldQueued:
 		m.ResetQueued()
 		return nil
-	case pullrequest.FieldLeasedUntil:
-		m.ResetLeasedUntil()
-		return nil
 	case pullrequest.FieldEpoch:
 		m.ResetEpoch()
 		return nil
 	case pullrequest.FieldReport:
 		m.ResetReport()
+		return nil
+	case pullrequest.FieldMergeReport:
+		m.ResetMergeReport()
 		return nil
 	case pullrequest.FieldCommentID:
 		m.ResetCommentID()

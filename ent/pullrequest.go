@@ -43,12 +43,12 @@ type PullRequest struct {
 	Judged int64 `json:"judged,omitempty"`
 	// a judge job waits
 	Queued bool `json:"queued,omitempty"`
-	// LeasedUntil holds the value of the "leased_until" field.
-	LeasedUntil *time.Time `json:"leased_until,omitempty"`
 	// decisions from before count no more: reopened or retargeted
 	Epoch *time.Time `json:"epoch,omitempty"`
 	// the last judging, for telling
 	Report json.RawMessage `json:"report,omitempty"`
+	// what became of it at its merge
+	MergeReport json.RawMessage `json:"merge_report,omitempty"`
 	// CommentID holds the value of the "comment_id" field.
 	CommentID int64 `json:"comment_id,omitempty"`
 	// CommentHash holds the value of the "comment_hash" field.
@@ -69,7 +69,7 @@ func (*PullRequest) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case pullrequest.FieldReport:
+		case pullrequest.FieldReport, pullrequest.FieldMergeReport:
 			values[i] = new([]byte)
 		case pullrequest.FieldDraft, pullrequest.FieldFork, pullrequest.FieldQueued:
 			values[i] = new(sql.NullBool)
@@ -77,7 +77,7 @@ func (*PullRequest) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case pullrequest.FieldTitle, pullrequest.FieldURL, pullrequest.FieldAuthorLogin, pullrequest.FieldHeadSha, pullrequest.FieldBaseRef, pullrequest.FieldState, pullrequest.FieldCommentHash, pullrequest.FieldValidateHash, pullrequest.FieldApprovalHash:
 			values[i] = new(sql.NullString)
-		case pullrequest.FieldLeasedUntil, pullrequest.FieldEpoch, pullrequest.FieldToldAt, pullrequest.FieldCreatedAt:
+		case pullrequest.FieldEpoch, pullrequest.FieldToldAt, pullrequest.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -172,13 +172,6 @@ func (_m *PullRequest) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Queued = value.Bool
 			}
-		case pullrequest.FieldLeasedUntil:
-			if value, ok := values[i].(*sql.NullTime); !ok {
-				return fmt.Errorf("unexpected type %T for field leased_until", values[i])
-			} else if value.Valid {
-				_m.LeasedUntil = new(time.Time)
-				*_m.LeasedUntil = value.Time
-			}
 		case pullrequest.FieldEpoch:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field epoch", values[i])
@@ -192,6 +185,14 @@ func (_m *PullRequest) assignValues(columns []string, values []any) error {
 			} else if value != nil && len(*value) > 0 {
 				if err := json.Unmarshal(*value, &_m.Report); err != nil {
 					return fmt.Errorf("unmarshal field report: %w", err)
+				}
+			}
+		case pullrequest.FieldMergeReport:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field merge_report", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.MergeReport); err != nil {
+					return fmt.Errorf("unmarshal field merge_report: %w", err)
 				}
 			}
 		case pullrequest.FieldCommentID:
@@ -303,11 +304,6 @@ func (_m *PullRequest) String() string {
 	builder.WriteString("queued=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Queued))
 	builder.WriteString(", ")
-	if v := _m.LeasedUntil; v != nil {
-		builder.WriteString("leased_until=")
-		builder.WriteString(v.Format(time.ANSIC))
-	}
-	builder.WriteString(", ")
 	if v := _m.Epoch; v != nil {
 		builder.WriteString("epoch=")
 		builder.WriteString(v.Format(time.ANSIC))
@@ -315,6 +311,9 @@ func (_m *PullRequest) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("report=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Report))
+	builder.WriteString(", ")
+	builder.WriteString("merge_report=")
+	builder.WriteString(fmt.Sprintf("%v", _m.MergeReport))
 	builder.WriteString(", ")
 	builder.WriteString("comment_id=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CommentID))

@@ -191,20 +191,6 @@ func (_c *PullRequestCreate) SetNillableQueued(v *bool) *PullRequestCreate {
 	return _c
 }
 
-// SetLeasedUntil sets the "leased_until" field.
-func (_c *PullRequestCreate) SetLeasedUntil(v time.Time) *PullRequestCreate {
-	_c.mutation.SetLeasedUntil(v)
-	return _c
-}
-
-// SetNillableLeasedUntil sets the "leased_until" field if the given value is not nil.
-func (_c *PullRequestCreate) SetNillableLeasedUntil(v *time.Time) *PullRequestCreate {
-	if v != nil {
-		_c.SetLeasedUntil(*v)
-	}
-	return _c
-}
-
 // SetEpoch sets the "epoch" field.
 func (_c *PullRequestCreate) SetEpoch(v time.Time) *PullRequestCreate {
 	_c.mutation.SetEpoch(v)
@@ -222,6 +208,12 @@ func (_c *PullRequestCreate) SetNillableEpoch(v *time.Time) *PullRequestCreate {
 // SetReport sets the "report" field.
 func (_c *PullRequestCreate) SetReport(v json.RawMessage) *PullRequestCreate {
 	_c.mutation.SetReport(v)
+	return _c
+}
+
+// SetMergeReport sets the "merge_report" field.
+func (_c *PullRequestCreate) SetMergeReport(v json.RawMessage) *PullRequestCreate {
+	_c.mutation.SetMergeReport(v)
 	return _c
 }
 
@@ -559,10 +551,6 @@ func (_c *PullRequestCreate) createSpec() (*PullRequest, *sqlgraph.CreateSpec) {
 		_spec.SetField(pullrequest.FieldQueued, field.TypeBool, value)
 		_node.Queued = value
 	}
-	if value, ok := _c.mutation.LeasedUntil(); ok {
-		_spec.SetField(pullrequest.FieldLeasedUntil, field.TypeTime, value)
-		_node.LeasedUntil = &value
-	}
 	if value, ok := _c.mutation.Epoch(); ok {
 		_spec.SetField(pullrequest.FieldEpoch, field.TypeTime, value)
 		_node.Epoch = &value
@@ -570,6 +558,10 @@ func (_c *PullRequestCreate) createSpec() (*PullRequest, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Report(); ok {
 		_spec.SetField(pullrequest.FieldReport, field.TypeJSON, value)
 		_node.Report = value
+	}
+	if value, ok := _c.mutation.MergeReport(); ok {
+		_spec.SetField(pullrequest.FieldMergeReport, field.TypeJSON, value)
+		_node.MergeReport = value
 	}
 	if value, ok := _c.mutation.CommentID(); ok {
 		_spec.SetField(pullrequest.FieldCommentID, field.TypeInt64, value)
@@ -809,24 +801,6 @@ func (u *PullRequestUpsert) UpdateQueued() *PullRequestUpsert {
 	return u
 }
 
-// SetLeasedUntil sets the "leased_until" field.
-func (u *PullRequestUpsert) SetLeasedUntil(v time.Time) *PullRequestUpsert {
-	u.Set(pullrequest.FieldLeasedUntil, v)
-	return u
-}
-
-// UpdateLeasedUntil sets the "leased_until" field to the value that was provided on create.
-func (u *PullRequestUpsert) UpdateLeasedUntil() *PullRequestUpsert {
-	u.SetExcluded(pullrequest.FieldLeasedUntil)
-	return u
-}
-
-// ClearLeasedUntil clears the value of the "leased_until" field.
-func (u *PullRequestUpsert) ClearLeasedUntil() *PullRequestUpsert {
-	u.SetNull(pullrequest.FieldLeasedUntil)
-	return u
-}
-
 // SetEpoch sets the "epoch" field.
 func (u *PullRequestUpsert) SetEpoch(v time.Time) *PullRequestUpsert {
 	u.Set(pullrequest.FieldEpoch, v)
@@ -860,6 +834,24 @@ func (u *PullRequestUpsert) UpdateReport() *PullRequestUpsert {
 // ClearReport clears the value of the "report" field.
 func (u *PullRequestUpsert) ClearReport() *PullRequestUpsert {
 	u.SetNull(pullrequest.FieldReport)
+	return u
+}
+
+// SetMergeReport sets the "merge_report" field.
+func (u *PullRequestUpsert) SetMergeReport(v json.RawMessage) *PullRequestUpsert {
+	u.Set(pullrequest.FieldMergeReport, v)
+	return u
+}
+
+// UpdateMergeReport sets the "merge_report" field to the value that was provided on create.
+func (u *PullRequestUpsert) UpdateMergeReport() *PullRequestUpsert {
+	u.SetExcluded(pullrequest.FieldMergeReport)
+	return u
+}
+
+// ClearMergeReport clears the value of the "merge_report" field.
+func (u *PullRequestUpsert) ClearMergeReport() *PullRequestUpsert {
+	u.SetNull(pullrequest.FieldMergeReport)
 	return u
 }
 
@@ -1175,27 +1167,6 @@ func (u *PullRequestUpsertOne) UpdateQueued() *PullRequestUpsertOne {
 	})
 }
 
-// SetLeasedUntil sets the "leased_until" field.
-func (u *PullRequestUpsertOne) SetLeasedUntil(v time.Time) *PullRequestUpsertOne {
-	return u.Update(func(s *PullRequestUpsert) {
-		s.SetLeasedUntil(v)
-	})
-}
-
-// UpdateLeasedUntil sets the "leased_until" field to the value that was provided on create.
-func (u *PullRequestUpsertOne) UpdateLeasedUntil() *PullRequestUpsertOne {
-	return u.Update(func(s *PullRequestUpsert) {
-		s.UpdateLeasedUntil()
-	})
-}
-
-// ClearLeasedUntil clears the value of the "leased_until" field.
-func (u *PullRequestUpsertOne) ClearLeasedUntil() *PullRequestUpsertOne {
-	return u.Update(func(s *PullRequestUpsert) {
-		s.ClearLeasedUntil()
-	})
-}
-
 // SetEpoch sets the "epoch" field.
 func (u *PullRequestUpsertOne) SetEpoch(v time.Time) *PullRequestUpsertOne {
 	return u.Update(func(s *PullRequestUpsert) {
@@ -1235,6 +1206,27 @@ func (u *PullRequestUpsertOne) UpdateReport() *PullRequestUpsertOne {
 func (u *PullRequestUpsertOne) ClearReport() *PullRequestUpsertOne {
 	return u.Update(func(s *PullRequestUpsert) {
 		s.ClearReport()
+	})
+}
+
+// SetMergeReport sets the "merge_report" field.
+func (u *PullRequestUpsertOne) SetMergeReport(v json.RawMessage) *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.SetMergeReport(v)
+	})
+}
+
+// UpdateMergeReport sets the "merge_report" field to the value that was provided on create.
+func (u *PullRequestUpsertOne) UpdateMergeReport() *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.UpdateMergeReport()
+	})
+}
+
+// ClearMergeReport clears the value of the "merge_report" field.
+func (u *PullRequestUpsertOne) ClearMergeReport() *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.ClearMergeReport()
 	})
 }
 
@@ -1728,27 +1720,6 @@ func (u *PullRequestUpsertBulk) UpdateQueued() *PullRequestUpsertBulk {
 	})
 }
 
-// SetLeasedUntil sets the "leased_until" field.
-func (u *PullRequestUpsertBulk) SetLeasedUntil(v time.Time) *PullRequestUpsertBulk {
-	return u.Update(func(s *PullRequestUpsert) {
-		s.SetLeasedUntil(v)
-	})
-}
-
-// UpdateLeasedUntil sets the "leased_until" field to the value that was provided on create.
-func (u *PullRequestUpsertBulk) UpdateLeasedUntil() *PullRequestUpsertBulk {
-	return u.Update(func(s *PullRequestUpsert) {
-		s.UpdateLeasedUntil()
-	})
-}
-
-// ClearLeasedUntil clears the value of the "leased_until" field.
-func (u *PullRequestUpsertBulk) ClearLeasedUntil() *PullRequestUpsertBulk {
-	return u.Update(func(s *PullRequestUpsert) {
-		s.ClearLeasedUntil()
-	})
-}
-
 // SetEpoch sets the "epoch" field.
 func (u *PullRequestUpsertBulk) SetEpoch(v time.Time) *PullRequestUpsertBulk {
 	return u.Update(func(s *PullRequestUpsert) {
@@ -1788,6 +1759,27 @@ func (u *PullRequestUpsertBulk) UpdateReport() *PullRequestUpsertBulk {
 func (u *PullRequestUpsertBulk) ClearReport() *PullRequestUpsertBulk {
 	return u.Update(func(s *PullRequestUpsert) {
 		s.ClearReport()
+	})
+}
+
+// SetMergeReport sets the "merge_report" field.
+func (u *PullRequestUpsertBulk) SetMergeReport(v json.RawMessage) *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.SetMergeReport(v)
+	})
+}
+
+// UpdateMergeReport sets the "merge_report" field to the value that was provided on create.
+func (u *PullRequestUpsertBulk) UpdateMergeReport() *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.UpdateMergeReport()
+	})
+}
+
+// ClearMergeReport clears the value of the "merge_report" field.
+func (u *PullRequestUpsertBulk) ClearMergeReport() *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.ClearMergeReport()
 	})
 }
 

@@ -219,26 +219,6 @@ func (_u *PullRequestUpdate) SetNillableQueued(v *bool) *PullRequestUpdate {
 	return _u
 }
 
-// SetLeasedUntil sets the "leased_until" field.
-func (_u *PullRequestUpdate) SetLeasedUntil(v time.Time) *PullRequestUpdate {
-	_u.mutation.SetLeasedUntil(v)
-	return _u
-}
-
-// SetNillableLeasedUntil sets the "leased_until" field if the given value is not nil.
-func (_u *PullRequestUpdate) SetNillableLeasedUntil(v *time.Time) *PullRequestUpdate {
-	if v != nil {
-		_u.SetLeasedUntil(*v)
-	}
-	return _u
-}
-
-// ClearLeasedUntil clears the value of the "leased_until" field.
-func (_u *PullRequestUpdate) ClearLeasedUntil() *PullRequestUpdate {
-	_u.mutation.ClearLeasedUntil()
-	return _u
-}
-
 // SetEpoch sets the "epoch" field.
 func (_u *PullRequestUpdate) SetEpoch(v time.Time) *PullRequestUpdate {
 	_u.mutation.SetEpoch(v)
@@ -274,6 +254,24 @@ func (_u *PullRequestUpdate) AppendReport(v json.RawMessage) *PullRequestUpdate 
 // ClearReport clears the value of the "report" field.
 func (_u *PullRequestUpdate) ClearReport() *PullRequestUpdate {
 	_u.mutation.ClearReport()
+	return _u
+}
+
+// SetMergeReport sets the "merge_report" field.
+func (_u *PullRequestUpdate) SetMergeReport(v json.RawMessage) *PullRequestUpdate {
+	_u.mutation.SetMergeReport(v)
+	return _u
+}
+
+// AppendMergeReport appends value to the "merge_report" field.
+func (_u *PullRequestUpdate) AppendMergeReport(v json.RawMessage) *PullRequestUpdate {
+	_u.mutation.AppendMergeReport(v)
+	return _u
+}
+
+// ClearMergeReport clears the value of the "merge_report" field.
+func (_u *PullRequestUpdate) ClearMergeReport() *PullRequestUpdate {
+	_u.mutation.ClearMergeReport()
 	return _u
 }
 
@@ -459,12 +457,6 @@ func (_u *PullRequestUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	if value, ok := _u.mutation.Queued(); ok {
 		_spec.SetField(pullrequest.FieldQueued, field.TypeBool, value)
 	}
-	if value, ok := _u.mutation.LeasedUntil(); ok {
-		_spec.SetField(pullrequest.FieldLeasedUntil, field.TypeTime, value)
-	}
-	if _u.mutation.LeasedUntilCleared() {
-		_spec.ClearField(pullrequest.FieldLeasedUntil, field.TypeTime)
-	}
 	if value, ok := _u.mutation.Epoch(); ok {
 		_spec.SetField(pullrequest.FieldEpoch, field.TypeTime, value)
 	}
@@ -481,6 +473,17 @@ func (_u *PullRequestUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	}
 	if _u.mutation.ReportCleared() {
 		_spec.ClearField(pullrequest.FieldReport, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.MergeReport(); ok {
+		_spec.SetField(pullrequest.FieldMergeReport, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedMergeReport(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, pullrequest.FieldMergeReport, value)
+		})
+	}
+	if _u.mutation.MergeReportCleared() {
+		_spec.ClearField(pullrequest.FieldMergeReport, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.CommentID(); ok {
 		_spec.SetField(pullrequest.FieldCommentID, field.TypeInt64, value)
@@ -712,26 +715,6 @@ func (_u *PullRequestUpdateOne) SetNillableQueued(v *bool) *PullRequestUpdateOne
 	return _u
 }
 
-// SetLeasedUntil sets the "leased_until" field.
-func (_u *PullRequestUpdateOne) SetLeasedUntil(v time.Time) *PullRequestUpdateOne {
-	_u.mutation.SetLeasedUntil(v)
-	return _u
-}
-
-// SetNillableLeasedUntil sets the "leased_until" field if the given value is not nil.
-func (_u *PullRequestUpdateOne) SetNillableLeasedUntil(v *time.Time) *PullRequestUpdateOne {
-	if v != nil {
-		_u.SetLeasedUntil(*v)
-	}
-	return _u
-}
-
-// ClearLeasedUntil clears the value of the "leased_until" field.
-func (_u *PullRequestUpdateOne) ClearLeasedUntil() *PullRequestUpdateOne {
-	_u.mutation.ClearLeasedUntil()
-	return _u
-}
-
 // SetEpoch sets the "epoch" field.
 func (_u *PullRequestUpdateOne) SetEpoch(v time.Time) *PullRequestUpdateOne {
 	_u.mutation.SetEpoch(v)
@@ -767,6 +750,24 @@ func (_u *PullRequestUpdateOne) AppendReport(v json.RawMessage) *PullRequestUpda
 // ClearReport clears the value of the "report" field.
 func (_u *PullRequestUpdateOne) ClearReport() *PullRequestUpdateOne {
 	_u.mutation.ClearReport()
+	return _u
+}
+
+// SetMergeReport sets the "merge_report" field.
+func (_u *PullRequestUpdateOne) SetMergeReport(v json.RawMessage) *PullRequestUpdateOne {
+	_u.mutation.SetMergeReport(v)
+	return _u
+}
+
+// AppendMergeReport appends value to the "merge_report" field.
+func (_u *PullRequestUpdateOne) AppendMergeReport(v json.RawMessage) *PullRequestUpdateOne {
+	_u.mutation.AppendMergeReport(v)
+	return _u
+}
+
+// ClearMergeReport clears the value of the "merge_report" field.
+func (_u *PullRequestUpdateOne) ClearMergeReport() *PullRequestUpdateOne {
+	_u.mutation.ClearMergeReport()
 	return _u
 }
 
@@ -982,12 +983,6 @@ func (_u *PullRequestUpdateOne) sqlSave(ctx context.Context) (_node *PullRequest
 	if value, ok := _u.mutation.Queued(); ok {
 		_spec.SetField(pullrequest.FieldQueued, field.TypeBool, value)
 	}
-	if value, ok := _u.mutation.LeasedUntil(); ok {
-		_spec.SetField(pullrequest.FieldLeasedUntil, field.TypeTime, value)
-	}
-	if _u.mutation.LeasedUntilCleared() {
-		_spec.ClearField(pullrequest.FieldLeasedUntil, field.TypeTime)
-	}
 	if value, ok := _u.mutation.Epoch(); ok {
 		_spec.SetField(pullrequest.FieldEpoch, field.TypeTime, value)
 	}
@@ -1004,6 +999,17 @@ func (_u *PullRequestUpdateOne) sqlSave(ctx context.Context) (_node *PullRequest
 	}
 	if _u.mutation.ReportCleared() {
 		_spec.ClearField(pullrequest.FieldReport, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.MergeReport(); ok {
+		_spec.SetField(pullrequest.FieldMergeReport, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedMergeReport(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, pullrequest.FieldMergeReport, value)
+		})
+	}
+	if _u.mutation.MergeReportCleared() {
+		_spec.ClearField(pullrequest.FieldMergeReport, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.CommentID(); ok {
 		_spec.SetField(pullrequest.FieldCommentID, field.TypeInt64, value)

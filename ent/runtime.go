@@ -104,7 +104,7 @@ func init() {
 	claimFields := schema.Claim{}.Fields()
 	_ = claimFields
 	// claimDescCreatedAt is the schema descriptor for created_at field.
-	claimDescCreatedAt := claimFields[3].Descriptor()
+	claimDescCreatedAt := claimFields[4].Descriptor()
 	// claim.DefaultCreatedAt holds the default value on creation for the created_at field.
 	claim.DefaultCreatedAt = claimDescCreatedAt.Default.(func() time.Time)
 	clusterFields := schema.Cluster{}.Fields()

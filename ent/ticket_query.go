@@ -649,9 +649,12 @@ func (_q *TicketQuery) loadClaims(ctx context.Context, query *ClaimQuery, nodes 
 	}
 	for _, n := range neighbors {
 		fk := n.TicketID
-		node, ok := nodeids[fk]
+		if fk == nil {
+			return fmt.Errorf(`foreign-key "ticket_id" is nil for node %v`, n.ID)
+		}
+		node, ok := nodeids[*fk]
 		if !ok {
-			return fmt.Errorf(`unexpected referenced foreign-key "ticket_id" returned %v for node %v`, fk, n.ID)
+			return fmt.Errorf(`unexpected referenced foreign-key "ticket_id" returned %v for node %v`, *fk, n.ID)
 		}
 		assign(node, n)
 	}

@@ -14,10 +14,12 @@ const (
 	Label = "claim"
 	// FieldID holds the string denoting the id field in the database.
 	FieldID = "id"
-	// FieldTicketID holds the string denoting the ticket_id field in the database.
-	FieldTicketID = "ticket_id"
 	// FieldPullRequest holds the string denoting the pull_request field in the database.
 	FieldPullRequest = "pull_request"
+	// FieldPath holds the string denoting the path field in the database.
+	FieldPath = "path"
+	// FieldTicketID holds the string denoting the ticket_id field in the database.
+	FieldTicketID = "ticket_id"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// EdgeTicket holds the string denoting the ticket edge name in mutations.
@@ -36,8 +38,9 @@ const (
 // Columns holds all SQL columns for claim fields.
 var Columns = []string{
 	FieldID,
-	FieldTicketID,
 	FieldPullRequest,
+	FieldPath,
+	FieldTicketID,
 	FieldCreatedAt,
 }
 
@@ -64,14 +67,19 @@ func ByID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldID, opts...).ToFunc()
 }
 
-// ByTicketID orders the results by the ticket_id field.
-func ByTicketID(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldTicketID, opts...).ToFunc()
-}
-
 // ByPullRequest orders the results by the pull_request field.
 func ByPullRequest(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldPullRequest, opts...).ToFunc()
+}
+
+// ByPath orders the results by the path field.
+func ByPath(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPath, opts...).ToFunc()
+}
+
+// ByTicketID orders the results by the ticket_id field.
+func ByTicketID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTicketID, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

@@ -66,39 +66,24 @@ func IDContainsFold(id string) predicate.Claim {
 	return predicate.Claim(sql.FieldContainsFold(FieldID, id))
 }
 
-// TicketID applies equality check predicate on the "ticket_id" field. It's identical to TicketIDEQ.
-func TicketID(v uuid.UUID) predicate.Claim {
-	return predicate.Claim(sql.FieldEQ(FieldTicketID, v))
-}
-
 // PullRequest applies equality check predicate on the "pull_request" field. It's identical to PullRequestEQ.
 func PullRequest(v int) predicate.Claim {
 	return predicate.Claim(sql.FieldEQ(FieldPullRequest, v))
 }
 
-// CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
-func CreatedAt(v time.Time) predicate.Claim {
-	return predicate.Claim(sql.FieldEQ(FieldCreatedAt, v))
+// Path applies equality check predicate on the "path" field. It's identical to PathEQ.
+func Path(v string) predicate.Claim {
+	return predicate.Claim(sql.FieldEQ(FieldPath, v))
 }
 
-// TicketIDEQ applies the EQ predicate on the "ticket_id" field.
-func TicketIDEQ(v uuid.UUID) predicate.Claim {
+// TicketID applies equality check predicate on the "ticket_id" field. It's identical to TicketIDEQ.
+func TicketID(v uuid.UUID) predicate.Claim {
 	return predicate.Claim(sql.FieldEQ(FieldTicketID, v))
 }
 
-// TicketIDNEQ applies the NEQ predicate on the "ticket_id" field.
-func TicketIDNEQ(v uuid.UUID) predicate.Claim {
-	return predicate.Claim(sql.FieldNEQ(FieldTicketID, v))
-}
-
-// TicketIDIn applies the In predicate on the "ticket_id" field.
-func TicketIDIn(vs ...uuid.UUID) predicate.Claim {
-	return predicate.Claim(sql.FieldIn(FieldTicketID, vs...))
-}
-
-// TicketIDNotIn applies the NotIn predicate on the "ticket_id" field.
-func TicketIDNotIn(vs ...uuid.UUID) predicate.Claim {
-	return predicate.Claim(sql.FieldNotIn(FieldTicketID, vs...))
+// CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
+func CreatedAt(v time.Time) predicate.Claim {
+	return predicate.Claim(sql.FieldEQ(FieldCreatedAt, v))
 }
 
 // PullRequestEQ applies the EQ predicate on the "pull_request" field.
@@ -139,6 +124,101 @@ func PullRequestLT(v int) predicate.Claim {
 // PullRequestLTE applies the LTE predicate on the "pull_request" field.
 func PullRequestLTE(v int) predicate.Claim {
 	return predicate.Claim(sql.FieldLTE(FieldPullRequest, v))
+}
+
+// PathEQ applies the EQ predicate on the "path" field.
+func PathEQ(v string) predicate.Claim {
+	return predicate.Claim(sql.FieldEQ(FieldPath, v))
+}
+
+// PathNEQ applies the NEQ predicate on the "path" field.
+func PathNEQ(v string) predicate.Claim {
+	return predicate.Claim(sql.FieldNEQ(FieldPath, v))
+}
+
+// PathIn applies the In predicate on the "path" field.
+func PathIn(vs ...string) predicate.Claim {
+	return predicate.Claim(sql.FieldIn(FieldPath, vs...))
+}
+
+// PathNotIn applies the NotIn predicate on the "path" field.
+func PathNotIn(vs ...string) predicate.Claim {
+	return predicate.Claim(sql.FieldNotIn(FieldPath, vs...))
+}
+
+// PathGT applies the GT predicate on the "path" field.
+func PathGT(v string) predicate.Claim {
+	return predicate.Claim(sql.FieldGT(FieldPath, v))
+}
+
+// PathGTE applies the GTE predicate on the "path" field.
+func PathGTE(v string) predicate.Claim {
+	return predicate.Claim(sql.FieldGTE(FieldPath, v))
+}
+
+// PathLT applies the LT predicate on the "path" field.
+func PathLT(v string) predicate.Claim {
+	return predicate.Claim(sql.FieldLT(FieldPath, v))
+}
+
+// PathLTE applies the LTE predicate on the "path" field.
+func PathLTE(v string) predicate.Claim {
+	return predicate.Claim(sql.FieldLTE(FieldPath, v))
+}
+
+// PathContains applies the Contains predicate on the "path" field.
+func PathContains(v string) predicate.Claim {
+	return predicate.Claim(sql.FieldContains(FieldPath, v))
+}
+
+// PathHasPrefix applies the HasPrefix predicate on the "path" field.
+func PathHasPrefix(v string) predicate.Claim {
+	return predicate.Claim(sql.FieldHasPrefix(FieldPath, v))
+}
+
+// PathHasSuffix applies the HasSuffix predicate on the "path" field.
+func PathHasSuffix(v string) predicate.Claim {
+	return predicate.Claim(sql.FieldHasSuffix(FieldPath, v))
+}
+
+// PathEqualFold applies the EqualFold predicate on the "path" field.
+func PathEqualFold(v string) predicate.Claim {
+	return predicate.Claim(sql.FieldEqualFold(FieldPath, v))
+}
+
+// PathContainsFold applies the ContainsFold predicate on the "path" field.
+func PathContainsFold(v string) predicate.Claim {
+	return predicate.Claim(sql.FieldContainsFold(FieldPath, v))
+}
+
+// TicketIDEQ applies the EQ predicate on the "ticket_id" field.
+func TicketIDEQ(v uuid.UUID) predicate.Claim {
+	return predicate.Claim(sql.FieldEQ(FieldTicketID, v))
+}
+
+// TicketIDNEQ applies the NEQ predicate on the "ticket_id" field.
+func TicketIDNEQ(v uuid.UUID) predicate.Claim {
+	return predicate.Claim(sql.FieldNEQ(FieldTicketID, v))
+}
+
+// TicketIDIn applies the In predicate on the "ticket_id" field.
+func TicketIDIn(vs ...uuid.UUID) predicate.Claim {
+	return predicate.Claim(sql.FieldIn(FieldTicketID, vs...))
+}
+
+// TicketIDNotIn applies the NotIn predicate on the "ticket_id" field.
+func TicketIDNotIn(vs ...uuid.UUID) predicate.Claim {
+	return predicate.Claim(sql.FieldNotIn(FieldTicketID, vs...))
+}
+
+// TicketIDIsNil applies the IsNil predicate on the "ticket_id" field.
+func TicketIDIsNil() predicate.Claim {
+	return predicate.Claim(sql.FieldIsNull(FieldTicketID))
+}
+
+// TicketIDNotNil applies the NotNil predicate on the "ticket_id" field.
+func TicketIDNotNil() predicate.Claim {
+	return predicate.Claim(sql.FieldNotNull(FieldTicketID))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

@@ -94,8 +94,9 @@ var (
 	ClaimsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
 		{Name: "pull_request", Type: field.TypeInt},
+		{Name: "path", Type: field.TypeString},
 		{Name: "created_at", Type: field.TypeTime},
-		{Name: "ticket_id", Type: field.TypeUUID},
+		{Name: "ticket_id", Type: field.TypeUUID, Nullable: true},
 	}
 	// ClaimsTable holds the schema information for the "claims" table.
 	ClaimsTable = &schema.Table{
@@ -105,16 +106,21 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "claims_tickets_claims",
-				Columns:    []*schema.Column{ClaimsColumns[3]},
+				Columns:    []*schema.Column{ClaimsColumns[4]},
 				RefColumns: []*schema.Column{TicketsColumns[0]},
-				OnDelete:   schema.NoAction,
+				OnDelete:   schema.SetNull,
 			},
 		},
 		Indexes: []*schema.Index{
 			{
 				Name:    "claim_ticket_id",
 				Unique:  false,
-				Columns: []*schema.Column{ClaimsColumns[3]},
+				Columns: []*schema.Column{ClaimsColumns[4]},
+			},
+			{
+				Name:    "claim_pull_request_path",
+				Unique:  false,
+				Columns: []*schema.Column{ClaimsColumns[1], ClaimsColumns[2]},
 			},
 		},
 	}
@@ -353,9 +359,9 @@ var (
 		{Name: "wanted", Type: field.TypeInt64, Default: 0},
 		{Name: "judged", Type: field.TypeInt64, Default: 0},
 		{Name: "queued", Type: field.TypeBool, Default: false},
-		{Name: "leased_until", Type: field.TypeTime, Nullable: true},
 		{Name: "epoch", Type: field.TypeTime, Nullable: true},
 		{Name: "report", Type: field.TypeJSON, Nullable: true},
+		{Name: "merge_report", Type: field.TypeJSON, Nullable: true},
 		{Name: "comment_id", Type: field.TypeInt64, Default: 0},
 		{Name: "comment_hash", Type: field.TypeString, Default: ""},
 		{Name: "validate_hash", Type: field.TypeString, Default: ""},

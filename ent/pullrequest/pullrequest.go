@@ -38,12 +38,12 @@ const (
 	FieldJudged = "judged"
 	// FieldQueued holds the string denoting the queued field in the database.
 	FieldQueued = "queued"
-	// FieldLeasedUntil holds the string denoting the leased_until field in the database.
-	FieldLeasedUntil = "leased_until"
 	// FieldEpoch holds the string denoting the epoch field in the database.
 	FieldEpoch = "epoch"
 	// FieldReport holds the string denoting the report field in the database.
 	FieldReport = "report"
+	// FieldMergeReport holds the string denoting the merge_report field in the database.
+	FieldMergeReport = "merge_report"
 	// FieldCommentID holds the string denoting the comment_id field in the database.
 	FieldCommentID = "comment_id"
 	// FieldCommentHash holds the string denoting the comment_hash field in the database.
@@ -75,9 +75,9 @@ var Columns = []string{
 	FieldWanted,
 	FieldJudged,
 	FieldQueued,
-	FieldLeasedUntil,
 	FieldEpoch,
 	FieldReport,
+	FieldMergeReport,
 	FieldCommentID,
 	FieldCommentHash,
 	FieldValidateHash,
@@ -224,11 +224,6 @@ func ByJudged(opts ...sql.OrderTermOption) OrderOption {
 // ByQueued orders the results by the queued field.
 func ByQueued(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldQueued, opts...).ToFunc()
-}
-
-// ByLeasedUntil orders the results by the leased_until field.
-func ByLeasedUntil(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldLeasedUntil, opts...).ToFunc()
 }
 
 // ByEpoch orders the results by the epoch field.

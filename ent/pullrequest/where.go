@@ -109,11 +109,6 @@ func Queued(v bool) predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldEQ(FieldQueued, v))
 }
 
-// LeasedUntil applies equality check predicate on the "leased_until" field. It's identical to LeasedUntilEQ.
-func LeasedUntil(v time.Time) predicate.PullRequest {
-	return predicate.PullRequest(sql.FieldEQ(FieldLeasedUntil, v))
-}
-
 // Epoch applies equality check predicate on the "epoch" field. It's identical to EpochEQ.
 func Epoch(v time.Time) predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldEQ(FieldEpoch, v))
@@ -644,56 +639,6 @@ func QueuedNEQ(v bool) predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldNEQ(FieldQueued, v))
 }
 
-// LeasedUntilEQ applies the EQ predicate on the "leased_until" field.
-func LeasedUntilEQ(v time.Time) predicate.PullRequest {
-	return predicate.PullRequest(sql.FieldEQ(FieldLeasedUntil, v))
-}
-
-// LeasedUntilNEQ applies the NEQ predicate on the "leased_until" field.
-func LeasedUntilNEQ(v time.Time) predicate.PullRequest {
-	return predicate.PullRequest(sql.FieldNEQ(FieldLeasedUntil, v))
-}
-
-// LeasedUntilIn applies the In predicate on the "leased_until" field.
-func LeasedUntilIn(vs ...time.Time) predicate.PullRequest {
-	return predicate.PullRequest(sql.FieldIn(FieldLeasedUntil, vs...))
-}
-
-// LeasedUntilNotIn applies the NotIn predicate on the "leased_until" field.
-func LeasedUntilNotIn(vs ...time.Time) predicate.PullRequest {
-	return predicate.PullRequest(sql.FieldNotIn(FieldLeasedUntil, vs...))
-}
-
-// LeasedUntilGT applies the GT predicate on the "leased_until" field.
-func LeasedUntilGT(v time.Time) predicate.PullRequest {
-	return predicate.PullRequest(sql.FieldGT(FieldLeasedUntil, v))
-}
-
-// LeasedUntilGTE applies the GTE predicate on the "leased_until" field.
-func LeasedUntilGTE(v time.Time) predicate.PullRequest {
-	return predicate.PullRequest(sql.FieldGTE(FieldLeasedUntil, v))
-}
-
-// LeasedUntilLT applies the LT predicate on the "leased_until" field.
-func LeasedUntilLT(v time.Time) predicate.PullRequest {
-	return predicate.PullRequest(sql.FieldLT(FieldLeasedUntil, v))
-}
-
-// LeasedUntilLTE applies the LTE predicate on the "leased_until" field.
-func LeasedUntilLTE(v time.Time) predicate.PullRequest {
-	return predicate.PullRequest(sql.FieldLTE(FieldLeasedUntil, v))
-}
-
-// LeasedUntilIsNil applies the IsNil predicate on the "leased_until" field.
-func LeasedUntilIsNil() predicate.PullRequest {
-	return predicate.PullRequest(sql.FieldIsNull(FieldLeasedUntil))
-}
-
-// LeasedUntilNotNil applies the NotNil predicate on the "leased_until" field.
-func LeasedUntilNotNil() predicate.PullRequest {
-	return predicate.PullRequest(sql.FieldNotNull(FieldLeasedUntil))
-}
-
 // EpochEQ applies the EQ predicate on the "epoch" field.
 func EpochEQ(v time.Time) predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldEQ(FieldEpoch, v))
@@ -752,6 +697,16 @@ func ReportIsNil() predicate.PullRequest {
 // ReportNotNil applies the NotNil predicate on the "report" field.
 func ReportNotNil() predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldNotNull(FieldReport))
+}
+
+// MergeReportIsNil applies the IsNil predicate on the "merge_report" field.
+func MergeReportIsNil() predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldIsNull(FieldMergeReport))
+}
+
+// MergeReportNotNil applies the NotNil predicate on the "merge_report" field.
+func MergeReportNotNil() predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldNotNull(FieldMergeReport))
 }
 
 // CommentIDEQ applies the EQ predicate on the "comment_id" field.

@@ -203,7 +203,7 @@ func (Decision) Indexes() []ent.Index {
 	return []ent.Index{unique("", "ticket_id", "plan_id", "review_id", "verdict")}
 }
 
-// Claim reserves a name, an index, an address or a VM for a ticket.
+// Claim reserves a name, an index, an address or a VM for a change of an open pull request.
 type Claim struct{ ent.Schema }
 
 // Annotations of the table.
@@ -213,19 +213,22 @@ func (Claim) Annotations() []schema.Annotation { return []schema.Annotation{tabl
 func (Claim) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("id").Immutable().Comment("e.g. vm:prod-shop-shop-redis-01"),
-		field.UUID("ticket_id", uuid.UUID{}),
 		field.Int("pull_request"),
+		field.String("path").Comment("the change that claims"),
+		field.UUID("ticket_id", uuid.UUID{}).Optional().Nillable().Comment("none where no approval is needed"),
 		createdAt(),
 	}
 }
 
 // Edges of the table.
 func (Claim) Edges() []ent.Edge {
-	return []ent.Edge{edge.From("ticket", Ticket.Type).Ref("claims").Field("ticket_id").Unique().Required()}
+	return []ent.Edge{edge.From("ticket", Ticket.Type).Ref("claims").Field("ticket_id").Unique()}
 }
 
 // Indexes of the table.
-func (Claim) Indexes() []ent.Index { return []ent.Index{index.Fields("ticket_id")} }
+func (Claim) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("ticket_id"), index.Fields("pull_request", "path")}
+}
 
 // AuditLog is the append-only trail. The database refuses updates, deletes and truncates.
 type AuditLog struct{ ent.Schema }

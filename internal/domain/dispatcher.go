@@ -1,0 +1,41 @@
+package domain
+
+import (
+	"context"
+	"fmt"
+)
+
+// The types of domain events.
+const (
+	SystemCreated       = "SYSTEM_CREATED"
+	ServiceCreated      = "SERVICE_CREATED"
+	VMCreationRequested = "VM_CREATION_REQUESTED"
+)
+
+// Handler carries out one type of event, named by its id. It has to be able to run twice.
+type Handler func(ctx context.Context, eventID string) error
+
+// Dispatcher finds the handler of an event's type.
+type Dispatcher struct{ handlers map[string]Handler }
+
+// NewDispatcher needs a handler for every type that is ever queued.
+func NewDispatcher(handlers map[string]Handler) *Dispatcher { return &Dispatcher{handlers} }
+
+// UnknownEventError says that no handler carries out a type: an event from another version.
+type UnknownEventError struct{ Type string }
+
+func (e UnknownEventError) Error() string {
+	return fmt.Sprintf("no handler for events of type %q", e.Type)
+}
+
+// Terminal says that trying again does not help.
+func (UnknownEventError) Terminal() bool { return true }
+
+// Dispatch runs the handler of the type.
+func (d *Dispatcher) Dispatch(ctx context.Context, eventType, eventID string) error {
+	h, ok := d.handlers[eventType]
+	if !ok {
+		return UnknownEventError{eventType}
+	}
+	return h(ctx, eventID)
+}

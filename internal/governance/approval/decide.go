@@ -1,0 +1,146 @@
+package approval
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/decision"
+	"kv-shepherd.io/shepherd/ent/pullrequest"
+	"kv-shepherd.io/shepherd/ent/ticket"
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/governance/audit"
+	"kv-shepherd.io/shepherd/internal/store"
+)
+
+// Decided is the outcome for one ticket and the plan that it was weighed against.
+type Decided struct {
+	Ticket  uuid.UUID
+	Plan    uuid.UUID
+	Outcome Outcome
+}
+
+// Decide writes outcomes down: who accepted or refused which plan, and where that moves a ticket. A
+// ticket whose plan or status moved since it was weighed is left alone; the judging that moved it
+// weighs it again.
+func (g *Gateway) Decide(ctx context.Context, number int, all []Decided) error {
+	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		moved := false
+		for _, d := range all {
+			m, err := g.decideOne(ctx, tx, d)
+			if err != nil {
+				return err
+			}
+			moved = moved || m
+		}
+		if !moved {
+			return nil
+		}
+		return g.tell(ctx, tx, number)
+	})
+}
+
+func (g *Gateway) decideOne(ctx context.Context, tx *store.Tx, d Decided) (moved bool, err error) {
+	t, err := tx.Ticket.Query().Where(ticket.ID(d.Ticket)).ForUpdate().Only(ctx)
+	if ent.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read ticket %s: %w", d.Ticket, err)
+	}
+	status := domain.TicketStatus(t.Status)
+	if !status.Open() || t.PlanID != d.Plan {
+		return false, nil
+	}
+	for _, v := range d.Outcome.Votes {
+		if !v.Counts {
+			continue
+		}
+		if err := record(ctx, tx, t, v.Review, decision.VerdictApprove); err != nil {
+			return false, err
+		}
+	}
+	if d.Outcome.Status == status {
+		return false, nil
+	}
+	return true, g.settle(ctx, tx, t, d.Outcome)
+}
+
+func (g *Gateway) settle(ctx context.Context, tx *store.Tx, t *ent.Ticket, o Outcome) error {
+	switch o.Status {
+	case domain.TicketApproved:
+		return g.approve(ctx, tx, t, o)
+	case domain.TicketRejected:
+		if err := record(ctx, tx, t, *o.Veto, decision.VerdictReject); err != nil {
+			return err
+		}
+		by := audit.Actor{ID: o.Veto.Reviewer.ID, Login: o.Veto.Reviewer.Login}
+		return g.end(ctx, tx, t, domain.TicketRejected, "", o.Veto.Text, by)
+	default:
+		return g.wait(ctx, tx, t, "an approval no longer counts", nil)
+	}
+}
+
+func (g *Gateway) approve(ctx context.Context, tx *store.Tx, t *ent.Ticket, o Outcome) error {
+	var by audit.Actor
+	var who []string
+	for _, v := range o.Votes {
+		if v.Counts {
+			by = audit.Actor{ID: v.Review.Reviewer.ID, Login: v.Review.Reviewer.Login}
+			who = append(who, v.Review.Reviewer.Login)
+		}
+	}
+	err := move(ctx, tx, t, domain.TicketApproved, func(u *ent.TicketUpdate) {
+		u.SetDecision("").SetDecidedBy(by.ID).SetDecidedByLogin(by.Login).SetDecidedAt(g.now())
+	})
+	if err != nil {
+		return err
+	}
+	return audit.Append(ctx, tx, entry(t, audit.ApprovalApproved, by, map[string]any{"by": who, "plan": t.PlanID.String()}))
+}
+
+// record keeps who said what about which plan, once.
+func record(ctx context.Context, tx *store.Tx, t *ent.Ticket, r Review, verdict decision.Verdict) error {
+	seen, err := tx.Decision.Query().Where(decision.TicketID(t.ID), decision.PlanID(t.PlanID),
+		decision.ReviewID(r.ID), decision.VerdictEQ(verdict)).Exist(ctx)
+	if err != nil {
+		return fmt.Errorf("read the decisions on ticket %s: %w", t.ID, err)
+	}
+	if seen {
+		return nil
+	}
+	err = tx.Decision.Create().SetTicketID(t.ID).SetPlanID(t.PlanID).SetReviewID(r.ID).
+		SetReviewerID(r.Reviewer.ID).SetReviewerLogin(r.Reviewer.Login).SetVerdict(verdict).SetText(r.Text).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("record the decision of %s on ticket %s: %w", r.Reviewer.Login, t.ID, err)
+	}
+	return nil
+}
+
+// Cancel ends every open ticket of a pull request that was closed without a merge, or that no longer
+// aims at the governed branch, and frees its claims.
+func (g *Gateway) Cancel(ctx context.Context, pull Pull, judged int64, why string) error {
+	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		open, err := openTickets(ctx, tx, pull.Number)
+		if err != nil {
+			return err
+		}
+		for _, t := range open {
+			if err := g.end(ctx, tx, t, domain.TicketCancelled, "", why, audit.Actor{}); err != nil {
+				return err
+			}
+		}
+		if err := releaseAllBut(ctx, tx, pull.Number, nil); err != nil {
+			return err
+		}
+		// Reopened, it starts afresh: decisions from before do not count.
+		err = tx.PullRequest.UpdateOneID(pull.Number).SetState(pullrequest.State(pull.State)).SetBaseRef(pull.BaseRef).
+			SetJudged(judged).SetEpoch(g.now()).ClearReport().Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("close #%d: %w", pull.Number, err)
+		}
+		return g.tell(ctx, tx, pull.Number)
+	})
+}

@@ -1,0 +1,128 @@
+// Package approval is the gate between what people ask for and what clusters are given. Each method
+// of the Gateway is one transaction of the design's table; nothing outside the database is touched in
+// any of them. Which reviews count is decided in handler.go, without I/O.
+package approval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/claim"
+	"kv-shepherd.io/shepherd/ent/event"
+	"kv-shepherd.io/shepherd/ent/ticket"
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/governance/audit"
+	"kv-shepherd.io/shepherd/internal/jobs"
+	"kv-shepherd.io/shepherd/internal/store"
+)
+
+// Gateway moves events, tickets, claims and VMs through their states.
+type Gateway struct {
+	db    *store.DB
+	queue *jobs.Queue
+	now   func() time.Time
+}
+
+// New gives a gateway. now is the clock of decisions' and states' times.
+func New(db *store.DB, queue *jobs.Queue, now func() time.Time) *Gateway {
+	return &Gateway{db: db, queue: queue, now: now}
+}
+
+// ErrMoved says that the state which a transaction builds on is no longer there: somebody else was
+// faster. The caller looks again.
+var ErrMoved = errors.New("the state moved meanwhile")
+
+// move changes a ticket's status where that is legal and nobody else has changed it since it was
+// read. change may set further columns in the same update.
+func move(ctx context.Context, tx *store.Tx, t *ent.Ticket, to domain.TicketStatus, change func(*ent.TicketUpdate)) error {
+	if err := domain.TicketStatus(t.Status).To(to); err != nil {
+		return fmt.Errorf("ticket %s: %w", t.ID, err)
+	}
+	update := tx.Ticket.Update().Where(ticket.ID(t.ID), ticket.StatusEQ(t.Status)).SetStatus(ticket.Status(to))
+	if change != nil {
+		change(update)
+	}
+	n, err := update.Save(ctx)
+	if err != nil {
+		return fmt.Errorf("move ticket %s to %s: %w", t.ID, to, err)
+	}
+	if n != 1 {
+		return fmt.Errorf("move ticket %s to %s: %w", t.ID, to, ErrMoved)
+	}
+	t.Status = ticket.Status(to)
+	return nil
+}
+
+// moveEvent is move for events.
+func moveEvent(ctx context.Context, tx *store.Tx, id uuid.UUID, from, to domain.EventStatus, change func(*ent.EventUpdate)) error {
+	if err := from.To(to); err != nil {
+		return fmt.Errorf("event %s: %w", id, err)
+	}
+	update := tx.Event.Update().Where(event.ID(id), event.StatusEQ(event.Status(from))).SetStatus(event.Status(to))
+	if change != nil {
+		change(update)
+	}
+	n, err := update.Save(ctx)
+	if err != nil {
+		return fmt.Errorf("move event %s to %s: %w", id, to, err)
+	}
+	if n != 1 {
+		return fmt.Errorf("move event %s to %s: %w", id, to, ErrMoved)
+	}
+	return nil
+}
+
+// end takes an undecided or approved ticket off the table before its merge: ticket, event, claims and
+// the trail.
+func (g *Gateway) end(ctx context.Context, tx *store.Tx, t *ent.Ticket, to domain.TicketStatus, code domain.Code, why string, by audit.Actor) error {
+	now := g.now()
+	err := move(ctx, tx, t, to, func(u *ent.TicketUpdate) {
+		u.SetDecision(why).SetDecidedBy(by.ID).SetDecidedByLogin(by.Login).SetDecidedAt(now)
+	})
+	if err != nil {
+		return err
+	}
+	err = moveEvent(ctx, tx, t.EventID, domain.EventPending, domain.EventCancelled, func(u *ent.EventUpdate) {
+		u.SetErrorCode(string(code)).SetErrorMessage(why).SetFinishedAt(now)
+	})
+	if err != nil {
+		return err
+	}
+	if err := release(ctx, tx, t.PullRequest, t.Path); err != nil {
+		return err
+	}
+	action := audit.RequestCancelled
+	if to == domain.TicketRejected {
+		action = audit.ApprovalRejected
+	}
+	return audit.Append(ctx, tx, entry(t, action, by, map[string]any{"code": string(code), "why": why}))
+}
+
+// release frees what a change of a pull request had reserved.
+func release(ctx context.Context, tx *store.Tx, number int, path string) error {
+	if _, err := tx.Claim.Delete().Where(claim.PullRequest(number), claim.Path(path)).Exec(ctx); err != nil {
+		return fmt.Errorf("release the claims of %s: %w", path, err)
+	}
+	return nil
+}
+
+// entry is a line of the trail about a ticket.
+func entry(t *ent.Ticket, action audit.Action, by audit.Actor, params map[string]any) audit.Entry {
+	return audit.Entry{
+		Action: action, Actor: by, Subject: t.Subject, Environment: t.Environment,
+		PullRequest: t.PullRequest, Ticket: t.ID, Event: t.EventID, Params: params,
+	}
+}
+
+// tell queues the job that says on the pull request what is now true.
+func (g *Gateway) tell(ctx context.Context, tx *store.Tx, number int) error {
+	if number == 0 {
+		return nil
+	}
+	return g.queue.Add(ctx, tx.PGX, jobs.TellPullRequest{Number: number})
+}

@@ -1,0 +1,221 @@
+package approval
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"kv-shepherd.io/shepherd/internal/domain"
+)
+
+// Reviewer is the person behind a review.
+type Reviewer struct {
+	ID    int64
+	Login string
+	Bot   bool
+}
+
+// State is what a review says, as it was first seen.
+type State string
+
+// The states that matter. A review that only comments is no decision.
+const (
+	StateApproved         State = "approved"
+	StateChangesRequested State = "changes_requested"
+)
+
+// Review is one review with what we know of it from the moment that it came in.
+type Review struct {
+	ID          int64
+	Reviewer    Reviewer
+	State       State
+	SubmittedAt time.Time // the forge's clock
+	// CommitSHA is the head that was reviewed, from the signed webhook or our push log; empty when
+	// neither tells.
+	CommitSHA string
+	Text      string
+	// Withdrawn says that a person took the review back. A dismissal by the forge itself on a push is
+	// none: the content decides.
+	Withdrawn bool
+}
+
+// PublishedPlan is a plan of the same path in the same pull request, and when it was published.
+type PublishedPlan struct {
+	ID uuid.UUID
+	At time.Time
+}
+
+// Case is all that the decision about one ticket depends on.
+type Case struct {
+	Required    int
+	Plan        uuid.UUID
+	PublishedAt time.Time // zero: not published
+	Heads       []string  // commits at which the plan was in force
+	Plans       []PublishedPlan
+	// Contributors are the people who made the change, by id, and how; none of them may approve it.
+	Contributors map[int64]string
+	// Unattributed says why somebody unknown may be a contributor; then nothing counts.
+	Unattributed string
+	// MayApprove asks whether the person's approval would count for this change now, and if not why.
+	MayApprove func(Reviewer) (bool, string)
+	// MayVeto asks whether the person may stop this change: anybody with the approve permission.
+	MayVeto func(Reviewer) bool
+	Epoch   time.Time     // decisions from before do not count; zero: none
+	Grace   time.Duration // how long a plan has to be on show before an approval can accept it
+	Opened  time.Time     // when the ticket was written
+}
+
+// Vote is a review and what became of it.
+type Vote struct {
+	Review Review
+	Counts bool
+	Why    string // why it does not count
+}
+
+// Outcome is the decision on one ticket.
+type Outcome struct {
+	Status domain.TicketStatus // PENDING_APPROVAL, APPROVED or REJECTED
+	Votes  []Vote              // the latest decision of every reviewer, in the order of the reviews
+	Veto   *Review             // what stops it, whether or not it was made on this content
+}
+
+// Approvals is how many approvals count.
+func (o Outcome) Approvals() (n int) {
+	for _, v := range o.Votes {
+		if v.Counts && v.Review.State == StateApproved {
+			n++
+		}
+	}
+	return n
+}
+
+// Weigh turns the reviews of a pull request into the decision on one ticket. It is pure; the rules are
+// those of the design's section 5, each in a function of its own.
+func Weigh(c Case, reviews []Review) Outcome {
+	out := Outcome{Status: domain.TicketPending}
+	for _, r := range Latest(reviews, c.Epoch) {
+		if r.State == StateChangesRequested {
+			if c.MayVeto(r.Reviewer) {
+				out.veto(c, r)
+			}
+			continue
+		}
+		why := c.objection(r)
+		out.Votes = append(out.Votes, Vote{Review: r, Counts: why == "", Why: why})
+	}
+	if out.Veto == nil && out.Approvals() >= c.Required {
+		out.Status = domain.TicketApproved
+	}
+	return out
+}
+
+// veto stops the ticket for good when it was made on this content, and holds it up otherwise.
+func (o *Outcome) veto(c Case, r Review) {
+	o.Veto = &r
+	if slices.Contains(c.Heads, r.CommitSHA) || r.SubmittedAt.After(c.Opened) {
+		o.Status = domain.TicketRejected
+	}
+}
+
+// Latest returns the decision in force of every reviewer: the last review that decides, unless it was
+// withdrawn or comes from before the epoch.
+func Latest(reviews []Review, epoch time.Time) []Review {
+	sorted := slices.Clone(reviews)
+	slices.SortStableFunc(sorted, func(a, b Review) int {
+		return cmp.Or(a.SubmittedAt.Compare(b.SubmittedAt), cmp.Compare(a.ID, b.ID))
+	})
+	last := map[int64]int{}
+	for i, r := range sorted {
+		if r.State == StateApproved || r.State == StateChangesRequested {
+			last[r.Reviewer.ID] = i
+		}
+	}
+	var out []Review
+	for i, r := range sorted {
+		if at, ok := last[r.Reviewer.ID]; ok && at == i && !r.Withdrawn && !r.SubmittedAt.Before(epoch) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// objection says why an approving review does not count; empty when it does.
+func (c Case) objection(r Review) string {
+	for _, check := range []func(Review) string{
+		c.notAPerson, c.notEligible, c.contributor, c.carriesPlan, c.notPublished, c.otherPlan, c.otherHead,
+	} {
+		if why := check(r); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+func (c Case) notAPerson(r Review) string {
+	if r.Reviewer.ID == 0 {
+		return "the forge does not say who sent it"
+	}
+	if r.Reviewer.Bot {
+		return "bots do not approve"
+	}
+	return ""
+}
+
+func (c Case) notEligible(r Review) string {
+	if ok, why := c.MayApprove(r.Reviewer); !ok {
+		return why
+	}
+	return ""
+}
+
+func (c Case) contributor(r Review) string {
+	if how, ok := c.Contributors[r.Reviewer.ID]; ok {
+		return "nobody approves what they contributed to: " + how
+	}
+	return c.Unattributed
+}
+
+func (c Case) carriesPlan(r Review) string {
+	if strings.Contains(r.Text, "```shepherd") {
+		return "it carries a plan, and a plan is not an approval: send the plan as a comment, then approve what is published"
+	}
+	return ""
+}
+
+func (c Case) notPublished(r Review) string {
+	if c.PublishedAt.IsZero() || r.SubmittedAt.Before(c.PublishedAt) {
+		return "it was sent before the plan was published: please look at the plan and approve again"
+	}
+	if r.SubmittedAt.Before(c.PublishedAt.Add(c.Grace)) {
+		return fmt.Sprintf("it was sent within %s of the plan's publication: please look at the plan and approve again", c.Grace)
+	}
+	return ""
+}
+
+// otherPlan holds an approval to the plan that was on show when it was sent.
+func (c Case) otherPlan(r Review) string {
+	var seen PublishedPlan
+	for _, p := range c.Plans {
+		if !p.At.After(r.SubmittedAt) && p.At.After(seen.At) {
+			seen = p
+		}
+	}
+	if seen.ID != uuid.Nil && seen.ID != c.Plan {
+		return "it accepted a plan that has changed since"
+	}
+	return ""
+}
+
+func (c Case) otherHead(r Review) string {
+	switch {
+	case r.CommitSHA == "":
+		return "it is not known which commit it was sent on: please approve again"
+	case !slices.Contains(c.Heads, r.CommitSHA):
+		return fmt.Sprintf("it was sent on %.8s, which asks for something else", r.CommitSHA)
+	}
+	return ""
+}

@@ -1,0 +1,278 @@
+package approval
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/riverqueue/river"
+
+	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/accepted"
+	"kv-shepherd.io/shepherd/ent/pullrequest"
+	"kv-shepherd.io/shepherd/ent/repository"
+	"kv-shepherd.io/shepherd/ent/ticket"
+	"kv-shepherd.io/shepherd/ent/vm"
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/governance/audit"
+	"kv-shepherd.io/shepherd/internal/jobs"
+	"kv-shepherd.io/shepherd/internal/judge"
+	"kv-shepherd.io/shepherd/internal/store"
+)
+
+// Span is a stretch of the governed branch that was compared with what was approved: all commits of
+// one merged pull request, or of one push without one.
+type Span struct {
+	Repository  int64
+	From, To    string // the cursor before and after
+	Pull        Pull   // Number 0: a push without a pull request
+	Merged      []Merged
+	Quarantined []Quarantined
+}
+
+// Merged is a change that passed the gate, in the order in which changes build on each other.
+type Merged struct {
+	Change judge.Change
+	Ticket uuid.UUID // Nil: policy asks for no approval
+}
+
+// Quarantined is a change of the span that did not pass: nothing of it is applied.
+type Quarantined struct {
+	Path, Subject string
+	Environment   domain.Environment
+	Code          domain.Code
+	Message       string
+}
+
+// Merge takes one span over: the cursor moves, what passed becomes the accepted state and is queued,
+// what did not is written down as quarantined and an undo is queued. All of it or nothing; a span
+// that was taken over already is ErrMoved.
+func (g *Gateway) Merge(ctx context.Context, s Span) error {
+	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := moveCursor(ctx, tx, s); err != nil {
+			return err
+		}
+		var queued []river.JobArgs
+		for _, m := range s.Merged {
+			job, err := g.mergeOne(ctx, tx, s, m)
+			if err != nil {
+				return fmt.Errorf("merge %s: %w", m.Change.Path, err)
+			}
+			if job != nil {
+				queued = append(queued, job)
+			}
+		}
+		if err := g.quarantine(ctx, tx, s); err != nil {
+			return err
+		}
+		if len(s.Quarantined) > 0 {
+			queued = append(queued, jobs.OfferUndo{Commit: s.To})
+		}
+		if s.Pull.Number > 0 {
+			if err := g.endPull(ctx, tx, s); err != nil {
+				return err
+			}
+		}
+		return g.queue.AddMany(ctx, tx.PGX, queued)
+	})
+}
+
+func moveCursor(ctx context.Context, tx *store.Tx, s Span) error {
+	n, err := tx.Repository.Update().Where(repository.ID(s.Repository), repository.Cursor(s.From)).SetCursor(s.To).Save(ctx)
+	if err != nil {
+		return fmt.Errorf("move the cursor: %w", err)
+	}
+	if n != 1 {
+		return fmt.Errorf("move the cursor from %.8s: %w", s.From, ErrMoved)
+	}
+	return nil
+}
+
+// mergeOne accepts one change and returns the job that carries it out, nil where recording is all.
+func (g *Gateway) mergeOne(ctx context.Context, tx *store.Tx, s Span, m Merged) (river.JobArgs, error) {
+	t, err := g.approvedTicket(ctx, tx, s, m)
+	if err != nil {
+		return nil, err
+	}
+	if err := accept(ctx, tx, s, m.Change); err != nil {
+		return nil, err
+	}
+	err = audit.Append(ctx, tx, entry(t, audit.ChangeAccepted, audit.Actor{}, map[string]any{
+		"commit": s.To, "digest": m.Change.Digest, "operation": string(m.Change.Operation),
+	}))
+	if err != nil {
+		return nil, err
+	}
+	if m.Change.Operation.RecordOnly() {
+		return nil, g.complete(ctx, tx, t, "", nil)
+	}
+	if err := g.acceptVM(ctx, tx, s, m.Change, t); err != nil {
+		return nil, err
+	}
+	return jobs.EventJob{EventID: t.EventID, Cluster: t.SelectedCluster}, nil
+}
+
+// approvedTicket returns the ticket that lets the change through, its event PROCESSING. Where policy
+// asks for no approval, event and ticket are written here.
+func (g *Gateway) approvedTicket(ctx context.Context, tx *store.Tx, s Span, m Merged) (*ent.Ticket, error) {
+	now := g.now()
+	begin := func(u *ent.EventUpdate) { u.SetProcessedAt(now).SetMergeCommit(s.To) }
+	if m.Ticket == uuid.Nil {
+		e, err := writeEvent(ctx, tx, s.Pull, m.Change, domain.EventPending)
+		if err != nil {
+			return nil, err
+		}
+		sub := Submission{Pull: s.Pull, Report: judge.Report{Head: s.To}}
+		t, err := writeTicket(ctx, tx, sub, m.Change, e.ID, domain.TicketApproved)
+		if err != nil {
+			return nil, err
+		}
+		return t, moveEvent(ctx, tx, e.ID, domain.EventPending, domain.EventProcessing, begin)
+	}
+	t, err := tx.Ticket.Query().Where(ticket.ID(m.Ticket)).ForUpdate().Only(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read ticket %s: %w", m.Ticket, err)
+	}
+	if t.Status != ticket.StatusAPPROVED || t.ChangeDigest != m.Change.Digest || t.Path != m.Change.Path {
+		return nil, fmt.Errorf("ticket %s does not approve this: %w", t.ID, ErrMoved)
+	}
+	return t, moveEvent(ctx, tx, t.EventID, domain.EventPending, domain.EventProcessing, begin)
+}
+
+// accept makes the wanted spec the accepted one.
+func accept(ctx context.Context, tx *store.Tx, s Span, c judge.Change) error {
+	name := c.Ref.String()
+	if c.Ref.Kind == spec.KindService {
+		name = c.Ref.Service // service names are unique in the fleet
+	}
+	err := tx.Accepted.Create().SetID(c.Path).SetKind(string(c.Ref.Kind)).SetName(name).
+		SetSystem(c.Ref.System).SetService(c.Ref.Service).SetNamespace(c.Ref.Namespace).
+		SetSpec(c.Wanted).SetDocument(c.Document).SetCommit(s.To).SetPullRequest(s.Pull.Number).
+		SetCreatedBy(s.Pull.Author.ID).SetCreatedByLogin(s.Pull.Author.Login).
+		OnConflictColumns(accepted.FieldID).Update(func(u *ent.AcceptedUpsert) {
+		u.UpdateSpec().UpdateDocument().UpdateCommit().UpdatePullRequest().UpdateAcceptedAt()
+	}).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("accept %s: %w", c.Path, err)
+	}
+	return nil
+}
+
+// acceptVM makes or renews the VM's row, gives the event its place in the VM's order, and enters the
+// index in the ledger.
+func (g *Gateway) acceptVM(ctx context.Context, tx *store.Tx, s Span, c judge.Change, t *ent.Ticket) error {
+	row, err := tx.VM.Query().Where(vm.Path(c.Path)).ForUpdate().Only(ctx)
+	switch {
+	case ent.IsNotFound(err):
+		row, err = tx.VM.Create().SetName(c.Ref.VMName()).SetPath(c.Path).
+			SetSystem(c.Ref.System).SetService(c.Ref.Service).SetNamespace(c.Ref.Namespace).SetInstance(c.Ref.Instance()).
+			SetEnvironment(string(c.Environment)).SetKubernetesNamespace(c.Plan.KubernetesNamespace).
+			SetCluster(t.SelectedCluster).SetAcceptedPlan(t.PlanID).SetSequence(1).
+			SetCreatedBy(s.Pull.Author.ID).SetCreatedByLogin(s.Pull.Author.Login).Save(ctx)
+		if err != nil {
+			return fmt.Errorf("write the vm: %w", err)
+		}
+		if err := tx.InstanceIndex.Create().SetService(c.Ref.Service).SetNumber(c.Ref.Index).SetVM(row.Name).Exec(ctx); err != nil {
+			return fmt.Errorf("enter index %d of %s: %w", c.Ref.Index, c.Ref.Service, err)
+		}
+	case err != nil:
+		return fmt.Errorf("read the vm: %w", err)
+	default:
+		row, err = tx.VM.UpdateOne(row).SetAcceptedPlan(t.PlanID).AddSequence(1).Save(ctx)
+		if err != nil {
+			return fmt.Errorf("renew the vm: %w", err)
+		}
+	}
+	if err := tx.Event.UpdateOneID(t.EventID).SetSequence(row.Sequence).Exec(ctx); err != nil {
+		return fmt.Errorf("order event %s: %w", t.EventID, err)
+	}
+	return nil
+}
+
+// quarantine writes down what was merged without passing the gate.
+func (g *Gateway) quarantine(ctx context.Context, tx *store.Tx, s Span) error {
+	var entries []audit.Entry
+	for _, q := range s.Quarantined {
+		action := audit.ChangeQuarantined
+		if q.Code == domain.ApprovalBypassed {
+			action = audit.ApprovalBypassed
+		}
+		entries = append(entries, audit.Entry{
+			Action: action, Actor: s.Pull.Author, Subject: q.Subject, Environment: string(q.Environment), PullRequest: s.Pull.Number,
+			Params: map[string]any{"path": q.Path, "code": string(q.Code), "message": q.Message, "commit": s.To},
+		})
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	return audit.Append(ctx, tx, entries...)
+}
+
+// endPull closes the books on a merged pull request: tickets that did not go through are cancelled.
+func (g *Gateway) endPull(ctx context.Context, tx *store.Tx, s Span) error {
+	open, err := openTickets(ctx, tx, s.Pull.Number)
+	if err != nil {
+		return err
+	}
+	why := map[string]Quarantined{}
+	for _, q := range s.Quarantined {
+		why[q.Path] = q
+	}
+	for _, t := range open {
+		q := why[t.Path]
+		message := "merged without it: " + q.Message
+		if q.Path == "" {
+			message = "the pull request was merged without this change"
+		}
+		if err := g.end(ctx, tx, t, domain.TicketCancelled, q.Code, message, audit.Actor{}); err != nil {
+			return err
+		}
+	}
+	outcome, err := json.Marshal(judge.Report{Head: s.To, Governed: true, Changes: changesOf(s), Problems: problemsOf(s)})
+	if err != nil {
+		return fmt.Errorf("write the report on #%d: %w", s.Pull.Number, err)
+	}
+	n, err := tx.PullRequest.Update().Where(pullrequest.ID(s.Pull.Number)).SetState(pullrequest.StateMerged).
+		SetMergeReport(outcome).Save(ctx)
+	if err != nil {
+		return fmt.Errorf("close #%d: %w", s.Pull.Number, err)
+	}
+	if n == 0 {
+		return nil // never heard of before its merge: nobody waits for words there
+	}
+	return g.tell(ctx, tx, s.Pull.Number)
+}
+
+func changesOf(s Span) []judge.Change {
+	out := make([]judge.Change, len(s.Merged))
+	for i, m := range s.Merged {
+		out[i] = m.Change
+	}
+	return out
+}
+
+func problemsOf(s Span) (out domain.Problems) {
+	for _, q := range s.Quarantined {
+		out = append(out, domain.Problem{Code: q.Code, Severity: domain.Error, Path: q.Path, Message: q.Message})
+	}
+	return out
+}
+
+// complete ends event and ticket well.
+func (g *Gateway) complete(ctx context.Context, tx *store.Tx, t *ent.Ticket, note string, params map[string]any) error {
+	err := moveEvent(ctx, tx, t.EventID, domain.EventProcessing, domain.EventCompleted, func(u *ent.EventUpdate) {
+		u.SetFinishedAt(g.now()).SetErrorMessage(note)
+	})
+	if err != nil {
+		return err
+	}
+	if err := move(ctx, tx, t, domain.TicketCompleted, nil); err != nil {
+		return err
+	}
+	if err := release(ctx, tx, t.PullRequest, t.Path); err != nil {
+		return err
+	}
+	return audit.Append(ctx, tx, entry(t, audit.ExecutionCompleted, audit.Actor{}, params))
+}

@@ -1,0 +1,122 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+)
+
+// Workers are the functions behind the kinds.
+type Workers struct {
+	RouteDelivery    func(context.Context, RouteDelivery) error
+	JudgePullRequest func(context.Context, JudgePullRequest) error
+	TellPullRequest  func(context.Context, TellPullRequest) error
+	WalkBranch       func(context.Context, WalkBranch) error
+	OfferUndo        func(context.Context, OfferUndo) error
+	VerifyVM         func(context.Context, VerifyVM) error
+	Event            Executor
+}
+
+// Config is what differs between installations.
+type Config struct {
+	Logger     *slog.Logger
+	Middleware []rivertype.Middleware
+	// Periodic are jobs that the leader queues again and again.
+	Periodic []Periodic
+	// Clusters have a queue each; see also Runner.AddCluster.
+	Clusters []string
+	// PollInterval is how often a queue looks for work when no notification came.
+	PollInterval time.Duration
+}
+
+// Periodic is a job that the leader queues every so often, and once at start.
+type Periodic struct {
+	Every time.Duration
+	Args  func() river.JobArgs
+}
+
+// The numbers of the design: workers of a process, and how long a job and its record live.
+const (
+	defaultWorkers = 10
+	clusterWorkers = 4
+	jobTimeout     = 6 * time.Minute
+)
+
+// Runner takes jobs and runs them.
+type Runner struct {
+	*river.Client[pgx.Tx]
+}
+
+// NewRunner registers the workers. Start it with Runner.Start, end it with Runner.Stop.
+func NewRunner(pool *pgxpool.Pool, cfg Config, w Workers) (*Runner, error) {
+	queues := map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: defaultWorkers}}
+	for _, c := range cfg.Clusters {
+		queues[ClusterQueue(c)] = river.QueueConfig{MaxWorkers: clusterWorkers}
+	}
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		Queues:                      queues,
+		Workers:                     register(w),
+		Logger:                      cfg.Logger,
+		Middleware:                  cfg.Middleware,
+		PeriodicJobs:                periodic(cfg.Periodic),
+		JobTimeout:                  jobTimeout,
+		RescueStuckJobsAfter:        jobTimeout + time.Minute,
+		CompletedJobRetentionPeriod: 24 * time.Hour,
+		CancelledJobRetentionPeriod: 24 * time.Hour,
+		DiscardedJobRetentionPeriod: 168 * time.Hour,
+		FetchPollInterval:           cfg.PollInterval,
+		FetchCooldown:               fetchCooldown,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up River: %w", err)
+	}
+	return &Runner{client}, nil
+}
+
+// fetchCooldown bounds how soon after one fetch the next may follow: it is most of the time between
+// a job's insertion and its start.
+const fetchCooldown = 20 * time.Millisecond
+
+// AddCluster gives a cluster its queue while running.
+func (r *Runner) AddCluster(name string) error {
+	err := r.Queues().Add(ClusterQueue(name), river.QueueConfig{MaxWorkers: clusterWorkers})
+	if err != nil {
+		return fmt.Errorf("add the queue of cluster %s: %w", name, err)
+	}
+	return nil
+}
+
+func register(w Workers) *river.Workers {
+	ws := river.NewWorkers()
+	add(ws, w.RouteDelivery)
+	add(ws, w.JudgePullRequest)
+	add(ws, w.TellPullRequest)
+	add(ws, w.WalkBranch)
+	add(ws, w.OfferUndo)
+	add(ws, w.VerifyVM)
+	river.AddWorker(ws, &eventWorker{exec: w.Event})
+	return ws
+}
+
+func add[A river.JobArgs](ws *river.Workers, f func(context.Context, A) error) {
+	river.AddWorker(ws, river.WorkFunc(func(ctx context.Context, job *river.Job[A]) error {
+		return outcome(f(ctx, job.Args))
+	}))
+}
+
+func periodic(ps []Periodic) []*river.PeriodicJob {
+	var out []*river.PeriodicJob
+	for _, p := range ps {
+		out = append(out, river.NewPeriodicJob(river.PeriodicInterval(p.Every),
+			func() (river.JobArgs, *river.InsertOpts) { return p.Args(), nil },
+			&river.PeriodicJobOpts{RunOnStart: true}))
+	}
+	return out
+}

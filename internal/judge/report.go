@@ -1,0 +1,101 @@
+package judge
+
+import (
+	"encoding/json"
+
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/policy"
+	"kv-shepherd.io/shepherd/internal/render"
+)
+
+// Report is all that a judging found out. It is data: what people read is made from it, what the
+// database keeps is taken from it.
+type Report struct {
+	Head     string `json:"head"`
+	Platform string `json:"platform"` // the commit whose rules were applied
+	Draft    bool   `json:"draft,omitempty"`
+	Fork     bool   `json:"fork,omitempty"`
+	// Governed is false when no governed path differs: there is nothing to say.
+	Governed bool     `json:"governed"`
+	Changes  []Change `json:"changes,omitempty"`
+	// Problems are those of no single change: files of no known form, the batch as a whole.
+	Problems domain.Problems `json:"problems,omitempty"`
+}
+
+// Change is one governed thing that differs from what was accepted.
+type Change struct {
+	Ref         spec.Ref           `json:"ref"`
+	Path        string             `json:"path"`
+	Subject     string             `json:"subject"` // the name for people
+	Operation   domain.Operation   `json:"operation"`
+	Environment domain.Environment `json:"environment,omitempty"`
+	Accepted    json.RawMessage    `json:"accepted,omitempty"` // canonical spec; nil where there was none
+	Wanted      json.RawMessage    `json:"wanted,omitempty"`   // canonical spec; nil where it is removed
+	Digest      string             `json:"digest"`
+	Reason      string             `json:"reason,omitempty"`
+	Problems    domain.Problems    `json:"problems,omitempty"`
+	Verdict     policy.Verdict     `json:"verdict"`
+	Requirement policy.Requirement `json:"requirement"`
+	Plan        *Plan              `json:"plan,omitempty"` // nil where nothing can be planned
+	Claims      []string           `json:"claims,omitempty"`
+	Document    []byte             `json:"-"` // the file at head
+}
+
+// Plan is what would be done: where, by which versions of the rules, and the bytes.
+type Plan struct {
+	Choice
+	Template            string             `json:"template,omitempty"`
+	TemplateVersion     int                `json:"templateVersion,omitempty"`
+	Size                string             `json:"size,omitempty"`
+	Disk                string             `json:"disk,omitempty"`
+	KubernetesNamespace string             `json:"kubernetesNamespace,omitempty"`
+	TemplateSnapshot    *spec.Template     `json:"templateSnapshot,omitempty"`
+	SizeSnapshot        *spec.InstanceSize `json:"sizeSnapshot,omitempty"`
+	EffectiveDigest     string             `json:"effectiveDigest"`
+	Manifests           []render.Manifest  `json:"-"`
+}
+
+// Choice is what an approver may choose and the bot suggests.
+type Choice struct {
+	Cluster      string `json:"cluster,omitempty"`
+	StorageClass string `json:"storageClass,omitempty"`
+}
+
+// Blocking reports whether anything stops the pull request.
+func (r Report) Blocking() bool {
+	if r.Problems.Blocking() {
+		return true
+	}
+	for _, c := range r.Changes {
+		if c.Problems.Blocking() {
+			return true
+		}
+	}
+	return false
+}
+
+// Submittable reports whether the changes become tickets: all valid and permitted, not a draft, not
+// from a fork.
+func (r Report) Submittable() bool {
+	return len(r.Changes) > 0 && !r.Draft && !r.Fork && !r.Blocking()
+}
+
+// AllProblems returns every problem of the report in reading order.
+func (r Report) AllProblems() domain.Problems {
+	all := append(domain.Problems(nil), r.Problems...)
+	for _, c := range r.Changes {
+		all = append(all, c.Problems...)
+	}
+	return all.Sorted()
+}
+
+// Change returns the change of a path.
+func (r Report) Change(path string) (Change, bool) {
+	for _, c := range r.Changes {
+		if c.Path == path {
+			return c, true
+		}
+	}
+	return Change{}, false
+}
