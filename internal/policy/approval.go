@@ -66,15 +66,15 @@ type Approvals struct {
 // ErrNoRule means that no default rule covers a request. Such a change is denied.
 var ErrNoRule = errors.New("no approval rule covers this change")
 
-// AmbiguityError means that equally specific rules ask for approvals from different people. Nothing
-// in the rules says which of them to follow, so that the change is denied until one says more.
+// AmbiguityError means that equally specific rules ask for approvals from roles or teams that have
+// nothing in common. No approver satisfies both, so that the change is denied until one rule says more.
 type AmbiguityError struct {
 	A, B string
 	Path string // the file of B
 }
 
 func (e AmbiguityError) Error() string {
-	return fmt.Sprintf("approval rules %s and %s are equally specific and name different approvers", e.A, e.B)
+	return fmt.Sprintf("approval rules %s and %s are equally specific and have no approver in common", e.A, e.B)
 }
 
 // Required returns what the request needs. Of the rules that match, the one that names the most of
@@ -184,45 +184,54 @@ func looser(a, b spec.ApprovalRule) bool {
 	if a.Approvals < b.Approvals {
 		return true
 	}
-	return b.Approvals > 0 && !within(a.From, b.From)
+	return b.Approvals > 0 && !(within(a.From.Roles, b.From.Roles) && within(teamIDs(a.From), teamIDs(b.From)))
 }
 
-// narrower returns the one of two lists of approvers that lies within the other.
+// within reports whether a list that narrows who counts lets nobody through whom b does not; an empty
+// list lets everybody through.
+func within[T comparable](a, b []T) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return len(b) == 0
+	}
+	return !slices.ContainsFunc(a, func(x T) bool { return !slices.Contains(b, x) })
+}
+
+// narrower returns approvers who satisfy both lists. It is false when the lists exclude each other.
 func narrower(a, b spec.ApprovalFrom) (spec.ApprovalFrom, bool) {
+	teams := teamIDs(b)
+	roles, ok := common(a.Roles, b.Roles, func(r string) bool { return slices.Contains(b.Roles, r) })
+	both, okToo := common(a.Teams, b.Teams, func(t spec.Team) bool { return slices.Contains(teams, teamID(t)) })
+	return spec.ApprovalFrom{Roles: roles, Teams: both}, ok && okToo
+}
+
+func common[T any](a, b []T, inB func(T) bool) ([]T, bool) {
 	switch {
-	case within(a, b):
-		return a, true
-	case within(b, a):
+	case len(a) == 0:
 		return b, true
+	case len(b) == 0:
+		return a, true
 	}
-	return spec.ApprovalFrom{}, false
-}
-
-// within reports whether everybody in a is also in b, as far as the lists tell.
-func within(a, b spec.ApprovalFrom) bool {
-	if anybody(b) {
-		return true
-	}
-	if anybody(a) {
-		return false
-	}
-	for _, role := range a.Roles {
-		if !slices.Contains(b.Roles, role) {
-			return false
+	var out []T
+	for _, x := range a {
+		if inB(x) {
+			out = append(out, x)
 		}
 	}
-	for _, t := range a.Teams {
-		if !slices.ContainsFunc(b.Teams, func(u spec.Team) bool { return sameTeam(t, u) }) {
-			return false
-		}
-	}
-	return true
+	return out, len(out) > 0
 }
 
-func sameFrom(a, b spec.ApprovalFrom) bool { return within(a, b) && within(b, a) }
+func sameFrom(a, b spec.ApprovalFrom) bool {
+	return within(a.Roles, b.Roles) && within(b.Roles, a.Roles) &&
+		within(teamIDs(a), teamIDs(b)) && within(teamIDs(b), teamIDs(a))
+}
 
-func sameTeam(a, b spec.Team) bool {
-	return a.OrganizationID == b.OrganizationID && a.TeamID == b.TeamID
+func teamID(t spec.Team) TeamID { return TeamID{t.OrganizationID, t.TeamID} }
+
+func teamIDs(f spec.ApprovalFrom) (out []TeamID) {
+	for _, t := range f.Teams {
+		out = append(out, teamID(t))
+	}
+	return out
 }
 
 func anybody(f spec.ApprovalFrom) bool { return len(f.Roles) == 0 && len(f.Teams) == 0 }
@@ -230,11 +239,15 @@ func anybody(f spec.ApprovalFrom) bool { return len(f.Roles) == 0 && len(f.Teams
 // describe is the list of approvers as people read it; empty when anybody with the permission counts.
 func describe(f spec.ApprovalFrom) string {
 	var words []string
-	for _, r := range f.Roles {
-		words = append(words, "role "+r)
+	if len(f.Roles) > 0 {
+		words = append(words, "role "+strings.Join(f.Roles, " or "))
 	}
-	for _, t := range f.Teams {
-		words = append(words, "team "+teamName(t))
+	if len(f.Teams) > 0 {
+		var teams []string
+		for _, t := range f.Teams {
+			teams = append(teams, teamName(t))
+		}
+		words = append(words, "team "+strings.Join(teams, " or "))
 	}
-	return strings.Join(words, " or ")
+	return strings.Join(words, " and ")
 }

@@ -162,8 +162,7 @@ func systemGrants(s SystemPeople) []grant {
 // login and id disagree.
 func (g grant) names(p Person) (granted, about bool) {
 	if g.person.ID == 0 && g.person.Login == "" {
-		return !p.Bot && g.team.TeamID != 0 && g.team.OrganizationID != 0 &&
-			slices.Contains(p.Teams, TeamID{g.team.OrganizationID, g.team.TeamID}), false
+		return !p.Bot && p.in(g.team), false
 	}
 	id := g.person.ID != 0 && g.person.ID == p.ID
 	login := strings.EqualFold(g.person.Login, p.Login)

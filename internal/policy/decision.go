@@ -46,7 +46,7 @@ func (b *Bindings) Can(p Person, perm Permission, scope Scope) Decision {
 func (b *Bindings) CanDo(p Person, op domain.Operation, scope Scope) Decision {
 	perm, ok := Needs(op)
 	if !ok {
-		return Decision{Why: fmt.Sprintf("operation %q is not known", op)}
+		return Decision{Why: unknownOperation(op)}
 	}
 	return b.Can(p, perm, scope)
 }
@@ -54,10 +54,13 @@ func (b *Bindings) CanDo(p Person, op domain.Operation, scope Scope) Decision {
 // CanApprove reports whether the person holds the permission to approve the operation in the scope.
 // Whether they count for one requirement is asked of [Eligible]. Bots never do.
 func (b *Bindings) CanApprove(p Person, op domain.Operation, scope Scope) Decision {
-	perm := ApprovalNeeds(op)
-	if hasEnvironment(op) && !knownEnvironment(scope.Environment) {
-		return Decision{Why: unknownEnvironment(scope), WhoCan: nil}
+	if _, ok := Needs(op); !ok {
+		return Decision{Why: unknownOperation(op)}
 	}
+	if hasEnvironment(op) && !knownEnvironment(scope.Environment) {
+		return Decision{Why: unknownEnvironment(scope)}
+	}
+	perm := ApprovalNeeds(op)
 	if p.Bot {
 		return Decision{Why: "bots never approve", WhoCan: b.whoCanNames(perm, scope)}
 	}
@@ -114,6 +117,8 @@ func unanswerable(p Person, perm Permission, scope Scope) string {
 	}
 	return ""
 }
+
+func unknownOperation(op domain.Operation) string { return fmt.Sprintf("operation %q is not known", op) }
 
 func unknownEnvironment(scope Scope) string {
 	if scope.Environment == "" {

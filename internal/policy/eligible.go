@@ -7,8 +7,8 @@ import (
 )
 
 // Eligible reports whether an approval by the person counts for the requirement in the scope: a known
-// person, no bot, who holds the permission to approve this operation there, and is in one of the
-// roles or teams that the requirement names, if it names any. That the person is no contributor to the
+// person, no bot, who holds the permission to approve this operation there, and has one of the roles
+// and is in one of the teams that the requirement names, where it names any. That the person is no contributor to the
 // change is for the caller to see.
 func Eligible(b *Bindings, p Person, req Requirement, scope Scope) Decision {
 	d := b.CanApprove(p, req.Operation, scope)
@@ -31,45 +31,40 @@ func (r Requirement) Ask(p Person, scope Scope) Ask {
 }
 
 // WhoMayApprove returns the people and teams whose approval would count. A team stands for those of
-// its members who also hold the permission.
+// its members who also hold the permission and the role; nobody is looked up.
 func WhoMayApprove(b *Bindings, req Requirement, scope Scope) (people []spec.Person, teams []spec.Team) {
-	if hasEnvironment(req.Operation) && !knownEnvironment(scope.Environment) {
+	if _, known := Needs(req.Operation); !known || hasEnvironment(req.Operation) && !knownEnvironment(scope.Environment) {
 		return nil, nil
 	}
 	people, teams = b.WhoCan(ApprovalNeeds(req.Operation), scope)
-	if anybody(req.From) {
+	if len(req.From.Teams) > 0 {
+		return nil, slices.Clone(req.From.Teams)
+	}
+	if len(req.From.Roles) == 0 {
 		return people, teams
 	}
-	people = slices.DeleteFunc(people, func(p spec.Person) bool {
-		return !b.isFrom(Person{ID: p.ID, Login: p.Login}, spec.ApprovalFrom{Roles: req.From.Roles}, scope) ||
-			len(req.From.Roles) == 0
-	})
-	_, inRole := b.holders(func(g grant) bool {
+	_, bound := b.holders(func(g grant) bool {
 		return g.holds(scope) && slices.Contains(req.From.Roles, string(g.role))
 	})
-	teams = slices.DeleteFunc(teams, func(t spec.Team) bool {
-		return !slices.ContainsFunc(inRole, func(u spec.Team) bool { return sameTeam(t, u) })
+	people = slices.DeleteFunc(people, func(p spec.Person) bool {
+		return !b.isFrom(Person{ID: p.ID, Login: p.Login}, req.From, scope)
 	})
-	for _, t := range req.From.Teams {
-		if !slices.ContainsFunc(teams, func(u spec.Team) bool { return sameTeam(t, u) }) {
-			teams = append(teams, t)
-		}
-	}
+	teams = slices.DeleteFunc(teams, func(t spec.Team) bool {
+		return !slices.ContainsFunc(bound, func(u spec.Team) bool { return teamID(t) == teamID(u) })
+	})
 	return people, teams
 }
 
-// isFrom reports whether the person is among those whom an approval has to come from.
+// isFrom reports whether the person is one of those whom an approval has to come from: in one of the
+// roles, and in one of the teams.
 func (b *Bindings) isFrom(p Person, from spec.ApprovalFrom, scope Scope) bool {
-	if anybody(from) {
-		return true
-	}
-	for _, role := range b.Roles(p, scope) {
-		if slices.Contains(from.Roles, string(role)) {
-			return true
-		}
-	}
-	return slices.ContainsFunc(from.Teams, func(t spec.Team) bool {
-		return t.TeamID != 0 && t.OrganizationID != 0 &&
-			slices.Contains(p.Teams, TeamID{t.OrganizationID, t.TeamID})
+	role := len(from.Roles) == 0 || slices.ContainsFunc(b.Roles(p, scope), func(r Role) bool {
+		return slices.Contains(from.Roles, string(r))
 	})
+	return role && (len(from.Teams) == 0 || slices.ContainsFunc(from.Teams, p.in))
+}
+
+// in reports whether the person was found an active member of the team.
+func (p Person) in(t spec.Team) bool {
+	return t.TeamID != 0 && t.OrganizationID != 0 && slices.Contains(p.Teams, teamID(t))
 }

@@ -42,7 +42,7 @@ func permission(f Facts) Verdict {
 	if !ok {
 		return Verdict{
 			Rule: "permission", Outcome: Deny, Code: domain.PermissionDenied,
-			Message: fmt.Sprintf("operation %q is not known", op),
+			Message: unknownOperation(op),
 		}
 	}
 	v := Verdict{Rule: "permission", Outcome: Allow, Message: asked(perm, scope), Inputs: inputs(

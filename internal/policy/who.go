@@ -24,7 +24,7 @@ func (b *Bindings) TeamsNeeded(asks ...Ask) []spec.Team {
 	needed := map[TeamID]spec.Team{}
 	add := func(t spec.Team) {
 		if t.TeamID != 0 && t.OrganizationID != 0 {
-			needed[TeamID{t.OrganizationID, t.TeamID}] = t
+			needed[teamID(t)] = t
 		}
 	}
 	for _, a := range asks {
@@ -80,7 +80,7 @@ func (b *Bindings) holders(keep func(grant) bool) (people []spec.Person, teams [
 	})
 	seenPeople, seenTeams := map[int64]bool{}, map[TeamID]bool{}
 	for _, g := range kept {
-		team := TeamID{g.team.OrganizationID, g.team.TeamID}
+		team := teamID(g.team)
 		switch {
 		case g.person.ID != 0 && !seenPeople[g.person.ID]:
 			seenPeople[g.person.ID] = true
