@@ -174,7 +174,9 @@ func (c *Client) connect(ctx context.Context, cfg Config, api *url.URL) error {
 		if err != nil {
 			return c.failure("find the App's installation for the repository", err)
 		}
-		installation = found.GetID()
+		if installation = found.GetID(); installation <= 0 {
+			return c.failure("find the App's installation for the repository", errMisfit)
+		}
 	}
 	c.minter = ghinstallation.NewFromAppsTransport(signer, installation)
 	c.minter.InstallationTokenOptions = tokenScope(c.repoID)

@@ -45,7 +45,7 @@ func (c *Client) CommitFiles(ctx context.Context, branch, parent string, edits [
 }
 
 func checkEdits(branch, parent string, edits []forge.FileEdit) error {
-	if branch == "" || !validSHA(parent) || len(edits) == 0 {
+	if !validBranch(branch) || !validSHA(parent) || len(edits) == 0 {
 		return fmt.Errorf("%w: branch, parent and edits are needed", forge.ErrRefused)
 	}
 	seen := map[string]bool{}
@@ -58,6 +58,13 @@ func checkEdits(branch, parent string, edits []forge.FileEdit) error {
 		seen[e.Path] = true
 	}
 	return nil
+}
+
+// validBranch keeps a branch's name from changing the path of a request. Git forbids the same characters.
+func validBranch(s string) bool {
+	return s != "" && len(s) <= 255 && path.Clean("/"+s) == "/"+s &&
+		!strings.Contains(s, "..") && !strings.ContainsAny(s, " ~^:?*[\\\x7f") &&
+		!strings.ContainsFunc(s, func(r rune) bool { return r < ' ' })
 }
 
 // committer writes one commit to one branch.
