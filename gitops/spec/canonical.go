@@ -121,6 +121,9 @@ func normal(v reflect.Value, format string) reflect.Value {
 		}
 		return c
 	case reflect.Slice:
+		if v.Len() == 0 { // an empty list is none
+			return reflect.Zero(v.Type())
+		}
 		c := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
 		for i := range v.Len() {
 			c.Index(i).Set(normal(v.Index(i), format))

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 
@@ -15,10 +16,10 @@ const maxNumber = 9999
 // Shepherd leaves alone: READMEs, .gitkeep and everything outside systems/, platform/, access/ and
 // the forge's own files. A governed path whose problems block has no identity: the Ref is empty.
 // Names that are legal but long are warned of where they are chosen, not in every path below.
-func ParsePath(path string) (ref Ref, governed bool, problems domain.Problems) {
-	segments := strings.Split(path, "/")
-	if forgeFile(path, segments) {
-		return Ref{Kind: KindForge, Name: path}, true, nil
+func ParsePath(name string) (ref Ref, governed bool, problems domain.Problems) {
+	segments := strings.Split(name, "/")
+	if forgeFile(name, segments) {
+		return Ref{Kind: KindForge, Name: name}, true, nil
 	}
 	switch segments[0] {
 	case "systems", "platform", "access":
@@ -30,7 +31,7 @@ func ParsePath(path string) (ref Ref, governed bool, problems domain.Problems) {
 	}
 	ref, problems = identify(segments)
 	for i := range problems {
-		problems[i].Path = path
+		problems[i].Path = name
 	}
 	if problems.Blocking() {
 		return Ref{}, true, problems
@@ -43,12 +44,12 @@ func ungoverned(base string) bool {
 	return base == "README" || base == "README.md" || base == ".gitkeep"
 }
 
-func forgeFile(path string, segments []string) bool {
+func forgeFile(name string, segments []string) bool {
 	switch segments[0] {
 	case ".github", ".gitea":
 		return len(segments) > 1
 	}
-	return path == "CODEOWNERS" || path == "docs/CODEOWNERS"
+	return name == "CODEOWNERS" || name == "docs/CODEOWNERS"
 }
 
 // identify knows all forms of governed paths.
@@ -207,15 +208,27 @@ var forms = map[string]string{
 }
 
 func pathInvalid(segments []string) domain.Problem {
-	p := domain.Problem{
+	return domain.Problem{
 		Code: domain.PathInvalid, Severity: domain.Error,
-		Message: "nothing that Shepherd governs has a path like this",
-		Hint:    "the paths here are " + forms[segments[0]],
+		Message: "nothing that Shepherd governs has a path like this", Hint: pathHint(segments),
 	}
-	if nearest, ok := repair(segments); ok {
-		p.Hint = "did you mean " + strconv.Quote(nearest) + "?"
+}
+
+func pathHint(s []string) string {
+	if nearest, ok := repair(s); ok {
+		return "did you mean " + strconv.Quote(nearest) + "?"
 	}
-	return p
+	base, _, _ := strings.Cut(s[len(s)-1], ".")
+	_, numeric := number(strings.TrimLeft(base, "0"), 1)
+	switch {
+	case s[0] == "systems" && len(s) == 4 && numeric:
+		return "a VM lies in the folder of its namespace: did you mean " + strconv.Quote(clip(path.Join(s[0], s[1], s[2], "<namespace>", s[3]), 80)) + "?"
+	case s[0] == "systems" && len(s) == 5:
+		return "a VM's file is named after its index, 01.yaml to 9999.yaml"
+	case s[0] == "platform" && s[1] == "templates":
+		return "a template's versions lie in its folder: platform/templates/<name>/v<N>.yaml, N from 1 to 9999"
+	}
+	return "the paths here are " + forms[s[0]]
 }
 
 // repair corrects the usual slips of a path (suffix, capitals, digits, a misspelt fixed name) and

@@ -80,15 +80,12 @@ func (p *Platform) Document(path string) (*Document, bool) {
 // check holds the documents to the rules that tie them together, in the order of their paths.
 func (p *Platform) check() (problems domain.Problems) {
 	names := map[string]string{} // environment and name on the clusters → namespace
-	active := map[string]int{}   // template → active version
-	for _, path := range slices.Sorted(maps.Keys(p.documents)) {
-		doc := p.documents[path]
-		switch s := doc.Spec.(type) {
-		case *Namespace:
-			problems = append(problems, p.checkNamespace(doc, s, names)...)
-		case *Template:
-			problems = append(problems, checkActive(doc, s, active)...)
-		}
+	for _, name := range slices.Sorted(maps.Keys(p.Namespaces)) {
+		doc := p.documents[Ref{Kind: KindNamespace, Name: name}.Path()]
+		problems = append(problems, p.checkNamespace(doc, p.Namespaces[name], names)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Templates)) {
+		problems = append(problems, p.checkActive(name)...)
 	}
 	return problems
 }
@@ -116,19 +113,22 @@ func (p *Platform) checkNamespace(doc *Document, n *Namespace, names map[string]
 	return problems
 }
 
-func checkActive(doc *Document, t *Template, active map[string]int) domain.Problems {
-	if t.Status != TemplateActive {
-		return nil
+// checkActive lets the newest active version of a template be the only one.
+func (p *Platform) checkActive(name string) (problems domain.Problems) {
+	var active []int
+	for version, t := range p.Templates[name] {
+		if t.Status == TemplateActive {
+			active = append(active, version)
+		}
 	}
-	name, version := doc.Ref.Name, doc.Ref.Version
-	other, taken := active[name]
-	if !taken {
-		active[name] = version
-		return nil
+	slices.Sort(active)
+	for i := 0; i+1 < len(active); i++ {
+		doc := p.documents[Ref{Kind: KindTemplate, Name: name, Version: active[i]}.Path()]
+		problems = append(problems, doc.Problem(domain.TemplateLifecycle, domain.Error, "spec.status",
+			fmt.Sprintf("versions %d and %d of the template %s are both active", active[i], active[len(active)-1], name),
+			fmt.Sprintf("set version %d to deprecated", active[i])))
 	}
-	return domain.Problems{doc.Problem(domain.TemplateLifecycle, domain.Error, "spec.status",
-		fmt.Sprintf("versions %d and %d of the template %s are both active", min(other, version), max(other, version), name),
-		fmt.Sprintf("set version %d to deprecated", min(other, version)))}
+	return problems
 }
 
 // lookup answers an unknown name with the nearest and the list.

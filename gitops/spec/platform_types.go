@@ -181,9 +181,9 @@ type Overcommit struct {
 // RequestLimit is a pair of quantities, request ≤ limit.
 type RequestLimit struct {
 	// What the scheduler reserves.
-	Request string `json:"request" jsonschema:"format=amount,example=2Gi"`
+	Request string `json:"request" jsonschema:"format=amount"`
 	// What the VM may use.
-	Limit string `json:"limit" jsonschema:"format=amount,example=4Gi"`
+	Limit string `json:"limit" jsonschema:"format=amount"`
 }
 
 // Network is either the cluster's pod network or a network attachment definition.

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	bytesForm = regexp.MustCompile(`^[0-9]{1,12}(\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)$`)
+	bytesForm = regexp.MustCompile(`^[0-9]{1,13}(\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)$`)
 	cpuForm   = regexp.MustCompile(`^([0-9]{1,6}(\.[0-9]{1,3})?|[0-9]{1,9}m)$`)
 	looseForm = regexp.MustCompile(`(?i)^\s*([0-9]+)(?:\.[0-9]+)?\s*([kmgtp])?(i)?(b)?\s*$`)
 	maxAmount = resource.MustParse("1Pi")
@@ -30,7 +30,20 @@ func Bytes(s string) (resource.Quantity, *domain.Problem) {
 	if q.Sign() <= 0 || q.Cmp(maxAmount) > 0 {
 		return resource.Quantity{}, &domain.Problem{Message: fmt.Sprintf("is %s; it has to be more than 0 and at most 1Pi", s), Hint: "check the unit: Mi, Gi and Ti are the usual ones"}
 	}
-	return *resource.NewQuantity(q.Value(), resource.BinarySI), nil
+	return whole(s, q)
+}
+
+// whole keeps to multiples of 1Ki or 1k, so that every quantity has one shortest form with a unit.
+func whole(s string, q resource.Quantity) (resource.Quantity, *domain.Problem) {
+	bytes := q.Value()
+	switch {
+	case q.MilliValue()%1000 != 0:
+	case bytes%1024 == 0:
+		return *resource.NewQuantity(bytes, resource.BinarySI), nil
+	case bytes%1000 == 0:
+		return *resource.NewQuantity(bytes, resource.DecimalSI), nil
+	}
+	return resource.Quantity{}, &domain.Problem{Message: "is " + s + ", which is no whole number of the next smaller unit", Hint: "write it without a fraction, in a smaller unit such as Mi"}
 }
 
 // bytesHint writes what was probably meant.

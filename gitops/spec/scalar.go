@@ -15,7 +15,7 @@ import (
 
 func (d *decoder) scalar(n *yaml.Node, v reflect.Value, r *rule, path string) {
 	if n.Kind != yaml.ScalarNode {
-		d.invalid(n, path+" has to be a single value", "write it as "+lastStep(path)+": "+exampleOf(r, v.Kind()))
+		d.invalid(n, path+" has to be a single value", "write it as "+lastStep(path)+" "+exampleOf(r, v.Kind()))
 		return
 	}
 	switch v.Kind() {
@@ -25,7 +25,7 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, r *rule, path string) {
 		}
 	case reflect.Bool:
 		if n.ShortTag() != "!!bool" {
-			d.invalid(n, path+" has to be true or false, not "+quote(n.Value), "write "+lastStep(path)+": true, without quotes")
+			d.invalid(n, path+" has to be true or false, not "+quote(n.Value), "write "+lastStep(path)+" true, without quotes")
 			return
 		}
 		v.SetBool(strings.EqualFold(n.Value, "true"))
@@ -50,17 +50,21 @@ func exampleOf(r *rule, kind reflect.Kind) string {
 	return "a text"
 }
 
+// lastStep is how the line of a field begins: its name and a colon, or the hyphen of a list's entry.
 func lastStep(path string) string {
-	if i := strings.LastIndexByte(path, '.'); i >= 0 {
-		return path[i+1:]
+	if strings.HasSuffix(path, "]") {
+		return "-"
 	}
-	return path
+	if i := strings.LastIndexByte(path, '.'); i >= 0 {
+		path = path[i+1:]
+	}
+	return path + ":"
 }
 
 func (d *decoder) integer(n *yaml.Node, r *rule, path string) (int64, bool) {
 	i, err := strconv.ParseInt(n.Value, 10, 64)
 	if n.ShortTag() != "!!int" || err != nil || !plainInt(n.Value) {
-		d.invalid(n, path+" has to be a whole number, not "+quote(n.Value), "write "+lastStep(path)+": "+exampleOf(r, reflect.Int)+", without quotes or a unit")
+		d.invalid(n, path+" has to be a whole number, not "+quote(n.Value), "write "+lastStep(path)+" "+exampleOf(r, reflect.Int)+", without quotes or a unit")
 		return 0, false
 	}
 	if r.bounded && (i < r.minimum || i > r.maximum) {
@@ -108,12 +112,12 @@ func (d *decoder) notText(n *yaml.Node, r *rule, path, tag string) {
 	if what == "" {
 		what = "no text"
 	}
-	hint := "put it in quotes: " + lastStep(path) + ": " + strconv.Quote(clip(n.Value, 40))
+	hint := "put it in quotes: " + lastStep(path) + " " + strconv.Quote(clip(n.Value, 40))
 	switch r.format {
 	case "quantity":
-		hint = "write it with its unit: " + lastStep(path) + ": " + clip(n.Value, 20) + "Gi"
+		hint = "write it with its unit: " + lastStep(path) + " " + clip(n.Value, 20) + "Gi"
 	case "duration":
-		hint = "write it with its unit: " + lastStep(path) + ": " + clip(n.Value, 20) + "m"
+		hint = "write it with its unit: " + lastStep(path) + " " + clip(n.Value, 20) + "m"
 	}
 	if len(r.enum) > 0 {
 		hint = "write one of " + strings.Join(r.enum, ", ")

@@ -101,7 +101,7 @@ func (c *treeCheck) key(key *yaml.Node) bool {
 	case key.Kind == yaml.ScalarNode:
 		c.report(invalid(key, "the key "+quote(key.Value)+" is not text", "put it in quotes"))
 	default:
-		c.report(invalid(key, "a key has to be a plain word", "write it as name: value"))
+		c.report(invalid(key, "a key has to be a plain word", "write it as name: value, and put text that begins with { or [ in quotes"))
 	}
 	return false
 }

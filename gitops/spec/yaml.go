@@ -32,7 +32,9 @@ func readYAML(data []byte, check treeCheck) (*yaml.Node, domain.Problems) {
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document, second yaml.Node
-	if err := decoder.Decode(&document); err != nil {
+	if err := decoder.Decode(&document); check.foreign && errors.Is(err, io.EOF) {
+		return &yaml.Node{Kind: yaml.MappingNode}, nil
+	} else if err != nil {
 		return nil, domain.Problems{syntaxProblem(data, err)}
 	}
 	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
@@ -82,7 +84,10 @@ func invalid(n *yaml.Node, message, hint string) domain.Problem {
 	return problemAt(n, domain.YAMLInvalid, message, hint)
 }
 
-var errorLine = regexp.MustCompile(`line (\d+): `)
+var (
+	errorLine     = regexp.MustCompile(`line (\d+): `)
+	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.+)' referenced$`)
+)
 
 // syntaxProblem makes the YAML reader's error readable for people who do not know YAML well.
 func syntaxProblem(data []byte, err error) domain.Problem {
@@ -93,6 +98,8 @@ func syntaxProblem(data []byte, err error) domain.Problem {
 	if m := errorLine.FindStringSubmatch(text); m != nil {
 		n.Line, _ = strconv.Atoi(m[1])
 		text = strings.Replace(text, m[0], "", 1)
+	} else if m := unknownAnchor.FindStringSubmatch(text); m != nil {
+		n.Line = 1 + bytes.Count(data[:max(0, bytes.Index(data, []byte("*"+m[1])))], []byte{'\n'})
 	}
 	return invalid(n, "this is not YAML: "+printable(text), syntaxHint(text, lineOf(data, n.Line)))
 }
