@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -169,6 +170,34 @@ func TestBadEditsMakeNoCall(t *testing.T) {
 			w := newWire(t, nil)
 			if _, err := w.client(t).CommitFiles(t.Context(), tc.branch, tc.parent, tc.edits, "m"); !errors.Is(err, forge.ErrRefused) || len(w.seen()) != 0 {
 				t.Errorf("got %v after %s", err, strings.Join(w.seen(), ", "))
+			}
+		})
+	}
+}
+
+// Whichever call fails, the error comes out and nothing more is called.
+func TestCommitFilesStopsAtAFailure(t *testing.T) {
+	t.Parallel()
+	const postBlob = "POST /repos/acme/vms/git/blobs"
+	edits := append([]forge.FileEdit{{Path: "logo", Content: []byte{0xff}}}, undo...)
+	older := routes{
+		postBlob: answer(201, fields{"sha": newTree}), getRef: refAt(strayed), getStrayed: commitOf(baseTree),
+		compare: answer(200, fields{"status": "ahead", "base_commit": fields{"sha": strayed, "author": fields{"id": 3}}}),
+	}
+	order := []string{getParent, postBlob, postTree, getRef, getStrayed, getUser, compare, postCommit, patchRef}
+	for n, broken := range order {
+		t.Run(broken, func(t *testing.T) {
+			t.Parallel()
+			all := writing(older)
+			all[broken] = answer(502, fields{"message": "Server Error"})
+			w := newWire(t, all)
+			sha, err := w.client(t).CommitFiles(t.Context(), "shepherd/undo", parent, edits, "undo")
+			checkKind(t, err, nil, time.Time{})
+			if sha != "" {
+				t.Errorf("got %s beside the error", sha)
+			}
+			if diff := cmp.Diff(order[:n+1], w.seen()); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
 			}
 		})
 	}

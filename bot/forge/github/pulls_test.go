@@ -290,3 +290,18 @@ func TestMerge(t *testing.T) {
 		t.Errorf("without a guard: %v", err)
 	}
 }
+
+func TestRepository(t *testing.T) {
+	t.Parallel()
+	r := repoJSON("acme", "vms")
+	r["html_url"], r["clone_url"] = "https://forge.test/acme/vms", "https://evil.test/acme/vms.git"
+	w := newWire(t, routes{whereItIs: answer(200, r)})
+	got, err := w.client(t).Repository(t.Context())
+	want := forge.Repository{
+		ID: testRepoID, Owner: "acme", Name: "vms", DefaultBranch: "main",
+		CloneURL: w.URL + "/acme/vms.git", URL: "https://forge.test/acme/vms",
+	}
+	if got != want || err != nil {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
