@@ -11714,19 +11714,18 @@ func (m *PushMutation) ResetEdge(name string) error {
 // RepositoryMutation represents an operation that mutates the Repository nodes in the graph.
 type RepositoryMutation struct {
 	config
-	op               Op
-	typ              string
-	id               *int64
-	branch           *string
-	cursor           *string
-	platform_commit  *string
-	blocked          *string
-	last_delivery_at *time.Time
-	last_sweep_at    *time.Time
-	clearedFields    map[string]struct{}
-	done             bool
-	oldValue         func(context.Context) (*Repository, error)
-	predicates       []predicate.Repository
+	op              Op
+	typ             string
+	id              *int64
+	branch          *string
+	cursor          *string
+	platform_commit *string
+	blocked         *string
+	last_sweep_at   *time.Time
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*Repository, error)
+	predicates      []predicate.Repository
 }
 
 var _ ent.Mutation = (*RepositoryMutation)(nil)
@@ -11977,55 +11976,6 @@ func (m *RepositoryMutation) ResetBlocked() {
 	m.blocked = nil
 }
 
-// SetLastDeliveryAt sets the "last_delivery_at" field.
-func (m *RepositoryMutation) SetLastDeliveryAt(t time.Time) {
-	m.last_delivery_at = &t
-}
-
-// LastDeliveryAt returns the value of the "last_delivery_at" field in the mutation.
-func (m *RepositoryMutation) LastDeliveryAt() (r time.Time, exists bool) {
-	v := m.last_delivery_at
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldLastDeliveryAt returns the old "last_delivery_at" field's value of the Repository entity.
-// If the Repository object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *RepositoryMutation) OldLastDeliveryAt(ctx context.Context) (v *time.Time, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldLastDeliveryAt is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldLastDeliveryAt requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldLastDeliveryAt: %w", err)
-	}
-	return oldValue.LastDeliveryAt, nil
-}
-
-// ClearLastDeliveryAt clears the value of the "last_delivery_at" field.
-func (m *RepositoryMutation) ClearLastDeliveryAt() {
-	m.last_delivery_at = nil
-	m.clearedFields[repository.FieldLastDeliveryAt] = struct{}{}
-}
-
-// LastDeliveryAtCleared returns if the "last_delivery_at" field was cleared in this mutation.
-func (m *RepositoryMutation) LastDeliveryAtCleared() bool {
-	_, ok := m.clearedFields[repository.FieldLastDeliveryAt]
-	return ok
-}
-
-// ResetLastDeliveryAt resets all changes to the "last_delivery_at" field.
-func (m *RepositoryMutation) ResetLastDeliveryAt() {
-	m.last_delivery_at = nil
-	delete(m.clearedFields, repository.FieldLastDeliveryAt)
-}
-
 // SetLastSweepAt sets the "last_sweep_at" field.
 func (m *RepositoryMutation) SetLastSweepAt(t time.Time) {
 	m.last_sweep_at = &t
@@ -12109,7 +12059,7 @@ func (m *RepositoryMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RepositoryMutation) Fields() []string {
-	fields := make([]string, 0, 6)
+	fields := make([]string, 0, 5)
 	if m.branch != nil {
 		fields = append(fields, repository.FieldBranch)
 	}
@@ -12121,9 +12071,6 @@ func (m *RepositoryMutation) Fields() []string {
 	}
 	if m.blocked != nil {
 		fields = append(fields, repository.FieldBlocked)
-	}
-	if m.last_delivery_at != nil {
-		fields = append(fields, repository.FieldLastDeliveryAt)
 	}
 	if m.last_sweep_at != nil {
 		fields = append(fields, repository.FieldLastSweepAt)
@@ -12144,8 +12091,6 @@ func (m *RepositoryMutation) Field(name string) (ent.Value, bool) {
 		return m.PlatformCommit()
 	case repository.FieldBlocked:
 		return m.Blocked()
-	case repository.FieldLastDeliveryAt:
-		return m.LastDeliveryAt()
 	case repository.FieldLastSweepAt:
 		return m.LastSweepAt()
 	}
@@ -12165,8 +12110,6 @@ func (m *RepositoryMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldPlatformCommit(ctx)
 	case repository.FieldBlocked:
 		return m.OldBlocked(ctx)
-	case repository.FieldLastDeliveryAt:
-		return m.OldLastDeliveryAt(ctx)
 	case repository.FieldLastSweepAt:
 		return m.OldLastSweepAt(ctx)
 	}
@@ -12206,13 +12149,6 @@ func (m *RepositoryMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetBlocked(v)
 		return nil
-	case repository.FieldLastDeliveryAt:
-		v, ok := value.(time.Time)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetLastDeliveryAt(v)
-		return nil
 	case repository.FieldLastSweepAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -12250,9 +12186,6 @@ func (m *RepositoryMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *RepositoryMutation) ClearedFields() []string {
 	var fields []string
-	if m.FieldCleared(repository.FieldLastDeliveryAt) {
-		fields = append(fields, repository.FieldLastDeliveryAt)
-	}
 	if m.FieldCleared(repository.FieldLastSweepAt) {
 		fields = append(fields, repository.FieldLastSweepAt)
 	}
@@ -12270,9 +12203,6 @@ func (m *RepositoryMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *RepositoryMutation) ClearField(name string) error {
 	switch name {
-	case repository.FieldLastDeliveryAt:
-		m.ClearLastDeliveryAt()
-		return nil
 	case repository.FieldLastSweepAt:
 		m.ClearLastSweepAt()
 		return nil
@@ -12295,9 +12225,6 @@ func (m *RepositoryMutation) ResetField(name string) error {
 		return nil
 	case repository.FieldBlocked:
 		m.ResetBlocked()
-		return nil
-	case repository.FieldLastDeliveryAt:
-		m.ResetLastDeliveryAt()
 		return nil
 	case repository.FieldLastSweepAt:
 		m.ResetLastSweepAt()

@@ -26,8 +26,6 @@ type Repository struct {
 	PlatformCommit string `json:"platform_commit,omitempty"`
 	// why the walker stands still, e.g. HISTORY_REWRITTEN
 	Blocked string `json:"blocked,omitempty"`
-	// LastDeliveryAt holds the value of the "last_delivery_at" field.
-	LastDeliveryAt *time.Time `json:"last_delivery_at,omitempty"`
 	// LastSweepAt holds the value of the "last_sweep_at" field.
 	LastSweepAt  *time.Time `json:"last_sweep_at,omitempty"`
 	selectValues sql.SelectValues
@@ -42,7 +40,7 @@ func (*Repository) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case repository.FieldBranch, repository.FieldCursor, repository.FieldPlatformCommit, repository.FieldBlocked:
 			values[i] = new(sql.NullString)
-		case repository.FieldLastDeliveryAt, repository.FieldLastSweepAt:
+		case repository.FieldLastSweepAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -88,13 +86,6 @@ func (_m *Repository) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field blocked", values[i])
 			} else if value.Valid {
 				_m.Blocked = value.String
-			}
-		case repository.FieldLastDeliveryAt:
-			if value, ok := values[i].(*sql.NullTime); !ok {
-				return fmt.Errorf("unexpected type %T for field last_delivery_at", values[i])
-			} else if value.Valid {
-				_m.LastDeliveryAt = new(time.Time)
-				*_m.LastDeliveryAt = value.Time
 			}
 		case repository.FieldLastSweepAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -150,11 +141,6 @@ func (_m *Repository) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("blocked=")
 	builder.WriteString(_m.Blocked)
-	builder.WriteString(", ")
-	if v := _m.LastDeliveryAt; v != nil {
-		builder.WriteString("last_delivery_at=")
-		builder.WriteString(v.Format(time.ANSIC))
-	}
 	builder.WriteString(", ")
 	if v := _m.LastSweepAt; v != nil {
 		builder.WriteString("last_sweep_at=")

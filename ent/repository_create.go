@@ -70,20 +70,6 @@ func (_c *RepositoryCreate) SetNillableBlocked(v *string) *RepositoryCreate {
 	return _c
 }
 
-// SetLastDeliveryAt sets the "last_delivery_at" field.
-func (_c *RepositoryCreate) SetLastDeliveryAt(v time.Time) *RepositoryCreate {
-	_c.mutation.SetLastDeliveryAt(v)
-	return _c
-}
-
-// SetNillableLastDeliveryAt sets the "last_delivery_at" field if the given value is not nil.
-func (_c *RepositoryCreate) SetNillableLastDeliveryAt(v *time.Time) *RepositoryCreate {
-	if v != nil {
-		_c.SetLastDeliveryAt(*v)
-	}
-	return _c
-}
-
 // SetLastSweepAt sets the "last_sweep_at" field.
 func (_c *RepositoryCreate) SetLastSweepAt(v time.Time) *RepositoryCreate {
 	_c.mutation.SetLastSweepAt(v)
@@ -216,10 +202,6 @@ func (_c *RepositoryCreate) createSpec() (*Repository, *sqlgraph.CreateSpec) {
 		_spec.SetField(repository.FieldBlocked, field.TypeString, value)
 		_node.Blocked = value
 	}
-	if value, ok := _c.mutation.LastDeliveryAt(); ok {
-		_spec.SetField(repository.FieldLastDeliveryAt, field.TypeTime, value)
-		_node.LastDeliveryAt = &value
-	}
 	if value, ok := _c.mutation.LastSweepAt(); ok {
 		_spec.SetField(repository.FieldLastSweepAt, field.TypeTime, value)
 		_node.LastSweepAt = &value
@@ -309,24 +291,6 @@ func (u *RepositoryUpsert) SetBlocked(v string) *RepositoryUpsert {
 // UpdateBlocked sets the "blocked" field to the value that was provided on create.
 func (u *RepositoryUpsert) UpdateBlocked() *RepositoryUpsert {
 	u.SetExcluded(repository.FieldBlocked)
-	return u
-}
-
-// SetLastDeliveryAt sets the "last_delivery_at" field.
-func (u *RepositoryUpsert) SetLastDeliveryAt(v time.Time) *RepositoryUpsert {
-	u.Set(repository.FieldLastDeliveryAt, v)
-	return u
-}
-
-// UpdateLastDeliveryAt sets the "last_delivery_at" field to the value that was provided on create.
-func (u *RepositoryUpsert) UpdateLastDeliveryAt() *RepositoryUpsert {
-	u.SetExcluded(repository.FieldLastDeliveryAt)
-	return u
-}
-
-// ClearLastDeliveryAt clears the value of the "last_delivery_at" field.
-func (u *RepositoryUpsert) ClearLastDeliveryAt() *RepositoryUpsert {
-	u.SetNull(repository.FieldLastDeliveryAt)
 	return u
 }
 
@@ -438,27 +402,6 @@ func (u *RepositoryUpsertOne) SetBlocked(v string) *RepositoryUpsertOne {
 func (u *RepositoryUpsertOne) UpdateBlocked() *RepositoryUpsertOne {
 	return u.Update(func(s *RepositoryUpsert) {
 		s.UpdateBlocked()
-	})
-}
-
-// SetLastDeliveryAt sets the "last_delivery_at" field.
-func (u *RepositoryUpsertOne) SetLastDeliveryAt(v time.Time) *RepositoryUpsertOne {
-	return u.Update(func(s *RepositoryUpsert) {
-		s.SetLastDeliveryAt(v)
-	})
-}
-
-// UpdateLastDeliveryAt sets the "last_delivery_at" field to the value that was provided on create.
-func (u *RepositoryUpsertOne) UpdateLastDeliveryAt() *RepositoryUpsertOne {
-	return u.Update(func(s *RepositoryUpsert) {
-		s.UpdateLastDeliveryAt()
-	})
-}
-
-// ClearLastDeliveryAt clears the value of the "last_delivery_at" field.
-func (u *RepositoryUpsertOne) ClearLastDeliveryAt() *RepositoryUpsertOne {
-	return u.Update(func(s *RepositoryUpsert) {
-		s.ClearLastDeliveryAt()
 	})
 }
 
@@ -739,27 +682,6 @@ func (u *RepositoryUpsertBulk) SetBlocked(v string) *RepositoryUpsertBulk {
 func (u *RepositoryUpsertBulk) UpdateBlocked() *RepositoryUpsertBulk {
 	return u.Update(func(s *RepositoryUpsert) {
 		s.UpdateBlocked()
-	})
-}
-
-// SetLastDeliveryAt sets the "last_delivery_at" field.
-func (u *RepositoryUpsertBulk) SetLastDeliveryAt(v time.Time) *RepositoryUpsertBulk {
-	return u.Update(func(s *RepositoryUpsert) {
-		s.SetLastDeliveryAt(v)
-	})
-}
-
-// UpdateLastDeliveryAt sets the "last_delivery_at" field to the value that was provided on create.
-func (u *RepositoryUpsertBulk) UpdateLastDeliveryAt() *RepositoryUpsertBulk {
-	return u.Update(func(s *RepositoryUpsert) {
-		s.UpdateLastDeliveryAt()
-	})
-}
-
-// ClearLastDeliveryAt clears the value of the "last_delivery_at" field.
-func (u *RepositoryUpsertBulk) ClearLastDeliveryAt() *RepositoryUpsertBulk {
-	return u.Update(func(s *RepositoryUpsert) {
-		s.ClearLastDeliveryAt()
 	})
 }
 

@@ -70,26 +70,6 @@ func (_u *RepositoryUpdate) SetNillableBlocked(v *string) *RepositoryUpdate {
 	return _u
 }
 
-// SetLastDeliveryAt sets the "last_delivery_at" field.
-func (_u *RepositoryUpdate) SetLastDeliveryAt(v time.Time) *RepositoryUpdate {
-	_u.mutation.SetLastDeliveryAt(v)
-	return _u
-}
-
-// SetNillableLastDeliveryAt sets the "last_delivery_at" field if the given value is not nil.
-func (_u *RepositoryUpdate) SetNillableLastDeliveryAt(v *time.Time) *RepositoryUpdate {
-	if v != nil {
-		_u.SetLastDeliveryAt(*v)
-	}
-	return _u
-}
-
-// ClearLastDeliveryAt clears the value of the "last_delivery_at" field.
-func (_u *RepositoryUpdate) ClearLastDeliveryAt() *RepositoryUpdate {
-	_u.mutation.ClearLastDeliveryAt()
-	return _u
-}
-
 // SetLastSweepAt sets the "last_sweep_at" field.
 func (_u *RepositoryUpdate) SetLastSweepAt(v time.Time) *RepositoryUpdate {
 	_u.mutation.SetLastSweepAt(v)
@@ -160,12 +140,6 @@ func (_u *RepositoryUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	if value, ok := _u.mutation.Blocked(); ok {
 		_spec.SetField(repository.FieldBlocked, field.TypeString, value)
 	}
-	if value, ok := _u.mutation.LastDeliveryAt(); ok {
-		_spec.SetField(repository.FieldLastDeliveryAt, field.TypeTime, value)
-	}
-	if _u.mutation.LastDeliveryAtCleared() {
-		_spec.ClearField(repository.FieldLastDeliveryAt, field.TypeTime)
-	}
 	if value, ok := _u.mutation.LastSweepAt(); ok {
 		_spec.SetField(repository.FieldLastSweepAt, field.TypeTime, value)
 	}
@@ -231,26 +205,6 @@ func (_u *RepositoryUpdateOne) SetNillableBlocked(v *string) *RepositoryUpdateOn
 	if v != nil {
 		_u.SetBlocked(*v)
 	}
-	return _u
-}
-
-// SetLastDeliveryAt sets the "last_delivery_at" field.
-func (_u *RepositoryUpdateOne) SetLastDeliveryAt(v time.Time) *RepositoryUpdateOne {
-	_u.mutation.SetLastDeliveryAt(v)
-	return _u
-}
-
-// SetNillableLastDeliveryAt sets the "last_delivery_at" field if the given value is not nil.
-func (_u *RepositoryUpdateOne) SetNillableLastDeliveryAt(v *time.Time) *RepositoryUpdateOne {
-	if v != nil {
-		_u.SetLastDeliveryAt(*v)
-	}
-	return _u
-}
-
-// ClearLastDeliveryAt clears the value of the "last_delivery_at" field.
-func (_u *RepositoryUpdateOne) ClearLastDeliveryAt() *RepositoryUpdateOne {
-	_u.mutation.ClearLastDeliveryAt()
 	return _u
 }
 
@@ -353,12 +307,6 @@ func (_u *RepositoryUpdateOne) sqlSave(ctx context.Context) (_node *Repository, 
 	}
 	if value, ok := _u.mutation.Blocked(); ok {
 		_spec.SetField(repository.FieldBlocked, field.TypeString, value)
-	}
-	if value, ok := _u.mutation.LastDeliveryAt(); ok {
-		_spec.SetField(repository.FieldLastDeliveryAt, field.TypeTime, value)
-	}
-	if _u.mutation.LastDeliveryAtCleared() {
-		_spec.ClearField(repository.FieldLastDeliveryAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.LastSweepAt(); ok {
 		_spec.SetField(repository.FieldLastSweepAt, field.TypeTime, value)

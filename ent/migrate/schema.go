@@ -413,7 +413,6 @@ var (
 		{Name: "cursor", Type: field.TypeString, Default: ""},
 		{Name: "platform_commit", Type: field.TypeString, Default: ""},
 		{Name: "blocked", Type: field.TypeString, Default: ""},
-		{Name: "last_delivery_at", Type: field.TypeTime, Nullable: true},
 		{Name: "last_sweep_at", Type: field.TypeTime, Nullable: true},
 	}
 	// RepositoryTable holds the schema information for the "repository" table.

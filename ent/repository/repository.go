@@ -19,8 +19,6 @@ const (
 	FieldPlatformCommit = "platform_commit"
 	// FieldBlocked holds the string denoting the blocked field in the database.
 	FieldBlocked = "blocked"
-	// FieldLastDeliveryAt holds the string denoting the last_delivery_at field in the database.
-	FieldLastDeliveryAt = "last_delivery_at"
 	// FieldLastSweepAt holds the string denoting the last_sweep_at field in the database.
 	FieldLastSweepAt = "last_sweep_at"
 	// Table holds the table name of the repository in the database.
@@ -34,7 +32,6 @@ var Columns = []string{
 	FieldCursor,
 	FieldPlatformCommit,
 	FieldBlocked,
-	FieldLastDeliveryAt,
 	FieldLastSweepAt,
 }
 
@@ -83,11 +80,6 @@ func ByPlatformCommit(opts ...sql.OrderTermOption) OrderOption {
 // ByBlocked orders the results by the blocked field.
 func ByBlocked(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldBlocked, opts...).ToFunc()
-}
-
-// ByLastDeliveryAt orders the results by the last_delivery_at field.
-func ByLastDeliveryAt(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldLastDeliveryAt, opts...).ToFunc()
 }
 
 // ByLastSweepAt orders the results by the last_sweep_at field.

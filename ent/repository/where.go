@@ -74,11 +74,6 @@ func Blocked(v string) predicate.Repository {
 	return predicate.Repository(sql.FieldEQ(FieldBlocked, v))
 }
 
-// LastDeliveryAt applies equality check predicate on the "last_delivery_at" field. It's identical to LastDeliveryAtEQ.
-func LastDeliveryAt(v time.Time) predicate.Repository {
-	return predicate.Repository(sql.FieldEQ(FieldLastDeliveryAt, v))
-}
-
 // LastSweepAt applies equality check predicate on the "last_sweep_at" field. It's identical to LastSweepAtEQ.
 func LastSweepAt(v time.Time) predicate.Repository {
 	return predicate.Repository(sql.FieldEQ(FieldLastSweepAt, v))
@@ -342,56 +337,6 @@ func BlockedEqualFold(v string) predicate.Repository {
 // BlockedContainsFold applies the ContainsFold predicate on the "blocked" field.
 func BlockedContainsFold(v string) predicate.Repository {
 	return predicate.Repository(sql.FieldContainsFold(FieldBlocked, v))
-}
-
-// LastDeliveryAtEQ applies the EQ predicate on the "last_delivery_at" field.
-func LastDeliveryAtEQ(v time.Time) predicate.Repository {
-	return predicate.Repository(sql.FieldEQ(FieldLastDeliveryAt, v))
-}
-
-// LastDeliveryAtNEQ applies the NEQ predicate on the "last_delivery_at" field.
-func LastDeliveryAtNEQ(v time.Time) predicate.Repository {
-	return predicate.Repository(sql.FieldNEQ(FieldLastDeliveryAt, v))
-}
-
-// LastDeliveryAtIn applies the In predicate on the "last_delivery_at" field.
-func LastDeliveryAtIn(vs ...time.Time) predicate.Repository {
-	return predicate.Repository(sql.FieldIn(FieldLastDeliveryAt, vs...))
-}
-
-// LastDeliveryAtNotIn applies the NotIn predicate on the "last_delivery_at" field.
-func LastDeliveryAtNotIn(vs ...time.Time) predicate.Repository {
-	return predicate.Repository(sql.FieldNotIn(FieldLastDeliveryAt, vs...))
-}
-
-// LastDeliveryAtGT applies the GT predicate on the "last_delivery_at" field.
-func LastDeliveryAtGT(v time.Time) predicate.Repository {
-	return predicate.Repository(sql.FieldGT(FieldLastDeliveryAt, v))
-}
-
-// LastDeliveryAtGTE applies the GTE predicate on the "last_delivery_at" field.
-func LastDeliveryAtGTE(v time.Time) predicate.Repository {
-	return predicate.Repository(sql.FieldGTE(FieldLastDeliveryAt, v))
-}
-
-// LastDeliveryAtLT applies the LT predicate on the "last_delivery_at" field.
-func LastDeliveryAtLT(v time.Time) predicate.Repository {
-	return predicate.Repository(sql.FieldLT(FieldLastDeliveryAt, v))
-}
-
-// LastDeliveryAtLTE applies the LTE predicate on the "last_delivery_at" field.
-func LastDeliveryAtLTE(v time.Time) predicate.Repository {
-	return predicate.Repository(sql.FieldLTE(FieldLastDeliveryAt, v))
-}
-
-// LastDeliveryAtIsNil applies the IsNil predicate on the "last_delivery_at" field.
-func LastDeliveryAtIsNil() predicate.Repository {
-	return predicate.Repository(sql.FieldIsNull(FieldLastDeliveryAt))
-}
-
-// LastDeliveryAtNotNil applies the NotNil predicate on the "last_delivery_at" field.
-func LastDeliveryAtNotNil() predicate.Repository {
-	return predicate.Repository(sql.FieldNotNull(FieldLastDeliveryAt))
 }
 
 // LastSweepAtEQ applies the EQ predicate on the "last_sweep_at" field.

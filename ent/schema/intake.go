@@ -22,7 +22,6 @@ func (Repository) Fields() []ent.Field {
 		field.String("cursor").Default("").Comment("last commit of the branch that was walked; empty before the baseline"),
 		field.String("platform_commit").Default("").Comment("commit whose rules are in force"),
 		field.String("blocked").Default("").Comment("why the walker stands still, e.g. HISTORY_REWRITTEN"),
-		field.Time("last_delivery_at").Optional().Nillable(),
 		field.Time("last_sweep_at").Optional().Nillable(),
 	}
 }

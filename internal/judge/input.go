@@ -55,12 +55,13 @@ type Accepted struct {
 // World is what the database knows that the changes can collide with or lean on. It holds what the
 // changed paths need, not the whole fleet.
 type World struct {
-	Systems  map[string]bool   // accepted systems
-	Services map[string]string // accepted service → its system
-	Names    map[string]string // system-service pairs and VM names in use → who has them
-	Indexes  map[string][]int  // service → indexes ever used
-	Claims   map[string]Claim  // by key, those of other pull requests
-	Clusters map[string]ClusterFacts
+	Systems    map[string]bool   // accepted systems
+	Services   map[string]string // accepted service → its system
+	Names      map[string]string // system-service pairs and VM names in use → who has them
+	Indexes    map[string][]int  // service → indexes ever used
+	Claims     map[string]Claim  // by key, those of other pull requests
+	Clusters   map[string]ClusterFacts
+	SystemKeys map[string][]string // SSH keys of the accepted systems
 	// Home is the cluster that a service already uses in a namespace, by "service/namespace".
 	Home map[string]string
 	// Chosen is the cluster of the plan in force, by path.

@@ -1,0 +1,162 @@
+package judge
+
+import (
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/policy"
+	"kv-shepherd.io/shepherd/internal/render"
+)
+
+// plan works out what would be applied for a new VM: the namespace's environment, the template's
+// active version, the size, the cluster, and the objects. What is missing is a problem at its line;
+// the plan then stays away.
+func (j *judging) plan(c *change, vm *spec.VirtualMachine) {
+	ns, p := j.in.Platform.Namespace(c.Ref.Namespace)
+	if p != nil {
+		p.Path = c.Path
+		c.add(*p)
+	}
+	template, version, p := j.in.Platform.ActiveTemplate(vm.Template)
+	if p != nil {
+		c.found(p, "spec.template")
+	}
+	size, p := j.in.Platform.Size(vm.Size)
+	if p != nil {
+		c.found(p, "spec.size")
+	}
+	networks := j.networks(c, vm, ns)
+	if ns == nil || template == nil || size == nil || networks == nil {
+		return
+	}
+	choice, ok := j.suggest(c, ns.Environment)
+	if !ok {
+		return
+	}
+	in := render.Input{
+		Ref: c.Ref, Environment: ns.Environment, KubernetesNamespace: ns.ObjectName(c.Ref.Namespace), VM: *vm,
+		Template: *template, TemplateName: vm.Template, TemplateVersion: version, Size: *size, SizeName: vm.Size,
+		Networks: networks, DefaultNetwork: ns.Network, SystemSSHKeys: j.systemKeys(c.Ref.System), StorageClass: choice.StorageClass,
+	}
+	manifests, problems := render.Render(in)
+	for _, p := range problems {
+		j.rendered(c, vm, version, p)
+	}
+	if problems.Blocking() {
+		return
+	}
+	plan := &Plan{
+		Choice: choice, Template: vm.Template, TemplateVersion: version, Size: vm.Size, Disk: diskOf(vm, size),
+		KubernetesNamespace: in.KubernetesNamespace, TemplateSnapshot: template, SizeSnapshot: size, Manifests: manifests,
+	}
+	digest, err := render.EffectiveDigest(map[string]any{
+		"cluster": choice.Cluster, "storageClass": choice.StorageClass, "template": vm.Template, "templateVersion": version,
+		"templateSnapshot": template, "sizeSnapshot": size,
+	}, manifests)
+	if err != nil {
+		c.add(domain.Problem{Code: domain.PlanInvalid, Message: "the plan cannot be written down: " + err.Error()})
+		return
+	}
+	plan.EffectiveDigest = digest
+	c.Plan = plan
+}
+
+// networks looks the VM's networks up; nil when one is wrong.
+func (j *judging) networks(c *change, vm *spec.VirtualMachine, ns *spec.Namespace) map[string]spec.Network {
+	out := map[string]spec.Network{}
+	ok := true
+	add := func(name, field string) {
+		n, p := j.in.Platform.Network(name)
+		switch {
+		case p != nil:
+			c.found(p, field)
+			ok = false
+		case ns != nil && n.Environment != ns.Environment:
+			c.at(domain.EnvironmentMismatch, field, "network "+name+" belongs to "+string(n.Environment)+", namespace "+c.Ref.Namespace+" to "+string(ns.Environment),
+				"choose a network of "+string(ns.Environment))
+			ok = false
+		default:
+			out[name] = *n
+		}
+	}
+	for i, n := range vm.Networks {
+		add(n.Name, "spec.networks["+number(i)+"].name")
+	}
+	if ns != nil && ns.Network != "" && len(vm.Networks) == 0 {
+		add(ns.Network, "spec")
+	}
+	if !ok {
+		return nil
+	}
+	return out
+}
+
+// systemKeys are the keys that every VM of a system accepts: those accepted, or asked for by the same
+// pull request.
+func (j *judging) systemKeys(system string) []string {
+	for _, c := range j.changes {
+		if c.Ref.Kind == spec.KindSystem && c.Ref.System == system {
+			if s, ok := spec.As[spec.System](c.doc); ok {
+				return s.SSHKeys
+			}
+		}
+	}
+	return j.in.World.SystemKeys[system]
+}
+
+// rendered puts a problem of the renderer where people can mend it: at the request's own field, at
+// the file for what the platform's documents bring.
+func (j *judging) rendered(c *change, vm *spec.VirtualMachine, version int, p render.Problem) {
+	switch p.Origin {
+	case render.OriginRequest:
+		field := "spec"
+		if p.Field != "" {
+			field += "." + p.Field
+		}
+		c.found(&p.Problem, field)
+		return
+	case render.OriginTemplate:
+		p.Message += " (template " + vm.Template + " v" + number(version) + ")"
+		c.found(&p.Problem, "spec.template")
+	case render.OriginSize:
+		p.Message += " (size " + vm.Size + ")"
+		c.found(&p.Problem, "spec.size")
+	default:
+		c.found(&p.Problem, "spec")
+	}
+}
+
+func diskOf(vm *spec.VirtualMachine, size *spec.InstanceSize) string {
+	if vm.Disk != "" {
+		return vm.Disk
+	}
+	def, _, _ := size.DiskRange()
+	return def.String()
+}
+
+// planFacts is what rules see of the plan.
+func (j *judging) planFacts(c *change, f *policy.Facts) {
+	p := c.Plan
+	f.Size = &policy.Size{
+		Name: p.Size, Cores: p.SizeSnapshot.Cores, GPUs: len(p.SizeSnapshot.GPUs), Hugepages: p.SizeSnapshot.Hugepages,
+		SRIOV: p.SizeSnapshot.SRIOV, DedicatedCPU: p.SizeSnapshot.DedicatedCPU, Overcommit: p.SizeSnapshot.Overcommit != nil,
+	}
+	if memory, problem := spec.Bytes(p.SizeSnapshot.Memory); problem == nil {
+		f.Size.Memory = memory.Value()
+	}
+	f.Template = &policy.Template{Name: p.Template, Version: p.TemplateVersion, Status: p.TemplateSnapshot.Status}
+	switch image := p.TemplateSnapshot.Image; {
+	case image.ContainerDisk != nil:
+		f.Template.Source, f.Template.Image = "containerDisk", image.ContainerDisk.Image
+	case image.DataVolume != nil:
+		f.Template.Source = "dataVolume"
+	case image.PVC != nil:
+		f.Template.Source = "pvc"
+	case image.DataSource != nil:
+		f.Template.Source = "dataSource"
+	}
+	if ns, problem := j.in.Platform.Namespace(c.Ref.Namespace); problem == nil {
+		f.Namespace = &policy.Namespace{
+			Name: c.Ref.Namespace, Environment: ns.Environment, KubernetesName: p.KubernetesNamespace, Network: ns.Network,
+		}
+	}
+}
