@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,13 +94,16 @@ func classifyRoad(err error, s subject) *Error {
 	return later(problem(domain.ClusterUnreachable, "", "the cluster cannot be reached: %s", reason), waitUnreachable, err)
 }
 
+// lastingFailures are parts of messages of 500s that mean the manifest, not the server.
+var lastingFailures = []string{
+	"failed to create typed patch object", "field not declared in schema", "failed to convert new object",
+}
+
 // classifyServerError tells the 500s that no repetition changes (server-side apply answers so to
 // unknown fields and wrong types) from those that pass.
 func classifyServerError(err error, answer metav1.Status, s subject, wait time.Duration) *Error {
-	for _, lasting := range []string{"failed to create typed patch object", "field not declared in schema", "failed to create manager for existing fields"} {
-		if strings.Contains(answer.Message, lasting) {
-			return never(refused(s, answer), err)
-		}
+	if slices.ContainsFunc(lastingFailures, func(part string) bool { return strings.Contains(answer.Message, part) }) {
+		return never(refused(s, answer), err)
 	}
 	if strings.Contains(answer.Message, "failed calling webhook") {
 		return later(unreachable(s, answer), max(wait, waitUnreachable), err)
@@ -162,7 +167,7 @@ func refused(s subject, answer metav1.Status) domain.Problem {
 // said is the API server's words, but for Secrets: what it says of those may quote them.
 func (s subject) said(answer metav1.Status) string {
 	if s.kind == secretKind {
-		return words(string(answer.Reason))
+		return fmt.Sprintf("answer %d, in words that may quote the Secret", answer.Code)
 	}
 	return words(answer.Message)
 }
