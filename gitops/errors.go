@@ -15,7 +15,7 @@ var (
 	ErrNoRef = errors.New("no such reference")
 	// ErrNotFound: the commit is there, and has nothing at this path.
 	ErrNotFound = errors.New("no such file")
-	// ErrDirectory: the path is a folder where a file is wanted, or the other way round.
+	// ErrDirectory: the path is a folder where a file is wanted.
 	ErrDirectory = errors.New("is a directory")
 	// ErrSymlink and ErrSubmodule: see LinkError.
 	ErrSymlink   = errors.New("is a symbolic link")

@@ -27,4 +27,8 @@ func lockFile(path string) (*dirLock, error) {
 	return &dirLock{f}, nil
 }
 
-func (l *dirLock) release() error { return l.f.Close() }
+// release unlocks before it closes: a child process that is just being started still shares the open
+// file, and would hold the lock a moment longer.
+func (l *dirLock) release() error {
+	return errors.Join(syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN), l.f.Close())
+}

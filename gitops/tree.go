@@ -13,10 +13,12 @@ import (
 
 const (
 	maxPathBytes = 4096 // as long as a path can be on Linux
-	// walkBudget bounds what one walk may visit and list, in bytes of paths and a flat price for each
-	// entry: a few crafted trees that contain each other's copies describe billions of files.
-	walkBudget = 128 << 20
-	entryPrice = 64
+	// walkBudget bounds what one walk may visit and list: a few crafted trees that contain each other's
+	// copies describe billions of files. Each folder and each file listed costs its path and
+	// pathPrice, each entry looked at entryPrice; half a million files fit.
+	walkBudget = 64 << 20
+	pathPrice  = 64
+	entryPrice = 16
 )
 
 // tree reads the entries of a folder, in git's order. It refuses what git fsck refuses and what could
@@ -29,14 +31,19 @@ func (m *Mirror) tree(h plumbing.Hash) ([]object.TreeEntry, error) {
 	if err != nil {
 		return nil, m.damage(fmt.Errorf("read tree %s: %w", h, err))
 	}
-	t, err := object.DecodeTree(nil, obj)
+	entries, err := decodeTree(obj)
 	if err != nil {
 		return nil, fmt.Errorf("tree %s: %w: %w", h, ErrMalformed, err)
 	}
-	if err := checkEntries(t.Entries); err != nil {
-		return nil, fmt.Errorf("tree %s: %w: %w", h, ErrMalformed, err)
+	return entries, nil
+}
+
+func decodeTree(obj plumbing.EncodedObject) ([]object.TreeEntry, error) {
+	t, err := object.DecodeTree(nil, obj)
+	if err != nil {
+		return nil, err
 	}
-	return t.Entries, nil
+	return t.Entries, checkEntries(t.Entries)
 }
 
 var emptyTree = plumbing.NewHash("4b825dc642cb6eb9a060e54bf8d69288fbee4904")

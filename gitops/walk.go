@@ -40,11 +40,13 @@ func (w *walk) enter(e object.TreeEntry, path string) ([]object.TreeEntry, error
 	if len(path) > maxPathBytes {
 		return nil, fmt.Errorf("%w: path of %d bytes", ErrMalformed, len(path))
 	}
-	return w.m.tree(e.Hash)
+	entries, err := w.m.tree(e.Hash)
+	w.budget -= len(entries) * entryPrice
+	return entries, err
 }
 
 func (w *walk) spend(path string) error {
-	w.budget -= len(path) + entryPrice
+	w.budget -= len(path) + pathPrice
 	if w.budget < 0 {
 		return fmt.Errorf("%w: too many entries", ErrTooLarge)
 	}
