@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"kv-shepherd.io/shepherd/internal/domain"
 )
@@ -218,11 +219,11 @@ func (p *Platform) Template(name string, version int) (*Template, *domain.Proble
 		return t, nil
 	}
 	var known []string
-	for v := range versions {
+	for _, v := range slices.Sorted(maps.Keys(versions)) {
 		known = append(known, strconv.Itoa(v))
 	}
 	return nil, &domain.Problem{
 		Code: domain.TemplateUnknown, Severity: domain.Error,
-		Message: fmt.Sprintf("the template %s has no version %d", quote(name), version), Hint: "known are " + join(known, 10),
+		Message: fmt.Sprintf("the template %s has no version %d", quote(name), version), Hint: "known are " + strings.Join(known, ", "),
 	}
 }
