@@ -13,13 +13,12 @@ import (
 	"kv-shepherd.io/shepherd/tools/artifact"
 )
 
-// guard runs in front of each binary. The watcher beside it reads from a pipe that we alone hold
-// open for writing; at its end, which is ours, it ends the server and removes its data.
+// guard runs in place of each binary and becomes it. The watcher that it leaves beside it reads from
+// a pipe that we alone hold open; at its end, which is ours, it ends the server and removes all data.
 const guard = `#!/bin/sh
 dir=${0%%/*}
 (
-	cat "$dir/guard" && kill -TERM $$ && sleep 1
-	rm -rf "$dir"
+	cat "$dir/guard" && kill -KILL $$ && sleep 1 && rm -rf "$dir"
 ) </dev/null >/dev/null 2>&1 &
 exec %q "$@"
 `
@@ -39,10 +38,10 @@ func (a *assets) start(context.Context) ([]byte, error) {
 		return nil, fmt.Errorf("guard the binaries of KUBEBUILDER_ASSETS: %w", err)
 	}
 	existing := false
-	a.env = &envtest.Environment{BinaryAssetsDirectory: a.dir, UseExistingCluster: &existing}
-	a.env.ControlPlane.Etcd = &envtest.Etcd{DataDir: filepath.Join(a.dir, "data")}
+	a.env = &envtest.Environment{UseExistingCluster: &existing}
+	a.env.ControlPlane.Etcd = &envtest.Etcd{Path: filepath.Join(a.dir, "etcd"), DataDir: filepath.Join(a.dir, "data")}
 	server := a.env.ControlPlane.GetAPIServer()
-	server.CertDir = filepath.Join(a.dir, "keys")
+	server.Path, server.CertDir = filepath.Join(a.dir, "kube-apiserver"), filepath.Join(a.dir, "keys")
 	server.Configure().Set("authorization-mode", "RBAC").
 		Set("enable-priority-and-fairness", "false").
 		Set("max-requests-inflight", "0").Set("max-mutating-requests-inflight", "0")

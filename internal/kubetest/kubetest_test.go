@@ -3,7 +3,6 @@ package kubetest_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -164,33 +163,6 @@ func TestRestricted(t *testing.T) {
 	}
 }
 
-func TestNamespaceIsRemoved(t *testing.T) {
-	t.Parallel()
-	c := kubetest.New(t)
-	ns := c.Namespace(t)
-	apply(t, c.Client(), machine(ns, "web"))
-	if err := c.Client().Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the namespace to go away", func() bool { return gone(t, c, ns) })
-}
-
-func TestGarbageIsCollected(t *testing.T) {
-	t.Parallel()
-	c := kubetest.New(t)
-	ns := c.Namespace(t)
-	vm := apply(t, c.Client(), machine(ns, "web"))
-	owned := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "owned", Namespace: ns, OwnerReferences: []metav1.OwnerReference{
-		{APIVersion: "kubevirt.io/v1", Kind: "VirtualMachine", Name: "web", UID: vm.GetUID()},
-	}}}
-	if err := errors.Join(c.Client().Create(t.Context(), owned), c.Client().Delete(t.Context(), vm)); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the owned secret to go away", func() bool {
-		return apierrors.IsNotFound(c.Client().Get(t.Context(), client.ObjectKeyFromObject(owned), &corev1.Secret{}))
-	})
-}
-
 func TestClusterDiesWithItsParent(t *testing.T) {
 	t.Parallel()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -290,12 +262,6 @@ func clientFor(t *testing.T, c *kubetest.Cluster, kubeconfig []byte) client.Clie
 		t.Fatal(err)
 	}
 	return user
-}
-
-func gone(t *testing.T, c *kubetest.Cluster, namespace string) bool {
-	t.Helper()
-	err := c.Client().Get(t.Context(), client.ObjectKey{Name: namespace}, &corev1.Namespace{})
-	return apierrors.IsNotFound(err)
 }
 
 func eventually(t *testing.T, what string, done func() bool) {
