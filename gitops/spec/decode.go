@@ -136,8 +136,7 @@ func (d *decoder) mapping(n, where *yaml.Node, v reflect.Value, r *rule, path st
 	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.Content)/2))
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
-		if problem := checkText(key.Value); problem != "" || key.Value == "" || len(key.Value) > 200 {
-			d.invalid(key, "this is not a usable name for a field", "use at most 200 plain characters")
+		if !d.freeKey(key) {
 			continue
 		}
 		item := reflect.New(v.Type().Elem()).Elem()
@@ -148,10 +147,22 @@ func (d *decoder) mapping(n, where *yaml.Node, v reflect.Value, r *rule, path st
 	}
 }
 
-// step is how a key reads in a field path; Document.Position reads it back.
+// freeKey reports whether a key that no type of ours knows can be shown and stored.
+func (d *decoder) freeKey(key *yaml.Node) bool {
+	if checkText(key.Value) == "" && key.Value != "" && len(key.Value) <= 200 {
+		return true
+	}
+	d.invalid(key, "this is not a usable name for a field", "use at most 200 plain characters")
+	return false
+}
+
+// step is how a key reads in a field path: in quotes unless it is a plain word. Document.Position
+// reads it back.
 func step(key string) string {
-	if strings.ContainsAny(key, `.[]"\`) {
-		return "[" + strconv.Quote(key) + "]"
+	for _, c := range []byte(key) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return "[" + strconv.Quote(key) + "]"
+		}
 	}
 	return "." + key
 }
@@ -165,6 +176,7 @@ func (d *decoder) free(n *yaml.Node, path string) any {
 	case yaml.MappingNode:
 		object := make(map[string]any, len(n.Content)/2)
 		for i := 0; i+1 < len(n.Content); i += 2 {
+			d.freeKey(n.Content[i])
 			object[n.Content[i].Value] = d.free(n.Content[i+1], path)
 		}
 		return object

@@ -96,6 +96,17 @@ func TestPosition(t *testing.T) {
 	}
 }
 
+// What a message calls a field can be looked up again.
+func TestStep(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"plain", "a.b", "a\nb", `"`, "[0]", "ü", "@team"} {
+		name, index, rest := nextStep(step(key))
+		if name != key || index != -1 || rest != "" || strings.Contains(step(key), "\n") {
+			t.Errorf("%q became %q and came back as %q, %d, %q", key, step(key), name, index, rest)
+		}
+	}
+}
+
 func TestAs(t *testing.T) {
 	t.Parallel()
 	doc := mustParse(t, redis, redisFile)
@@ -107,6 +118,19 @@ func TestAs(t *testing.T) {
 	}
 	if _, ok := As[System](nil); ok {
 		t.Error("nothing is no System")
+	}
+}
+
+// Editors on Windows end lines with \r\n, and some begin a file with a byte order mark.
+func TestLineEnds(t *testing.T) {
+	t.Parallel()
+	doc := mustParse(t, redis, redisFile)
+	windows := mustParse(t, redis, "\ufeff"+strings.ReplaceAll(redisFile, "\n", "\r\n"))
+	if !Equal(doc, windows) {
+		t.Errorf("%s differs from %s", Canonical(windows), Canonical(doc))
+	}
+	if line, column := windows.Position("spec.disk"); line != 7 || column != 9 {
+		t.Errorf("disk is at %d:%d", line, column)
 	}
 }
 
