@@ -91,10 +91,10 @@ func NewBindings(s Sources) *Bindings {
 }
 
 // WithCreator returns bindings in which the person owns a system that does not exist yet, so that a
-// pull request can create a system and what is in it. For a system that exists, or for nobody, the
-// bindings are returned as they are.
+// pull request can create a system and what is in it. For a system that exists, or somebody who may
+// not create one, the bindings are returned as they are.
 func (b *Bindings) WithCreator(system string, p Person) *Bindings {
-	if system == "" || p.ID == 0 || p.Login == "" || b.systems[system] {
+	if system == "" || p.Login == "" || b.systems[system] || !b.Can(p, SystemCreate, Scope{}).Allowed {
 		return b
 	}
 	made := &Bindings{grants: slices.Clone(b.grants), systems: maps.Clone(b.systems)}

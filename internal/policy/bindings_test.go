@@ -206,6 +206,10 @@ func TestWithCreator(t *testing.T) {
 	if made.WithCreator("new", alice).CanDo(alice, domain.CreateService, Scope{System: "new"}).Allowed {
 		t.Error("a new system has two creators")
 	}
+	eve := Person{ID: 99, Login: "eve"}
+	if b.WithCreator("new", eve).CanDo(eve, domain.CreateSystem, Scope{System: "new"}).Allowed {
+		t.Error("a stranger becomes a member by creating a system")
+	}
 	if nobody := b.WithCreator("new", Person{Login: "x"}); nobody != b {
 		t.Error("nobody owns a system")
 	}

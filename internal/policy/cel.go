@@ -94,7 +94,7 @@ func compileRule(e *cel.Env, source string, r spec.Rule) rule {
 		return out
 	}
 	out.reads = reads(checked.NativeRep())
-	out.program, out.err = e.Program(checked, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize))
+	out.program, out.err = e.Program(checked, cel.CostLimit(maxCost), cel.CustomDecoratorV2(sortLiterals))
 	return out
 }
 
@@ -104,7 +104,10 @@ func compileError(issues *cel.Issues) error {
 	for _, e := range issues.Errors() {
 		words = append(words, fmt.Sprintf("%d:%d: %s", e.Location.Line(), e.Location.Column()+1, e.Message))
 	}
-	return errors.New(oneLine(strings.Join(words, "; ")))
+	// CEL keeps this word for itself, and it is the first that anybody would try.
+	said := strings.ReplaceAll(strings.Join(words, "; "), "reserved identifier: namespace",
+		"namespace is a reserved word, the variable is called namespaceObject")
+	return errors.New(oneLine(said))
 }
 
 // reads lists the longest chains of fields that start at a variable, sorted.
@@ -142,7 +145,7 @@ func (r rule) ask(vars map[string]any) Verdict {
 		v.Message = fmt.Sprintf("rule %s of %s says no", r.Name, r.source)
 	}
 	if err != nil {
-		v.Message = fmt.Sprintf("rule %s of %s cannot be evaluated: %s", r.Name, r.source, oneLine(err.Error()))
+		v.Message = fmt.Sprintf("rule %s of %s cannot be evaluated: %s", r.Name, r.source, r.reason(err, vars))
 		v.Hint = "A platform administrator has to mend the rule, or what it reads has to be given."
 	}
 	return v
@@ -161,6 +164,17 @@ func (r rule) evaluate(vars map[string]any) (bool, error) {
 		return false, fmt.Errorf("the expression gave %s instead of bool", result.Type().TypeName())
 	}
 	return hit, nil
+}
+
+// reason is an error in our words where it comes from a fact that is missing, else in CEL's.
+func (r rule) reason(err error, vars map[string]any) string {
+	for _, path := range r.reads {
+		root, _, _ := strings.Cut(path, ".")
+		if vars[root] == nil {
+			return "the " + strings.TrimSuffix(root, "Object") + " of this change is not known"
+		}
+	}
+	return oneLine(err.Error())
 }
 
 func (r rule) inputs(vars map[string]any) map[string]string {

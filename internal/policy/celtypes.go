@@ -7,6 +7,7 @@ import (
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
+	"github.com/google/cel-go/interpreter"
 )
 
 // typeProvider knows the object types of the variables, so that a misspelt field is found when a rule
@@ -72,6 +73,30 @@ func (a sortingAdapter) NativeToValue(v any) ref.Val {
 	}
 	return a.Adapter.NativeToValue(v)
 }
+
+// sortLiterals does for maps that are written in a rule what sortingAdapter does for given ones.
+func sortLiterals(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
+	if c, ok := i.(interpreter.InterpretableConstructor); ok && c.Type() == types.MapType {
+		return mapLiteral{c}, nil
+	}
+	return i, nil
+}
+
+type mapLiteral struct {
+	interpreter.InterpretableConstructor
+}
+
+// Exec implements interpreter.InterpretableV2.
+func (l mapLiteral) Exec(frame *interpreter.ExecutionFrame) ref.Val {
+	v := l.InterpretableConstructor.Exec(frame)
+	if m, ok := v.(traits.Mapper); ok {
+		return sortedMap{m}
+	}
+	return v
+}
+
+// Eval implements interpreter.Interpretable.
+func (l mapLiteral) Eval(ctx interpreter.Activation) ref.Val { return l.Exec(interpreter.AsFrame(ctx)) }
 
 type sortedMap struct{ traits.Mapper }
 

@@ -13,14 +13,14 @@ type Decision struct {
 	Allowed bool
 	// Why names the binding that allows it or, when nothing does, the nearest miss.
 	Why string
-	// WhoCan names the people and teams who could instead; only set on a refusal.
+	// WhoCan names the other people and the teams who could instead; only set on a refusal.
 	WhoCan []string
 }
 
 // Can reports whether the person holds the permission in the scope.
 func (b *Bindings) Can(p Person, perm Permission, scope Scope) Decision {
 	if why := unanswerable(p, perm, scope); why != "" {
-		return Decision{Why: why, WhoCan: b.whoCanNames(perm, scope)}
+		return Decision{Why: why, WhoCan: b.whoElse(p, perm, scope)}
 	}
 	nearest, misses := grant{}, missAll
 	for _, g := range b.grants {
@@ -32,7 +32,7 @@ func (b *Bindings) Can(p Person, perm Permission, scope Scope) Decision {
 			nearest, misses = g, m
 		}
 	}
-	d := Decision{WhoCan: b.whoCanNames(perm, scope)}
+	d := Decision{WhoCan: b.whoElse(p, perm, scope)}
 	if misses == missAll {
 		d.Why = fmt.Sprintf("no role binding names %s (id %d) or a team of theirs", p.Login, p.ID)
 	} else {
@@ -62,7 +62,7 @@ func (b *Bindings) CanApprove(p Person, op domain.Operation, scope Scope) Decisi
 	}
 	perm := ApprovalNeeds(op)
 	if p.Bot {
-		return Decision{Why: "bots never approve", WhoCan: b.whoCanNames(perm, scope)}
+		return Decision{Why: "bots never approve", WhoCan: b.whoElse(p, perm, scope)}
 	}
 	return b.Can(p, perm, scope)
 }
@@ -71,7 +71,7 @@ func (b *Bindings) CanApprove(p Person, op domain.Operation, scope Scope) Decisi
 func (b *Bindings) CanConfirm(p Person, op domain.Operation, scope Scope) Decision {
 	if p.Bot {
 		perm, _ := Needs(op)
-		return Decision{Why: "bots never confirm", WhoCan: b.whoCanNames(perm, scope)}
+		return Decision{Why: "bots never confirm", WhoCan: b.whoElse(p, perm, scope)}
 	}
 	return b.CanDo(p, op, scope)
 }
@@ -118,7 +118,9 @@ func unanswerable(p Person, perm Permission, scope Scope) string {
 	return ""
 }
 
-func unknownOperation(op domain.Operation) string { return fmt.Sprintf("operation %q is not known", op) }
+func unknownOperation(op domain.Operation) string {
+	return fmt.Sprintf("operation %q is not known", op)
+}
 
 func unknownEnvironment(scope Scope) string {
 	if scope.Environment == "" {

@@ -12,15 +12,12 @@ import (
 // change is for the caller to see.
 func Eligible(b *Bindings, p Person, req Requirement, scope Scope) Decision {
 	d := b.CanApprove(p, req.Operation, scope)
-	if !d.Allowed {
-		d.WhoCan = namesOf(WhoMayApprove(b, req, scope))
-		return d
+	if d.Allowed && !b.isFrom(p, req.From, scope) {
+		d = Decision{Why: "approvals count only from " + describe(req.From)}
 	}
-	if !b.isFrom(p, req.From, scope) {
-		return Decision{
-			Why:    "approvals count only from " + describe(req.From),
-			WhoCan: namesOf(WhoMayApprove(b, req, scope)),
-		}
+	if !d.Allowed {
+		people, teams := WhoMayApprove(b, req, scope)
+		d.WhoCan = others(p, people, teams)
 	}
 	return d
 }

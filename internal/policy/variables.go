@@ -16,7 +16,8 @@ type Variable struct {
 	Doc  string
 }
 
-// variables is the one list that type checking, the values and the documentation are made from.
+// variables is the one list that type checking, the values and the documentation are made from. The
+// namespace is called namespaceObject, as in Kubernetes' own policies: CEL keeps the plain word for itself.
 var variables = []Variable{
 	{"change.operation", "string", "what the change does: CREATE_VM, DELETE_SYSTEM, ..."},
 	{"change.kind", "string", "the kind of the file: VirtualMachine, System, Service, ..."},
@@ -49,10 +50,10 @@ var variables = []Variable{
 	{"template.source", "string", "what its image is: containerDisk, dataVolume, pvc or dataSource"},
 	{"template.image", "string", "the image of a containerDisk; empty for other sources"},
 
-	{"namespace.name", "string", "the logical namespace of the VM"},
-	{"namespace.environment", "string", "its environment"},
-	{"namespace.kubernetesName", "string", "its name on the clusters"},
-	{"namespace.network", "string", "its default network; empty for the pod network"},
+	{"namespaceObject.name", "string", "the logical namespace of the VM"},
+	{"namespaceObject.environment", "string", "its environment"},
+	{"namespaceObject.kubernetesName", "string", "its name on the clusters"},
+	{"namespaceObject.network", "string", "its default network; empty for the pod network"},
 
 	{"author.id", "int", "the number of the pull request's author"},
 	{"author.login", "string", "the author's login"},
@@ -126,7 +127,7 @@ func values(f Facts) map[string]any {
 	put(vars, "size", f.Size, sized, sizeValues)
 	put(vars, "template", f.Template, sized, templateValues)
 	put(vars, "usage", f.Usage, sized, usageValues)
-	put(vars, "namespace", f.Namespace, hasEnvironment(f.Change.Operation), namespaceValues)
+	put(vars, "namespaceObject", f.Namespace, hasEnvironment(f.Change.Operation), namespaceValues)
 	return vars
 }
 

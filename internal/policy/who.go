@@ -107,9 +107,17 @@ func (g grant) distance() int {
 // maxNames bounds a list of names in a sentence.
 const maxNames = 8
 
-func (b *Bindings) whoCanNames(perm Permission, scope Scope) []string {
+// whoElse names those who hold the permission. Somebody with the person's number or login is left
+// out: that would read as if the person could.
+func (b *Bindings) whoElse(p Person, perm Permission, scope Scope) []string {
 	people, teams := b.WhoCan(perm, scope)
-	return namesOf(people, teams)
+	return others(p, people, teams)
+}
+
+func others(p Person, people []spec.Person, teams []spec.Team) []string {
+	return namesOf(slices.DeleteFunc(people, func(q spec.Person) bool {
+		return q.ID == p.ID || p.Login != "" && strings.EqualFold(q.Login, p.Login)
+	}), teams)
 }
 
 func namesOf(people []spec.Person, teams []spec.Team) []string {
