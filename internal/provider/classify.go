@@ -198,8 +198,11 @@ func grant(s subject, message string) string {
 	if s.namespace == "" {
 		role, scope, verbs = "clusterrole", "", "get,list"
 	}
-	if s.kind == namespaceKind {
+	switch s.kind {
+	case namespaceKind:
 		verbs = "get,create"
+	case claimKind, vmiKind:
+		verbs = "get"
 	}
 	name := FieldManager + "-" + resources[s.kind]
 	return "kubectl create " + role + " " + name + scope + " --verb=" + verbs + " --resource=" + resourceName(s.kind) +

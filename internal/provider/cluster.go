@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -85,6 +86,7 @@ func newCluster(kubeconfig []byte, o Options) (*Cluster, error) {
 	}
 	kube, err := client.New(config, client.Options{
 		HTTPClient: httpClient, Mapper: staticMapper(), Scheme: bareScheme(),
+		Log: logr.FromSlogHandler(o.logger().Handler()),
 	})
 	if err != nil {
 		return nil, errors.New("kubeconfig: no client can be made of it")

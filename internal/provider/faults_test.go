@@ -35,16 +35,22 @@ func answering(t *testing.T, status int, header, body string) *Cluster {
 
 func served(t *testing.T, answer http.HandlerFunc) *Cluster {
 	t.Helper()
-	server := httptest.NewTLSServer(answer)
-	t.Cleanup(server.Close)
-	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	c, err := newCluster([]byte(kubeconfigText("server: "+server.URL+
-		", certificate-authority-data: "+base64.StdEncoding.EncodeToString(authority), "token: t")), Options{Timeout: 300 * time.Millisecond})
+	c, err := newCluster([]byte(servedConfig(t, answer)), Options{Timeout: 300 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
 	return c
+}
+
+// servedConfig is a kubeconfig for a handler.
+func servedConfig(t *testing.T, answer http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewTLSServer(answer)
+	t.Cleanup(server.Close)
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	return kubeconfigText("server: "+server.URL+
+		", certificate-authority-data: "+base64.StdEncoding.EncodeToString(authority), "token: t")
 }
 
 func status(code int, reason, message string) string {

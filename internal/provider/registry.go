@@ -21,19 +21,17 @@ type Registry struct {
 	options Options
 
 	mu      sync.Mutex
-	entries map[string]*entry
+	entries map[string]entry
 }
 
-// entry has a lock of its own: a cluster that does not answer makes only its own users wait.
 type entry struct {
-	mu         sync.Mutex
 	generation string
 	cluster    *Cluster
 }
 
 // New makes a Registry over a source of credentials.
 func New(source Source, o Options) *Registry {
-	return &Registry{source: source, options: o, entries: map[string]*entry{}}
+	return &Registry{source: source, options: o, entries: map[string]entry{}}
 }
 
 // Cluster returns the connection to a cluster, made anew when its credentials changed. The first use
@@ -44,49 +42,51 @@ func (r *Registry) Cluster(ctx context.Context, name string) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("credentials of cluster %s: %w", name, err)
 	}
-	e := r.entry(name)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.cluster != nil && e.generation == generation {
-		return e.cluster, nil
+	if kept := r.kept(name, generation); kept != nil {
+		return kept, nil
 	}
+	// No lock is held while the cluster is asked: one that does not answer makes nobody else wait.
 	fresh, err := r.connect(ctx, name, kubeconfig, uid)
 	if err != nil {
 		return nil, fmt.Errorf("cluster %s: %w", name, err)
 	}
-	if e.cluster != nil {
-		e.cluster.Close()
-	}
-	e.cluster, e.generation = fresh, generation
-	r.options.logger().InfoContext(ctx, "connected to cluster", "cluster", name, "generation", generation)
-	return fresh, nil
+	return r.keep(ctx, name, generation, fresh), nil
 }
 
 // Forget drops a cluster that is no longer registered.
 func (r *Registry) Forget(name string) {
 	r.mu.Lock()
-	e := r.entries[name]
-	delete(r.entries, name)
-	r.mu.Unlock()
-	if e == nil {
-		return
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.cluster != nil {
+	defer r.mu.Unlock()
+	if e, ok := r.entries[name]; ok {
 		e.cluster.Close()
+		delete(r.entries, name)
 	}
 }
 
-func (r *Registry) entry(name string) *entry {
+func (r *Registry) kept(name, generation string) *Cluster {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e, ok := r.entries[name]
-	if !ok {
-		e = &entry{}
-		r.entries[name] = e
+	if e, ok := r.entries[name]; ok && e.generation == generation {
+		return e.cluster
 	}
-	return e
+	return nil
+}
+
+// keep stores a connection, unless another caller was faster with the same credentials, and returns
+// the one that is stored.
+func (r *Registry) keep(ctx context.Context, name, generation string, fresh *Cluster) *Cluster {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e, ok := r.entries[name]; ok {
+		if e.generation == generation {
+			fresh.Close()
+			return e.cluster
+		}
+		e.cluster.Close()
+	}
+	r.entries[name] = entry{generation, fresh}
+	r.options.logger().InfoContext(ctx, "connected to cluster", "cluster", name, "generation", generation)
+	return fresh
 }
 
 func (r *Registry) connect(ctx context.Context, name string, kubeconfig []byte, pinned string) (*Cluster, error) {
