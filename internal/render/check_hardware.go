@@ -30,8 +30,8 @@ func smm(f *kubevirtv1.Features) bool {
 	return f != nil && f.SMM != nil && (f.SMM.Enabled == nil || *f.SMM.Enabled)
 }
 
-// bytes is a quantity in whole bytes, 0 for none.
-func bytes(q *resource.Quantity) int64 {
+// byteCount is a quantity in whole bytes, 0 for none.
+func byteCount(q *resource.Quantity) int64 {
 	if q == nil {
 		return 0
 	}
@@ -49,20 +49,20 @@ func (c *checker) memory() {
 	}
 	const smallest = 1_000_000
 	switch {
-	case bytes(guest) < 0 || bytes(request) < 0 || bytes(limit) < 0:
+	case byteCount(guest) < 0 || byteCount(request) < 0 || byteCount(limit) < 0:
 		c.invalid(domainPath+"memory", "memory is below nothing")
-	case bytes(guest) == 0 && bytes(request) == 0 && !huge:
+	case byteCount(guest) == 0 && byteCount(request) == 0 && !huge:
 		// KubeVirt takes such a VM and fails when it makes the instance.
 		c.invalid(domainPath+"memory.guest", "the VM has no memory")
-	case bytes(request) > 0 && bytes(request) < smallest:
+	case byteCount(request) > 0 && byteCount(request) < smallest:
 		c.invalid(domainPath+"resources.requests.memory", "a memory request of %s is too small", request).hint("ask for 1M or more")
-	case bytes(guest) > 0 && bytes(guest) < smallest:
+	case byteCount(guest) > 0 && byteCount(guest) < smallest:
 		c.invalid(domainPath+"memory.guest", "guest memory of %s is too small", guest).hint("give it 1M or more")
 	}
-	if bytes(limit) > 0 && bytes(request) > bytes(limit) {
+	if byteCount(limit) > 0 && byteCount(request) > byteCount(limit) {
 		c.invalid(domainPath+"resources.requests.memory", "the memory request %s is above the limit %s", request, limit)
 	}
-	if bytes(limit) > 0 && bytes(guest) > bytes(limit) {
+	if byteCount(limit) > 0 && byteCount(guest) > byteCount(limit) {
 		c.invalid(domainPath+"resources.limits.memory", "the memory limit %s is below the guest's memory %s", limit, guest)
 	}
 }
@@ -84,7 +84,7 @@ func (c *checker) hugepages() {
 		"resources.requests.memory": c.instance.Domain.Resources.Requests.Memory(),
 	}
 	for field, amount := range sorted(amounts) {
-		if bytes(amount)%page.Value() != 0 {
+		if byteCount(amount)%page.Value() != 0 {
 			c.invalid(domainPath+field, "%s is no multiple of the page size %s", amount, &page)
 		}
 	}

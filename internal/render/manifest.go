@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"github.com/gowebpki/jcs"
+	"k8s.io/apimachinery/pkg/runtime"
 	kubevirtv1 "kubevirt.io/api/core/v1"
-	kjson "sigs.k8s.io/json"
 )
 
 // Manifest is one object as it would be sent to a cluster.
@@ -38,27 +38,10 @@ func ToVM(m Manifest) (*kubevirtv1.VirtualMachine, error) {
 	return vm, nil
 }
 
-// decodeStrict decodes as the API server does with strict field validation: an unknown or a
-// repeated field is an error, and so is one whose case is wrong.
-func decodeStrict(data []byte, into any) error {
-	strict, err := kjson.UnmarshalStrict(data, into)
-	if err != nil {
-		return err
-	}
-	if len(strict) > 0 {
-		return strict[0]
-	}
-	return nil
-}
-
 // toMap is the object as generic JSON, without what must not be applied.
 func toMap(object any) (map[string]any, error) {
-	data, err := json.Marshal(object)
+	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
-		return nil, err
-	}
-	var m map[string]any
-	if err := json.Unmarshal(data, &m); err != nil {
 		return nil, err
 	}
 	prune(m)

@@ -2,6 +2,7 @@ package render
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -93,12 +94,16 @@ func (r *renderer) explainOverrides(vm *kubevirtv1.VirtualMachine, paths []strin
 }
 
 func (r *renderer) overrideProblem(field, path string, err error) {
-	if text := err.Error(); strings.HasPrefix(text, "unknown field ") {
-		r.problems.add(domain.UnknownField, OriginSize, field, "%s: KubeVirt has no %s",
-			path, strings.TrimPrefix(text, "unknown "))
-		return
+	var unknown unknownFieldError
+	var mismatch *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &unknown):
+		r.problems.add(domain.UnknownField, OriginSize, field, "KubeVirt's VirtualMachine has no field %s", string(unknown))
+	case errors.As(err, &mismatch):
+		r.problems.add(domain.PlanInvalid, OriginSize, field, "a %s does not fit at %s", mismatch.Value, path)
+	default:
+		r.problems.add(domain.PlanInvalid, OriginSize, field, "%s: %v", path, err)
 	}
-	r.problems.add(domain.PlanInvalid, OriginSize, field, "%s: %v", path, err)
 }
 
 func (r *renderer) checkProtected(before, after *kubevirtv1.VirtualMachine) bool {
