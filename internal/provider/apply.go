@@ -154,11 +154,15 @@ func (s *step) rehearse(ctx context.Context) error {
 }
 
 // dryRun asks without force first: the refusal names the owners of the fields that would be taken
-// over.
+// over. What plainly changes nothing is not asked at all.
 func (s *step) dryRun(ctx context.Context) error {
 	s.fields, s.notes = nil, nil
 	if err := s.settle(); err != nil {
 		return err
+	}
+	if s.live != nil && saysNothingNew(s.live, s.body) {
+		s.action = Unchanged
+		return nil
 	}
 	warnings, err := s.send(ctx, client.DryRunAll)
 	if taken := managerConflicts(err); len(taken) > 0 {

@@ -33,6 +33,60 @@ func changedFields(live, body, result *unstructured.Unstructured) []string {
 	return changed
 }
 
+// saysNothingNew reports whether applying a body would surely change no field: the live object holds
+// every value of it, and we own nothing that it leaves out. It may miss what only the server can tell
+// (one quantity written in two ways), never the reverse.
+func saysNothingNew(live, body *unstructured.Unstructured) bool {
+	ours := owned(live)
+	if ours == nil || !holds(live.Object, body.Object) {
+		return false
+	}
+	// Not ours.All: its iterator goes on after the loop is left.
+	all := true
+	ours.Iterate(func(path fieldpath.Path) { all = all && mentions(body.Object, path) })
+	return all
+}
+
+// holds reports whether every field of part is in whole with the same value; lists are values.
+func holds(whole, part map[string]any) bool {
+	for key, value := range part {
+		is, ok := whole[key]
+		if !ok {
+			return false
+		}
+		left, leftMap := is.(map[string]any)
+		right, rightMap := value.(map[string]any)
+		if leftMap && rightMap {
+			if !holds(left, right) {
+				return false
+			}
+		} else if !reflect.DeepEqual(is, value) {
+			return false
+		}
+	}
+	return true
+}
+
+// mentions reports whether an object has the field that an owned path names, or the list around it.
+func mentions(object map[string]any, path fieldpath.Path) bool {
+	var at any = object
+	for _, element := range path {
+		if _, isList := at.([]any); isList {
+			return true
+		}
+		fields, isMap := at.(map[string]any)
+		if !isMap || element.FieldName == nil {
+			return false
+		}
+		next, ok := fields[*element.FieldName]
+		if !ok {
+			return false
+		}
+		at = next
+	}
+	return true
+}
+
 func visitDifferences(path []string, a, b any, visit func(path []string)) {
 	if slices.ContainsFunc(bookkeeping, func(p []string) bool { return slices.Equal(p, path) }) {
 		return
