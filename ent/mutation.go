@@ -9242,6 +9242,8 @@ type PullRequestMutation struct {
 	epoch              *time.Time
 	report             *json.RawMessage
 	appendreport       json.RawMessage
+	outcomes           *json.RawMessage
+	appendoutcomes     json.RawMessage
 	merge_report       *json.RawMessage
 	appendmerge_report json.RawMessage
 	comment_id         *int64
@@ -9967,6 +9969,71 @@ func (m *PullRequestMutation) ResetReport() {
 	delete(m.clearedFields, pullrequest.FieldReport)
 }
 
+// SetOutcomes sets the "outcomes" field.
+func (m *PullRequestMutation) SetOutcomes(jm json.RawMessage) {
+	m.outcomes = &jm
+	m.appendoutcomes = nil
+}
+
+// Outcomes returns the value of the "outcomes" field in the mutation.
+func (m *PullRequestMutation) Outcomes() (r json.RawMessage, exists bool) {
+	v := m.outcomes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOutcomes returns the old "outcomes" field's value of the PullRequest entity.
+// If the PullRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PullRequestMutation) OldOutcomes(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOutcomes is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOutcomes requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOutcomes: %w", err)
+	}
+	return oldValue.Outcomes, nil
+}
+
+// AppendOutcomes adds jm to the "outcomes" field.
+func (m *PullRequestMutation) AppendOutcomes(jm json.RawMessage) {
+	m.appendoutcomes = append(m.appendoutcomes, jm...)
+}
+
+// AppendedOutcomes returns the list of values that were appended to the "outcomes" field in this mutation.
+func (m *PullRequestMutation) AppendedOutcomes() (json.RawMessage, bool) {
+	if len(m.appendoutcomes) == 0 {
+		return nil, false
+	}
+	return m.appendoutcomes, true
+}
+
+// ClearOutcomes clears the value of the "outcomes" field.
+func (m *PullRequestMutation) ClearOutcomes() {
+	m.outcomes = nil
+	m.appendoutcomes = nil
+	m.clearedFields[pullrequest.FieldOutcomes] = struct{}{}
+}
+
+// OutcomesCleared returns if the "outcomes" field was cleared in this mutation.
+func (m *PullRequestMutation) OutcomesCleared() bool {
+	_, ok := m.clearedFields[pullrequest.FieldOutcomes]
+	return ok
+}
+
+// ResetOutcomes resets all changes to the "outcomes" field.
+func (m *PullRequestMutation) ResetOutcomes() {
+	m.outcomes = nil
+	m.appendoutcomes = nil
+	delete(m.clearedFields, pullrequest.FieldOutcomes)
+}
+
 // SetMergeReport sets the "merge_report" field.
 func (m *PullRequestMutation) SetMergeReport(jm json.RawMessage) {
 	m.merge_report = &jm
@@ -10315,7 +10382,7 @@ func (m *PullRequestMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PullRequestMutation) Fields() []string {
-	fields := make([]string, 0, 21)
+	fields := make([]string, 0, 22)
 	if m.title != nil {
 		fields = append(fields, pullrequest.FieldTitle)
 	}
@@ -10357,6 +10424,9 @@ func (m *PullRequestMutation) Fields() []string {
 	}
 	if m.report != nil {
 		fields = append(fields, pullrequest.FieldReport)
+	}
+	if m.outcomes != nil {
+		fields = append(fields, pullrequest.FieldOutcomes)
 	}
 	if m.merge_report != nil {
 		fields = append(fields, pullrequest.FieldMergeReport)
@@ -10415,6 +10485,8 @@ func (m *PullRequestMutation) Field(name string) (ent.Value, bool) {
 		return m.Epoch()
 	case pullrequest.FieldReport:
 		return m.Report()
+	case pullrequest.FieldOutcomes:
+		return m.Outcomes()
 	case pullrequest.FieldMergeReport:
 		return m.MergeReport()
 	case pullrequest.FieldCommentID:
@@ -10466,6 +10538,8 @@ func (m *PullRequestMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldEpoch(ctx)
 	case pullrequest.FieldReport:
 		return m.OldReport(ctx)
+	case pullrequest.FieldOutcomes:
+		return m.OldOutcomes(ctx)
 	case pullrequest.FieldMergeReport:
 		return m.OldMergeReport(ctx)
 	case pullrequest.FieldCommentID:
@@ -10586,6 +10660,13 @@ func (m *PullRequestMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetReport(v)
+		return nil
+	case pullrequest.FieldOutcomes:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOutcomes(v)
 		return nil
 	case pullrequest.FieldMergeReport:
 		v, ok := value.(json.RawMessage)
@@ -10723,6 +10804,9 @@ func (m *PullRequestMutation) ClearedFields() []string {
 	if m.FieldCleared(pullrequest.FieldReport) {
 		fields = append(fields, pullrequest.FieldReport)
 	}
+	if m.FieldCleared(pullrequest.FieldOutcomes) {
+		fields = append(fields, pullrequest.FieldOutcomes)
+	}
 	if m.FieldCleared(pullrequest.FieldMergeReport) {
 		fields = append(fields, pullrequest.FieldMergeReport)
 	}
@@ -10748,6 +10832,9 @@ func (m *PullRequestMutation) ClearField(name string) error {
 		return nil
 	case pullrequest.FieldReport:
 		m.ClearReport()
+		return nil
+	case pullrequest.FieldOutcomes:
+		m.ClearOutcomes()
 		return nil
 	case pullrequest.FieldMergeReport:
 		m.ClearMergeReport()
@@ -10804,6 +10891,9 @@ func (m *PullRequestMutation) ResetField(name string) error {
 		return nil
 	case pullrequest.FieldReport:
 		m.ResetReport()
+		return nil
+	case pullrequest.FieldOutcomes:
+		m.ResetOutcomes()
 		return nil
 	case pullrequest.FieldMergeReport:
 		m.ResetMergeReport()

@@ -47,6 +47,8 @@ type PullRequest struct {
 	Epoch *time.Time `json:"epoch,omitempty"`
 	// the last judging, for telling
 	Report json.RawMessage `json:"report,omitempty"`
+	// the reviews as last weighed, by path
+	Outcomes json.RawMessage `json:"outcomes,omitempty"`
 	// what became of it at its merge
 	MergeReport json.RawMessage `json:"merge_report,omitempty"`
 	// CommentID holds the value of the "comment_id" field.
@@ -69,7 +71,7 @@ func (*PullRequest) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case pullrequest.FieldReport, pullrequest.FieldMergeReport:
+		case pullrequest.FieldReport, pullrequest.FieldOutcomes, pullrequest.FieldMergeReport:
 			values[i] = new([]byte)
 		case pullrequest.FieldDraft, pullrequest.FieldFork, pullrequest.FieldQueued:
 			values[i] = new(sql.NullBool)
@@ -185,6 +187,14 @@ func (_m *PullRequest) assignValues(columns []string, values []any) error {
 			} else if value != nil && len(*value) > 0 {
 				if err := json.Unmarshal(*value, &_m.Report); err != nil {
 					return fmt.Errorf("unmarshal field report: %w", err)
+				}
+			}
+		case pullrequest.FieldOutcomes:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field outcomes", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Outcomes); err != nil {
+					return fmt.Errorf("unmarshal field outcomes: %w", err)
 				}
 			}
 		case pullrequest.FieldMergeReport:
@@ -311,6 +321,9 @@ func (_m *PullRequest) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("report=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Report))
+	builder.WriteString(", ")
+	builder.WriteString("outcomes=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Outcomes))
 	builder.WriteString(", ")
 	builder.WriteString("merge_report=")
 	builder.WriteString(fmt.Sprintf("%v", _m.MergeReport))

@@ -211,6 +211,12 @@ func (_c *PullRequestCreate) SetReport(v json.RawMessage) *PullRequestCreate {
 	return _c
 }
 
+// SetOutcomes sets the "outcomes" field.
+func (_c *PullRequestCreate) SetOutcomes(v json.RawMessage) *PullRequestCreate {
+	_c.mutation.SetOutcomes(v)
+	return _c
+}
+
 // SetMergeReport sets the "merge_report" field.
 func (_c *PullRequestCreate) SetMergeReport(v json.RawMessage) *PullRequestCreate {
 	_c.mutation.SetMergeReport(v)
@@ -559,6 +565,10 @@ func (_c *PullRequestCreate) createSpec() (*PullRequest, *sqlgraph.CreateSpec) {
 		_spec.SetField(pullrequest.FieldReport, field.TypeJSON, value)
 		_node.Report = value
 	}
+	if value, ok := _c.mutation.Outcomes(); ok {
+		_spec.SetField(pullrequest.FieldOutcomes, field.TypeJSON, value)
+		_node.Outcomes = value
+	}
 	if value, ok := _c.mutation.MergeReport(); ok {
 		_spec.SetField(pullrequest.FieldMergeReport, field.TypeJSON, value)
 		_node.MergeReport = value
@@ -834,6 +844,24 @@ func (u *PullRequestUpsert) UpdateReport() *PullRequestUpsert {
 // ClearReport clears the value of the "report" field.
 func (u *PullRequestUpsert) ClearReport() *PullRequestUpsert {
 	u.SetNull(pullrequest.FieldReport)
+	return u
+}
+
+// SetOutcomes sets the "outcomes" field.
+func (u *PullRequestUpsert) SetOutcomes(v json.RawMessage) *PullRequestUpsert {
+	u.Set(pullrequest.FieldOutcomes, v)
+	return u
+}
+
+// UpdateOutcomes sets the "outcomes" field to the value that was provided on create.
+func (u *PullRequestUpsert) UpdateOutcomes() *PullRequestUpsert {
+	u.SetExcluded(pullrequest.FieldOutcomes)
+	return u
+}
+
+// ClearOutcomes clears the value of the "outcomes" field.
+func (u *PullRequestUpsert) ClearOutcomes() *PullRequestUpsert {
+	u.SetNull(pullrequest.FieldOutcomes)
 	return u
 }
 
@@ -1206,6 +1234,27 @@ func (u *PullRequestUpsertOne) UpdateReport() *PullRequestUpsertOne {
 func (u *PullRequestUpsertOne) ClearReport() *PullRequestUpsertOne {
 	return u.Update(func(s *PullRequestUpsert) {
 		s.ClearReport()
+	})
+}
+
+// SetOutcomes sets the "outcomes" field.
+func (u *PullRequestUpsertOne) SetOutcomes(v json.RawMessage) *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.SetOutcomes(v)
+	})
+}
+
+// UpdateOutcomes sets the "outcomes" field to the value that was provided on create.
+func (u *PullRequestUpsertOne) UpdateOutcomes() *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.UpdateOutcomes()
+	})
+}
+
+// ClearOutcomes clears the value of the "outcomes" field.
+func (u *PullRequestUpsertOne) ClearOutcomes() *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.ClearOutcomes()
 	})
 }
 
@@ -1759,6 +1808,27 @@ func (u *PullRequestUpsertBulk) UpdateReport() *PullRequestUpsertBulk {
 func (u *PullRequestUpsertBulk) ClearReport() *PullRequestUpsertBulk {
 	return u.Update(func(s *PullRequestUpsert) {
 		s.ClearReport()
+	})
+}
+
+// SetOutcomes sets the "outcomes" field.
+func (u *PullRequestUpsertBulk) SetOutcomes(v json.RawMessage) *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.SetOutcomes(v)
+	})
+}
+
+// UpdateOutcomes sets the "outcomes" field to the value that was provided on create.
+func (u *PullRequestUpsertBulk) UpdateOutcomes() *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.UpdateOutcomes()
+	})
+}
+
+// ClearOutcomes clears the value of the "outcomes" field.
+func (u *PullRequestUpsertBulk) ClearOutcomes() *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.ClearOutcomes()
 	})
 }
 

@@ -257,6 +257,24 @@ func (_u *PullRequestUpdate) ClearReport() *PullRequestUpdate {
 	return _u
 }
 
+// SetOutcomes sets the "outcomes" field.
+func (_u *PullRequestUpdate) SetOutcomes(v json.RawMessage) *PullRequestUpdate {
+	_u.mutation.SetOutcomes(v)
+	return _u
+}
+
+// AppendOutcomes appends value to the "outcomes" field.
+func (_u *PullRequestUpdate) AppendOutcomes(v json.RawMessage) *PullRequestUpdate {
+	_u.mutation.AppendOutcomes(v)
+	return _u
+}
+
+// ClearOutcomes clears the value of the "outcomes" field.
+func (_u *PullRequestUpdate) ClearOutcomes() *PullRequestUpdate {
+	_u.mutation.ClearOutcomes()
+	return _u
+}
+
 // SetMergeReport sets the "merge_report" field.
 func (_u *PullRequestUpdate) SetMergeReport(v json.RawMessage) *PullRequestUpdate {
 	_u.mutation.SetMergeReport(v)
@@ -473,6 +491,17 @@ func (_u *PullRequestUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	}
 	if _u.mutation.ReportCleared() {
 		_spec.ClearField(pullrequest.FieldReport, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Outcomes(); ok {
+		_spec.SetField(pullrequest.FieldOutcomes, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedOutcomes(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, pullrequest.FieldOutcomes, value)
+		})
+	}
+	if _u.mutation.OutcomesCleared() {
+		_spec.ClearField(pullrequest.FieldOutcomes, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.MergeReport(); ok {
 		_spec.SetField(pullrequest.FieldMergeReport, field.TypeJSON, value)
@@ -753,6 +782,24 @@ func (_u *PullRequestUpdateOne) ClearReport() *PullRequestUpdateOne {
 	return _u
 }
 
+// SetOutcomes sets the "outcomes" field.
+func (_u *PullRequestUpdateOne) SetOutcomes(v json.RawMessage) *PullRequestUpdateOne {
+	_u.mutation.SetOutcomes(v)
+	return _u
+}
+
+// AppendOutcomes appends value to the "outcomes" field.
+func (_u *PullRequestUpdateOne) AppendOutcomes(v json.RawMessage) *PullRequestUpdateOne {
+	_u.mutation.AppendOutcomes(v)
+	return _u
+}
+
+// ClearOutcomes clears the value of the "outcomes" field.
+func (_u *PullRequestUpdateOne) ClearOutcomes() *PullRequestUpdateOne {
+	_u.mutation.ClearOutcomes()
+	return _u
+}
+
 // SetMergeReport sets the "merge_report" field.
 func (_u *PullRequestUpdateOne) SetMergeReport(v json.RawMessage) *PullRequestUpdateOne {
 	_u.mutation.SetMergeReport(v)
@@ -999,6 +1046,17 @@ func (_u *PullRequestUpdateOne) sqlSave(ctx context.Context) (_node *PullRequest
 	}
 	if _u.mutation.ReportCleared() {
 		_spec.ClearField(pullrequest.FieldReport, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Outcomes(); ok {
+		_spec.SetField(pullrequest.FieldOutcomes, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedOutcomes(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, pullrequest.FieldOutcomes, value)
+		})
+	}
+	if _u.mutation.OutcomesCleared() {
+		_spec.ClearField(pullrequest.FieldOutcomes, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.MergeReport(); ok {
 		_spec.SetField(pullrequest.FieldMergeReport, field.TypeJSON, value)

@@ -42,6 +42,8 @@ const (
 	FieldEpoch = "epoch"
 	// FieldReport holds the string denoting the report field in the database.
 	FieldReport = "report"
+	// FieldOutcomes holds the string denoting the outcomes field in the database.
+	FieldOutcomes = "outcomes"
 	// FieldMergeReport holds the string denoting the merge_report field in the database.
 	FieldMergeReport = "merge_report"
 	// FieldCommentID holds the string denoting the comment_id field in the database.
@@ -77,6 +79,7 @@ var Columns = []string{
 	FieldQueued,
 	FieldEpoch,
 	FieldReport,
+	FieldOutcomes,
 	FieldMergeReport,
 	FieldCommentID,
 	FieldCommentHash,

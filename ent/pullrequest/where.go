@@ -699,6 +699,16 @@ func ReportNotNil() predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldNotNull(FieldReport))
 }
 
+// OutcomesIsNil applies the IsNil predicate on the "outcomes" field.
+func OutcomesIsNil() predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldIsNull(FieldOutcomes))
+}
+
+// OutcomesNotNil applies the NotNil predicate on the "outcomes" field.
+func OutcomesNotNil() predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldNotNull(FieldOutcomes))
+}
+
 // MergeReportIsNil applies the IsNil predicate on the "merge_report" field.
 func MergeReportIsNil() predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldIsNull(FieldMergeReport))

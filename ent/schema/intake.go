@@ -73,6 +73,7 @@ func (PullRequest) Fields() []ent.Field {
 		field.Bool("queued").Default(false).Comment("a judge job waits"),
 		field.Time("epoch").Optional().Nillable().Comment("decisions from before count no more: reopened or retargeted"),
 		field.JSON("report", json.RawMessage{}).Optional().Comment("the last judging, for telling"),
+		field.JSON("outcomes", json.RawMessage{}).Optional().Comment("the reviews as last weighed, by path"),
 		field.JSON("merge_report", json.RawMessage{}).Optional().Comment("what became of it at its merge"),
 		field.Int64("comment_id").Default(0),
 		field.String("comment_hash").Default(""),

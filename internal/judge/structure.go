@@ -35,12 +35,12 @@ func claimed(key string) string {
 func number(n int) string { return strconv.Itoa(n) }
 
 func (j *judging) createSystem(c *change) {
-	c.Claims = append(c.Claims, systemKey(c.Ref.System))
+	c.Claims = ClaimKeys(c.Ref, c.Document)
 }
 
 func (j *judging) createService(c *change) {
 	ref := c.Ref
-	c.Claims = append(c.Claims, serviceKey(ref.Service), pairKey(ref))
+	c.Claims = ClaimKeys(ref, c.Document)
 	j.systemExists(c)
 	if system, taken := j.in.World.Services[ref.Service]; taken && system != ref.System {
 		c.add(domain.Problem{
@@ -126,4 +126,27 @@ func orElse(name string, names []string) string {
 		return ", or: " + s
 	}
 	return ""
+}
+
+// ClaimKeys are the keys that creating what stands at ref would claim, so that callers know what to
+// look up. head is the file's content, for the addresses that it fixes.
+func ClaimKeys(ref spec.Ref, head []byte) []string {
+	switch ref.Kind {
+	case spec.KindSystem:
+		return []string{systemKey(ref.System)}
+	case spec.KindService:
+		return []string{serviceKey(ref.Service), pairKey(ref)}
+	case spec.KindVirtualMachine:
+		keys := []string{vmKey(ref.VMName()), indexKey(ref)}
+		doc, _ := spec.Parse(ref, head)
+		if vm, ok := spec.As[spec.VirtualMachine](doc); ok {
+			for _, n := range vm.Networks {
+				if n.IP != "" {
+					keys = append(keys, addressKey(n.Name, n.IP))
+				}
+			}
+		}
+		return keys
+	}
+	return nil
 }

@@ -15,12 +15,7 @@ func (j *judging) createVM(c *change) {
 		return
 	}
 	c.Reason = vm.Reason
-	c.Claims = append(c.Claims, vmKey(c.Subject), indexKey(c.Ref))
-	for _, n := range vm.Networks {
-		if n.IP != "" {
-			c.Claims = append(c.Claims, addressKey(n.Name, n.IP))
-		}
-	}
+	c.Claims = ClaimKeys(c.Ref, c.Document)
 	if j.systemExists(c) {
 		j.serviceExists(c)
 	}

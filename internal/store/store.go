@@ -143,3 +143,18 @@ func lockKey(name string) int64 {
 	h.Write([]byte(name))
 	return int64(h.Sum64())
 }
+
+// Rows runs a query that ent has no words for and calls each for every row.
+func (db *DB) Rows(ctx context.Context, query string, args []any, each func(pgx.Rows) error) error {
+	rows, err := db.pool.Query(ctx, query, args...)
+	if err != nil {
+		return fmt.Errorf("query: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := each(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

@@ -272,3 +272,40 @@ func TestCredentialsGoToTheConfiguredHostOnly(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestInstallationIsFound(t *testing.T) {
+	t.Parallel()
+	_, pem := newKey(t)
+	const byName, byID = "GET /repos/acme/vms/installation", "GET /repositories/4711/installation"
+	here := answer(200, fields{"id": 77})
+	for name, tc := range map[string]struct {
+		routes routes
+		change func(*Config)
+		want   error
+		calls  []string
+	}{
+		"by name":          {routes: routes{byName: here}, calls: []string{byName}},
+		"by id":            {routes: routes{byID: here, minting: mints("ghs_x", time.Hour), whereItIs: answer(200, repoJSON("acme", "vms"))}, change: func(c *Config) { c.Owner, c.Name = "", "" }, calls: []string{byID, minting, whereItIs}},
+		"after a rename":   {routes: routes{byID: here}, calls: []string{byName, byID}},
+		"after a redirect": {routes: routes{byName: answer(301, fields{}), byID: here}, calls: []string{byName, byID}},
+		"nowhere":          {want: forge.ErrNotFound, calls: []string{byName, byID}},
+		"no permission":    {routes: routes{byName: answer(401, fields{})}, want: forge.ErrRefused, calls: []string{byName}},
+		"no id":            {routes: routes{byName: answer(200, fields{})}, want: errMisfit, calls: []string{byName}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWire(t, tc.routes)
+			cfg := Config{BaseURL: w.URL, RepositoryID: testRepoID, Owner: "acme", Name: "vms"}
+			appConfig(pem)(&cfg)
+			if tc.change != nil {
+				tc.change(&cfg)
+			}
+			if _, err := New(t.Context(), cfg); !errors.Is(err, tc.want) {
+				t.Errorf("got %v, want %v", err, tc.want)
+			}
+			if diff := cmp.Diff(tc.calls, w.seen()); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

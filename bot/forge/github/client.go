@@ -157,7 +157,10 @@ func (c *Client) connect(ctx context.Context, cfg Config, api *url.URL) error {
 	if base == nil {
 		base = http.DefaultTransport.(*http.Transport).Clone()
 	}
-	guarded := &guard{scheme: api.Scheme, host: api.Host, next: base}
+	guarded := &guard{scheme: api.Scheme, host: api.Host, timeout: cfg.Timeout, next: base}
+	if guarded.timeout == 0 {
+		guarded.timeout = defaultTimeout
+	}
 	if cfg.App == nil {
 		c.gh = c.restClient(cfg, api, &bearer{token: cfg.Token, next: guarded})
 		return nil
@@ -170,12 +173,8 @@ func (c *Client) connect(ctx context.Context, cfg Config, api *url.URL) error {
 	c.apps = c.restClient(cfg, api, signer)
 	installation := cfg.App.InstallationID
 	if installation == 0 {
-		found, _, err := c.apps.Apps.FindRepositoryInstallationByID(ctx, c.repoID)
-		if err != nil {
+		if installation, err = c.findInstallation(ctx); err != nil {
 			return c.failure("find the App's installation for the repository", err)
-		}
-		if installation = found.GetID(); installation <= 0 {
-			return c.failure("find the App's installation for the repository", errMisfit)
 		}
 	}
 	c.minter = ghinstallation.NewFromAppsTransport(signer, installation)
@@ -184,14 +183,26 @@ func (c *Client) connect(ctx context.Context, cfg Config, api *url.URL) error {
 	return nil
 }
 
-func (c *Client) restClient(cfg Config, api *url.URL, tr http.RoundTripper) *gh.Client {
-	timeout := cfg.Timeout
-	if timeout == 0 {
-		timeout = defaultTimeout
+// findInstallation asks by name, which is the documented way, and by id when the name is not known or out of date. A
+// wrong one does no harm: no token for our repository can be minted from it.
+func (c *Client) findInstallation(ctx context.Context) (int64, error) {
+	var found *gh.Installation
+	var err error
+	if c.at.owner != "" {
+		found, _, err = c.apps.Apps.FindRepositoryInstallation(ctx, c.at.owner, c.at.name)
 	}
+	if c.at.owner == "" || mayHaveMoved(err) {
+		found, _, err = c.apps.Apps.FindRepositoryInstallationByID(ctx, c.repoID)
+	}
+	if err == nil && found.GetID() <= 0 {
+		err = errMisfit
+	}
+	return found.GetID(), err
+}
+
+func (c *Client) restClient(cfg Config, api *url.URL, tr http.RoundTripper) *gh.Client {
 	g := gh.NewClient(&http.Client{
 		Transport: tr,
-		Timeout:   timeout,
 		// A redirect is how a rename shows. It is answered by asking for the new name, never by sending the
 		// credentials to wherever an answer points.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

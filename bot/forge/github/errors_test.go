@@ -189,9 +189,17 @@ func TestTimeouts(t *testing.T) {
 	t.Run("by default", func(t *testing.T) {
 		t.Parallel()
 		c := newWire(t, nil).client(t, func(cfg *Config) { cfg.Timeout = 0 })
-		if got := c.gh.Client().Timeout; got != 30*time.Second {
+		if got := c.gh.Client().Transport.(*bearer).next.(*guard).timeout; got != 30*time.Second {
 			t.Errorf("timeout %v", got)
 		}
+	})
+	t.Run("minting's", func(t *testing.T) {
+		t.Parallel()
+		_, pem := newKey(t)
+		w := newWire(t, routes{minting: stuck})
+		c := w.client(t, appConfig(pem), func(cfg *Config) { cfg.App.InstallationID, cfg.Timeout = 77, 50*time.Millisecond })
+		_, _, err := c.GitCredentials(t.Context())
+		checkKind(t, err, nil, time.Time{})
 	})
 }
 

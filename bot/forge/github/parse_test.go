@@ -1,10 +1,13 @@
 package github
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kv-shepherd.io/shepherd/bot/forge"
+	"kv-shepherd.io/shepherd/internal/forgetest"
 )
 
 const (
@@ -265,6 +269,9 @@ func FuzzParse(f *testing.F) {
 	for event, body := range bodies {
 		f.Add(event, []byte(body))
 	}
+	for _, d := range deliveries(f) {
+		f.Add(d.Event, d.Payload)
+	}
 	f.Add("push", []byte(`{"ref":null,"before":null,"after":null,"pusher":null,"repository":{"id":1},"Repository":null}`))
 	f.Fuzz(func(t *testing.T, event string, body []byte) {
 		got, err := Parse(event, body)
@@ -279,6 +286,54 @@ func FuzzParse(f *testing.F) {
 		}
 		checkEvent(t, got)
 	})
+}
+
+// deliveries are what the stand-in sends while a pull request lives.
+func deliveries(tb forgetest.TB) []forgetest.Delivery {
+	tb.Helper()
+	must := func(_ any, err error) {
+		tb.Helper()
+		if err != nil {
+			tb.Fatalf("let a pull request live: %v", err)
+		}
+	}
+	srv := forgetest.Start(tb)
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }))
+	tb.Cleanup(hook.Close)
+	repo, alice, bob := srv.Repository("acme", "vms"), srv.User("alice"), srv.User("bob")
+	repo.SetPermission(alice, "write")
+	repo.SetPermission(bob, "write")
+	id := repo.AddHook(hook.URL, "hush")
+	must(alice.Commit(repo, "add", "main", forgetest.Files{"a": []byte("a")}, "a"))
+	p, err := alice.OpenPull(repo, "add", "add", "main", "", false)
+	must(p, err)
+	must(bob.Commit(repo, "add", "", forgetest.Files{"b": []byte("b")}, "b"))
+	must(bob.Comment(p, "/hold"))
+	must(bob.ApproveWith(p, "fine"))
+	must(alice.Merge(p, "merge"))
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	must(nil, srv.WaitIdle(ctx))
+	return repo.Deliveries(id)
+}
+
+// The stand-in's own deliveries are read whole: nothing that it sends about a pull request is a surprise.
+func TestParseReadsWhatTheForgeSends(t *testing.T) {
+	t.Parallel()
+	kinds := map[forge.EventKind]int{}
+	for _, d := range deliveries(t) {
+		e, err := Parse(d.Event, d.Payload)
+		if err != nil {
+			t.Errorf("%s: %v", d.Event, err)
+		}
+		checkEvent(t, e)
+		kinds[e.Kind]++
+	}
+	for _, kind := range []forge.EventKind{forge.PullRequestChanged, forge.ReviewChanged, forge.CommentChanged, forge.BranchPushed} {
+		if kinds[kind] == 0 {
+			t.Errorf("no %s among %v", kind, kinds)
+		}
+	}
 }
 
 // checkEvent holds an event to what its kind promises.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
 
 	gh "github.com/google/go-github/v60/github"
 )
@@ -19,10 +20,12 @@ const maxAnswer = 64 << 20
 
 var errTooLarge = errors.New("the answer is too large")
 
-// guard lets requests go to the configured host only. It reads each answer as a whole, so that its length is bounded
-// and a connection that breaks off is an error here, and never half an answer.
+// guard lets requests go to the configured host only. It reads each answer as a whole, so that its length and the time
+// for it are bounded, and a connection that breaks off is an error here, and never half an answer. Minting a token
+// passes here too.
 type guard struct {
 	scheme, host string
+	timeout      time.Duration
 	next         http.RoundTripper
 }
 
@@ -33,7 +36,9 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, errors.New("a request to a host that is not the configured forge")
 	}
-	resp, err := g.next.RoundTrip(req)
+	ctx, cancel := context.WithTimeout(req.Context(), g.timeout)
+	defer cancel()
+	resp, err := g.next.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package approval
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -18,6 +19,7 @@ import (
 // Decided is the outcome for one ticket and the plan that it was weighed against.
 type Decided struct {
 	Ticket  uuid.UUID
+	Path    string
 	Plan    uuid.UUID
 	Outcome Outcome
 }
@@ -35,11 +37,31 @@ func (g *Gateway) Decide(ctx context.Context, number int, all []Decided) error {
 			}
 			moved = moved || m
 		}
-		if !moved {
-			return nil
+		news, err := saveOutcomes(ctx, tx, number, all)
+		if err != nil || !moved && !news {
+			return err
 		}
 		return g.tell(ctx, tx, number)
 	})
+}
+
+// saveOutcomes keeps how the reviews were weighed, for telling, and reports whether that is news.
+func saveOutcomes(ctx context.Context, tx *store.Tx, number int, all []Decided) (bool, error) {
+	byPath := map[string]Outcome{}
+	for _, d := range all {
+		byPath[d.Path] = d.Outcome
+	}
+	data, err := json.Marshal(byPath)
+	if err != nil {
+		return false, fmt.Errorf("write the outcomes of #%d: %w", number, err)
+	}
+	// Compared in the database: it holds JSON by meaning, not by bytes.
+	const update = `update pull_requests set outcomes = $2::jsonb where id = $1 and outcomes is distinct from $2::jsonb`
+	tag, err := tx.PGX.Exec(ctx, update, number, string(data))
+	if err != nil {
+		return false, fmt.Errorf("save the outcomes of #%d: %w", number, err)
+	}
+	return tag.RowsAffected() > 0, nil
 }
 
 func (g *Gateway) decideOne(ctx context.Context, tx *store.Tx, d Decided) (moved bool, err error) {

@@ -38,6 +38,9 @@ type Submission struct {
 	Pull   Pull
 	Judged int64 // the wanted judging that this one answers
 	Report judge.Report
+	// Vetoed names the paths that somebody who may approve them has refused, and not come round since:
+	// a rejected change is not asked for again as it is.
+	Vetoed map[string]bool
 }
 
 // ErrClaimed says that another pull request took a name between the judging and its submission.
@@ -150,6 +153,13 @@ func (g *Gateway) submitNew(ctx context.Context, tx *store.Tx, s Submission, sta
 		if t := standing[c.Path]; t != nil {
 			id = t.ID
 		} else if c.Requirement.Approvals > 0 {
+			refused, err := rejected(ctx, tx, s, c)
+			if err != nil {
+				return err
+			}
+			if refused {
+				continue
+			}
 			t, err := g.open(ctx, tx, s, c)
 			if err != nil {
 				return err
@@ -159,6 +169,19 @@ func (g *Gateway) submitNew(ctx context.Context, tx *store.Tx, s Submission, sta
 		wanted[c.Path] = id
 	}
 	return claimAll(ctx, tx, s, wanted)
+}
+
+// rejected reports whether this very change was refused and the refusal stands.
+func rejected(ctx context.Context, tx *store.Tx, s Submission, c judge.Change) (bool, error) {
+	if !s.Vetoed[c.Path] {
+		return false, nil
+	}
+	yes, err := tx.Ticket.Query().Where(ticket.PullRequest(s.Pull.Number), ticket.Path(c.Path),
+		ticket.ChangeDigest(c.Digest), ticket.StatusEQ(ticket.StatusREJECTED)).Exist(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read the refusals of %s: %w", c.Path, err)
+	}
+	return yes, nil
 }
 
 // open writes event, plan and ticket of one change.
@@ -273,15 +296,21 @@ func setPlan(u *ent.TicketUpdate, id uuid.UUID, c judge.Change) {
 func claimAll(ctx context.Context, tx *store.Tx, s Submission, wanted map[string]uuid.UUID) error {
 	var keys []string
 	for _, c := range s.Report.Changes {
-		keys = append(keys, c.Claims...)
+		if _, ok := wanted[c.Path]; ok {
+			keys = append(keys, c.Claims...)
+		}
 	}
 	number := s.Pull.Number
 	if _, err := tx.Claim.Delete().Where(claim.PullRequest(number), claim.IDNotIn(keys...)).Exec(ctx); err != nil {
 		return fmt.Errorf("release the claims of #%d: %w", number, err)
 	}
 	for _, c := range s.Report.Changes {
+		owner, ok := wanted[c.Path]
+		if !ok {
+			continue // refused: it reserves nothing
+		}
 		for _, key := range c.Claims {
-			if err := claimOne(ctx, tx, number, c.Path, key, wanted[c.Path]); err != nil {
+			if err := claimOne(ctx, tx, number, c.Path, key, owner); err != nil {
 				return err
 			}
 		}

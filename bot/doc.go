@@ -1,0 +1,18 @@
+// Package bot is the journey of a request, a file a step:
+//
+//	intake.go        a webhook is verified, stored and queued; nothing else happens while the forge waits
+//	route.go         a stored webhook becomes observations, and a wish to look at a pull request or the branch
+//	judge.go         a pull request is recomputed from the forge and from git, and submitted
+//	world.go         what a judging has to know of the database and the platform
+//	contributors.go  who made each change, from pushes and commits
+//	decide.go        reviews are weighed, for every ticket
+//	tell.go          checks and the comment say what the database holds; plans are thereby published
+//	merge.go         the governed branch is followed in spans; what was merged is held to what was approved
+//	undo.go          quarantined content is offered to be taken back, and asked for again
+//
+// From a merge on, jobs carry events to internal/service, which applies plans to clusters; the bot
+// only tells what became of them. Judging itself is internal/judge, the transactions are
+// internal/governance/approval, the words of a forge are bot/forge.
+//
+// Every step can run at any time and twice: webhooks are hints, git and the forge are the truth.
+package bot

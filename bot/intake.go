@@ -1,0 +1,116 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"kv-shepherd.io/shepherd/internal/jobs"
+	"kv-shepherd.io/shepherd/internal/store"
+)
+
+// MaxDelivery is how many bytes a webhook may have: GitHub's own limit.
+const MaxDelivery = 25 << 20
+
+// Envelope is what a forge's driver knows of a webhook before its body means anything.
+type Envelope struct {
+	// Verify reports whether the body was signed with one of our secrets.
+	Verify func(header http.Header, body []byte) error
+	// Delivery returns the delivery's id and the event's name.
+	Delivery func(header http.Header) (id, event string, err error)
+}
+
+// Intake takes webhooks: it verifies, stores and answers. The delivery and the job that routes it are
+// one transaction, so that an accepted webhook cannot get lost, and a doubled one is one row.
+type Intake struct {
+	envelope Envelope
+	db       *store.DB
+	queue    *jobs.Queue
+	log      *slog.Logger
+	now      func() time.Time
+	count    func(outcome string)
+}
+
+// NewIntake gives the handler; count is told how each delivery was answered, for metrics.
+func NewIntake(e Envelope, db *store.DB, queue *jobs.Queue, log *slog.Logger, now func() time.Time, count func(outcome string)) *Intake {
+	return &Intake{envelope: e, db: db, queue: queue, log: log, now: now, count: count}
+}
+
+// ServeHTTP answers 202 for what is stored (again), 401 for what is not ours, 413 for too much, 400
+// for what is no webhook, and 503 when it could not be stored: the forge then shows it as failed.
+func (i *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	status, outcome := i.take(w, r)
+	i.count(outcome)
+	if status == http.StatusAccepted {
+		w.WriteHeader(status)
+		return
+	}
+	http.Error(w, outcome, status)
+}
+
+func (i *Intake) take(w http.ResponseWriter, r *http.Request) (status int, outcome string) {
+	if r.Method != http.MethodPost {
+		return http.StatusMethodNotAllowed, "post webhooks here"
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxDelivery))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return http.StatusRequestEntityTooLarge, "too large"
+	case err != nil:
+		return http.StatusBadRequest, "unreadable"
+	}
+	if err := i.envelope.Verify(r.Header, body); err != nil {
+		return http.StatusUnauthorized, "bad signature"
+	}
+	id, event, err := i.envelope.Delivery(r.Header)
+	if err != nil {
+		return http.StatusBadRequest, "not a webhook"
+	}
+	stored, err := i.store(r.Context(), id, event, body)
+	if err != nil {
+		i.log.ErrorContext(r.Context(), "store a delivery", "delivery", id, "event", event, "error", err)
+		return http.StatusServiceUnavailable, "not stored"
+	}
+	if !stored {
+		return http.StatusAccepted, "repeated"
+	}
+	return http.StatusAccepted, "accepted"
+}
+
+// store keeps the delivery and its job; false means that it was there already.
+func (i *Intake) store(ctx context.Context, id, event string, body []byte) (stored bool, err error) {
+	err = i.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		const insert = `insert into deliveries (id, event, body, received_at) values ($1, $2, $3, $4) on conflict (id) do nothing`
+		tag, err := tx.PGX.Exec(ctx, insert, id, event, body, i.now())
+		if err != nil {
+			return fmt.Errorf("insert the delivery: %w", err)
+		}
+		stored = tag.RowsAffected() == 1
+		if !stored {
+			abandoned, err := abandoned(ctx, tx, id)
+			if err != nil || !abandoned {
+				return err
+			}
+		}
+		return i.queue.Add(ctx, tx.PGX, jobs.RouteDelivery{DeliveryID: id})
+	})
+	return stored, err
+}
+
+// abandoned reports whether a delivery came in before, was not routed, and has no job any more that
+// would: only then does a repetition queue it again.
+func abandoned(ctx context.Context, tx *store.Tx, id string) (yes bool, err error) {
+	const query = `select d.status = 'received' and not exists (
+  select 1 from river_job j where j.kind = 'route_delivery' and j.args->>'delivery_id' = d.id
+     and j.state not in ('completed', 'cancelled', 'discarded'))
+from deliveries d where d.id = $1`
+	if err := tx.PGX.QueryRow(ctx, query, id).Scan(&yes); err != nil {
+		return false, fmt.Errorf("read the repeated delivery: %w", err)
+	}
+	return yes, nil
+}

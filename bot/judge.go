@@ -1,0 +1,359 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"kv-shepherd.io/shepherd/bot/forge"
+	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/gitops"
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
+	"kv-shepherd.io/shepherd/internal/governance/audit"
+	"kv-shepherd.io/shepherd/internal/jobs"
+	"kv-shepherd.io/shepherd/internal/judge"
+	"kv-shepherd.io/shepherd/internal/policy"
+	"kv-shepherd.io/shepherd/internal/store"
+)
+
+// judgeForge is what a judging asks the forge: the pull request as it is now, its reviews, and who the
+// forge takes its commits' people for.
+type judgeForge interface {
+	PullRequest(ctx context.Context, number int) (forge.PullRequest, error)
+	Reviews(ctx context.Context, number int) ([]forge.Review, error)
+	Commits(ctx context.Context, number int) (commits []forge.Commit, complete bool, err error)
+}
+
+// Settings are what the server's configuration says about judging.
+type Settings struct {
+	Administrators []spec.Person
+	Limits         judge.Limits
+	Grace          time.Duration // how long a plan is on show before an approval can accept it
+}
+
+// Judge recomputes pull requests.
+type Judge struct {
+	pool     *pgxpool.Pool
+	db       *store.DB
+	gateway  *approval.Gateway
+	forge    judgeForge
+	mirror   *gitops.Mirror
+	rules    *RuleBook
+	people   *People
+	repo     Repository
+	self     forge.Person
+	settings Settings
+	log      *slog.Logger
+}
+
+// JudgeDeps is what a Judge is made of.
+type JudgeDeps struct {
+	Pool     *pgxpool.Pool
+	DB       *store.DB
+	Gateway  *approval.Gateway
+	Forge    judgeForge
+	Mirror   *gitops.Mirror
+	Rules    *RuleBook
+	People   *People
+	Repo     Repository
+	Self     forge.Person
+	Settings Settings
+	Log      *slog.Logger
+}
+
+// NewJudge gives a judge.
+func NewJudge(d JudgeDeps) *Judge {
+	return &Judge{
+		pool: d.Pool, db: d.DB, gateway: d.Gateway, forge: d.Forge, mirror: d.Mirror, rules: d.Rules,
+		people: d.People, repo: d.Repo, self: d.Self, settings: d.Settings, log: d.Log,
+	}
+}
+
+// pullLock is the name of the lock under which a pull request is judged and told of.
+func pullLock(number int) string { return fmt.Sprintf("pull/%d", number) }
+
+// busy is how long a job waits when another one holds what it needs.
+const busy = 250 * time.Millisecond
+
+// locked runs do under a lock, and asks to come back later where somebody else holds it.
+func locked(ctx context.Context, pool *pgxpool.Pool, name string, do func(context.Context) error) error {
+	err := store.WithLock(ctx, pool, name, do)
+	if errors.Is(err, store.ErrLocked) {
+		return jobs.Later(busy, err)
+	}
+	return err
+}
+
+// Run judges one pull request.
+func (j *Judge) Run(ctx context.Context, args jobs.JudgePullRequest) error {
+	return locked(ctx, j.pool, pullLock(args.Number), func(ctx context.Context) error { return j.run(ctx, args.Number) })
+}
+
+func (j *Judge) run(ctx context.Context, number int) error {
+	wanted, err := j.begin(ctx, number)
+	if err != nil || wanted == 0 {
+		return err
+	}
+	pull, err := j.forge.PullRequest(ctx, number)
+	if errors.Is(err, forge.ErrNotFound) {
+		return jobs.Never(fmt.Errorf("judge #%d: %w", number, err))
+	}
+	if err != nil {
+		return fmt.Errorf("judge #%d: %w", number, err)
+	}
+	switch {
+	case pull.Merged:
+		return nil // the walker closes its books
+	case !pull.Open:
+		return j.gateway.Cancel(ctx, pullOf(pull), wanted, "the pull request was closed")
+	case pull.BaseRef != j.repo.Branch:
+		return j.gateway.Cancel(ctx, pullOf(pull), wanted, "the pull request aims at another branch")
+	}
+	return j.open(ctx, pull, wanted)
+}
+
+// begin clears the flag first, so that whatever happens from now on asks for another judging. 0 means
+// that there is nothing to do.
+func (j *Judge) begin(ctx context.Context, number int) (wanted int64, err error) {
+	err = j.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		row, err := tx.PullRequest.UpdateOneID(number).SetQueued(false).Save(ctx)
+		if ent.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("begin the judging of #%d: %w", number, err)
+		}
+		if row.Wanted > row.Judged {
+			wanted = row.Wanted
+		}
+		return nil
+	})
+	return wanted, err
+}
+
+// open judges an open pull request against the governed branch.
+func (j *Judge) open(ctx context.Context, pull forge.PullRequest, wanted int64) error {
+	head, err := j.fetch(ctx, pull)
+	if err != nil {
+		return fmt.Errorf("judge #%d: %w", pull.Number, err)
+	}
+	in, err := j.input(ctx, pull, head)
+	if err != nil {
+		return fmt.Errorf("judge #%d: %w", pull.Number, err)
+	}
+	report := judge.Judge(in)
+	c, err := j.convene(ctx, pull, head, report, in)
+	if err != nil {
+		return fmt.Errorf("judge #%d: %w", pull.Number, err)
+	}
+	submission := approval.Submission{Pull: pullOf(pull), Judged: wanted, Report: report, Vetoed: c.vetoed()}
+	if err := j.gateway.Submit(ctx, submission); err != nil {
+		return fmt.Errorf("submit #%d: %w", pull.Number, err)
+	}
+	_, err = j.decide(ctx, pull.Number, c)
+	return err
+}
+
+// fetch brings the branch and the pull request's head into the mirror. The head is the one that the
+// forge named: a push since then asks for its own judging.
+func (j *Judge) fetch(ctx context.Context, pull forge.PullRequest) (heads, error) {
+	if err := j.mirror.Fetch(ctx, gitops.BranchRef(j.repo.Branch), gitops.PullRef(pull.Number)); err != nil {
+		return heads{}, fmt.Errorf("fetch: %w", err)
+	}
+	tip, err := j.mirror.Branch(j.repo.Branch)
+	if err != nil {
+		return heads{}, fmt.Errorf("find branch %s: %w", j.repo.Branch, err)
+	}
+	head := gitops.SHA(pull.HeadSHA)
+	if err := j.mirror.FetchCommits(ctx, head); err != nil {
+		return heads{}, fmt.Errorf("fetch head %s: %w", head.Short(), err)
+	}
+	base, err := j.mirror.MergeBase(ctx, tip, head)
+	if err != nil {
+		return heads{}, fmt.Errorf("find the merge base: %w", err)
+	}
+	return heads{base: base, tip: tip, head: head}, nil
+}
+
+// heads are the three commits that a judging compares.
+type heads struct{ base, tip, head gitops.SHA }
+
+// governed are the folders that a judging looks at; what lies elsewhere is not governed.
+var governed = []string{"systems", "platform", "access", ".github", ".gitea", "CODEOWNERS", "docs/CODEOWNERS"}
+
+// files reads what differs between the merge base and the head, and whether the branch has moved on
+// under it.
+func (j *Judge) files(ctx context.Context, h heads) ([]judge.File, error) {
+	changes, err := j.mirror.Diff(ctx, h.base, h.head, governed...)
+	if err != nil {
+		return nil, fmt.Errorf("compare with the merge base: %w", err)
+	}
+	moved := map[string]bool{}
+	if h.tip != h.base && len(changes) > 0 {
+		since, err := j.mirror.Diff(ctx, h.base, h.tip, pathsOf(changes)...)
+		if err != nil {
+			return nil, fmt.Errorf("compare with the branch: %w", err)
+		}
+		for _, c := range since {
+			moved[c.Path] = true
+		}
+	}
+	var out []judge.File
+	for _, c := range changes {
+		f := judge.File{Path: c.Path, Stale: moved[c.Path]}
+		if f.Head, err = content(ctx, j.mirror, h.head, c.Path); err != nil {
+			return nil, err
+		}
+		if f.Tip, err = content(ctx, j.mirror, h.tip, c.Path); err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+func pathsOf(changes []gitops.FileChange) []string {
+	out := make([]string, len(changes))
+	for i, c := range changes {
+		out[i] = c.Path
+	}
+	return out
+}
+
+// input gathers all that the report depends on.
+func (j *Judge) input(ctx context.Context, pull forge.PullRequest, h heads) (judge.Input, error) {
+	files, err := j.files(ctx, h)
+	if err != nil {
+		return judge.Input{}, err
+	}
+	in, err := j.base(ctx, pull.Number, files)
+	if err != nil {
+		return judge.Input{}, err
+	}
+	in.Head, in.Draft, in.Fork = pull.HeadSHA, pull.Draft, pull.Fork
+	return in, j.identify(ctx, &in, pull, h)
+}
+
+// base is the part of the input that pull requests and merges share.
+func (j *Judge) base(ctx context.Context, number int, files []judge.File) (judge.Input, error) {
+	repo, err := j.db.Repository.Get(ctx, j.repo.ID)
+	if err != nil || repo.PlatformCommit == "" {
+		return judge.Input{}, jobs.Later(time.Minute, fmt.Errorf("the repository has no baseline yet (shepherd repo baseline SHA): %w", errors.Join(err)))
+	}
+	if err := j.mirror.FetchCommits(ctx, gitops.SHA(repo.PlatformCommit)); err != nil {
+		return judge.Input{}, fmt.Errorf("fetch the accepted platform: %w", err)
+	}
+	rules, _, err := j.rules.At(ctx, repo.PlatformCommit)
+	if err != nil {
+		return judge.Input{}, err
+	}
+	world, specs, owners, err := lookUp(ctx, j.db, number, files)
+	if err != nil {
+		return judge.Input{}, err
+	}
+	if err := j.acceptedPlatform(ctx, rules.Commit, files, specs); err != nil {
+		return judge.Input{}, err
+	}
+	return judge.Input{
+		PlatformCommit: rules.Commit, Number: number, Platform: rules.Platform, Policies: rules.Policies,
+		Bindings: policy.NewBindings(policy.Sources{Roles: rules.Platform.Bindings, Systems: owners, Administrators: j.settings.Administrators}),
+		Files:    files, Accepted: specs, World: world, Limits: j.settings.Limits,
+	}, nil
+}
+
+// acceptedPlatform adds what the accepted platform commit has at platform paths: it, not the database,
+// holds the rules.
+func (j *Judge) acceptedPlatform(ctx context.Context, commit string, files []judge.File, specs map[string]judge.Accepted) error {
+	for _, f := range files {
+		ref, governed, problems := spec.ParsePath(f.Path)
+		if !governed || problems.Blocking() || !ref.Platform() {
+			continue
+		}
+		c, err := content(ctx, j.mirror, gitops.SHA(commit), f.Path)
+		if err != nil {
+			return err
+		}
+		if c == nil || c.Problem != nil {
+			continue
+		}
+		if doc, _ := spec.Parse(ref, c.Data); doc != nil {
+			specs[f.Path] = judge.Accepted{Spec: spec.Canonical(doc)}
+		}
+	}
+	return nil
+}
+
+// identify adds the people: who opened the pull request, who pushed what, with the teams that matter.
+func (j *Judge) identify(ctx context.Context, in *judge.Input, pull forge.PullRequest, h heads) error {
+	pushers, err := j.pushers(ctx, pull, h, in.Files)
+	if err != nil {
+		return err
+	}
+	asks := asksOf(in, pull.Author, pushers)
+	teams := in.Bindings.TeamsNeeded(asks...)
+	if in.Author, err = j.people.Resolve(ctx, pull.Author, teams); err != nil {
+		return err
+	}
+	in.Pushers = map[string][]policy.Person{}
+	for path, who := range pushers {
+		for _, p := range who {
+			person, err := j.people.Resolve(ctx, p, teams)
+			if err != nil {
+				return err
+			}
+			in.Pushers[path] = append(in.Pushers[path], person)
+		}
+	}
+	if pull.Number > 0 {
+		in.Submitted, err = j.submitted(ctx, pull.Number)
+	}
+	return err
+}
+
+// asksOf are the questions that a judging will put to the policy, so that no team is looked up that
+// cannot matter.
+func asksOf(in *judge.Input, author forge.Person, pushers map[string][]forge.Person) []policy.Ask {
+	var asks []policy.Ask
+	for _, f := range in.Files {
+		ref, governed, problems := spec.ParsePath(f.Path)
+		if !governed || problems.Blocking() {
+			continue
+		}
+		scope := policy.Scope{System: ref.System}
+		op := domain.CreateSystem
+		switch ref.Kind {
+		case spec.KindService:
+			op = domain.CreateService
+		case spec.KindVirtualMachine:
+			op = domain.CreateVM
+			if ns, p := in.Platform.Namespace(ref.Namespace); p == nil {
+				scope.Environment = ns.Environment
+			}
+		}
+		perm, _ := policy.Needs(op)
+		for _, p := range append([]forge.Person{author}, pushers[f.Path]...) {
+			asks = append(asks, policy.Ask{Person: policy.Person{ID: p.ID, Login: p.Login, Bot: p.Bot}, Permission: perm, Scope: scope})
+		}
+	}
+	return asks
+}
+
+func pullOf(p forge.PullRequest) approval.Pull {
+	state := "closed"
+	switch {
+	case p.Merged:
+		state = "merged"
+	case p.Open:
+		state = "open"
+	}
+	return approval.Pull{
+		Number: p.Number, Title: p.Title, URL: p.URL, Author: audit.Actor{ID: p.Author.ID, Login: p.Author.Login},
+		HeadSHA: p.HeadSHA, BaseRef: p.BaseRef, State: state, Draft: p.Draft, Fork: p.Fork,
+	}
+}

@@ -1,0 +1,86 @@
+package bot
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"kv-shepherd.io/shepherd/bot/forge"
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/policy"
+)
+
+// teamForge tells who is in which team.
+type teamForge interface {
+	TeamMember(ctx context.Context, orgID, teamID int64, login string) (bool, error)
+}
+
+// People answers who somebody is to the policy: the person with those teams that a question needs.
+// Memberships are asked of the forge and kept for a short while.
+type People struct {
+	forge teamForge
+	keep  time.Duration
+	now   func() time.Time
+
+	mu    sync.Mutex
+	known map[membership]answer
+}
+
+type membership struct {
+	team   policy.TeamID
+	person int64
+}
+
+type answer struct {
+	member bool
+	until  time.Time
+}
+
+// NewPeople keeps memberships for as long as keep says.
+func NewPeople(f teamForge, keep time.Duration, now func() time.Time) *People {
+	return &People{forge: f, keep: keep, now: now, known: map[membership]answer{}}
+}
+
+// Resolve looks up those of the teams that the person is an active member of. Nobody known is in no team.
+func (p *People) Resolve(ctx context.Context, who forge.Person, teams []spec.Team) (policy.Person, error) {
+	out := policy.Person{ID: who.ID, Login: who.Login, Bot: who.Bot}
+	if !who.Known() || who.Bot {
+		return out, nil
+	}
+	for _, t := range teams {
+		id := policy.TeamID{Org: t.OrganizationID, Team: t.TeamID}
+		member, err := p.member(ctx, id, who)
+		if err != nil {
+			return policy.Person{}, fmt.Errorf("look up %s in team %s/%s: %w", who.Login, t.Organization, t.Team, err)
+		}
+		if member {
+			out.Teams = append(out.Teams, id)
+		}
+	}
+	return out, nil
+}
+
+func (p *People) member(ctx context.Context, team policy.TeamID, who forge.Person) (bool, error) {
+	key := membership{team, who.ID}
+	p.mu.Lock()
+	a, ok := p.known[key]
+	p.mu.Unlock()
+	if ok && p.now().Before(a.until) {
+		return a.member, nil
+	}
+	member, err := p.forge.TeamMember(ctx, team.Org, team.Team, who.Login)
+	if err != nil {
+		return false, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.known) > maxMemberships {
+		clear(p.known)
+	}
+	p.known[key] = answer{member, p.now().Add(p.keep)}
+	return member, nil
+}
+
+// maxMemberships bounds the memory that memberships may take.
+const maxMemberships = 10000

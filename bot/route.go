@@ -1,0 +1,228 @@
+package bot
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"kv-shepherd.io/shepherd/bot/forge"
+	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/delivery"
+	"kv-shepherd.io/shepherd/ent/pullrequest"
+	"kv-shepherd.io/shepherd/ent/push"
+	"kv-shepherd.io/shepherd/gitops"
+	"kv-shepherd.io/shepherd/internal/governance/audit"
+	"kv-shepherd.io/shepherd/internal/jobs"
+	"kv-shepherd.io/shepherd/internal/store"
+)
+
+// Repository says which branch of which repository is governed.
+type Repository struct {
+	ID     int64
+	Branch string
+}
+
+// Router turns stored webhooks into observations and wishes.
+type Router struct {
+	db    *store.DB
+	queue *jobs.Queue
+	parse func(event string, body []byte) (forge.Event, error)
+	repo  Repository
+	self  forge.Person
+	now   func() time.Time
+}
+
+// NewRouter gives the router; self is the bot's own account, whose comments are its own business.
+func NewRouter(db *store.DB, queue *jobs.Queue, parse func(string, []byte) (forge.Event, error), repo Repository, self forge.Person, now func() time.Time) *Router {
+	return &Router{db: db, queue: queue, parse: parse, repo: repo, self: self, now: now}
+}
+
+// Route handles one stored delivery. A second time changes nothing.
+func (r *Router) Route(ctx context.Context, args jobs.RouteDelivery) error {
+	return r.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		d, err := tx.Delivery.Query().Where(delivery.ID(args.DeliveryID)).ForUpdate().Only(ctx)
+		if ent.IsNotFound(err) {
+			return jobs.Never(fmt.Errorf("delivery %s is gone", args.DeliveryID))
+		}
+		if err != nil {
+			return fmt.Errorf("read delivery %s: %w", args.DeliveryID, err)
+		}
+		if d.Status != delivery.StatusReceived {
+			return nil
+		}
+		status, outcome, err := r.act(ctx, tx, d)
+		if err != nil {
+			return err
+		}
+		if err := tx.Delivery.UpdateOne(d).SetStatus(status).SetOutcome(outcome).Exec(ctx); err != nil {
+			return fmt.Errorf("close delivery %s: %w", d.ID, err)
+		}
+		return nil
+	})
+}
+
+// act does what a delivery asks for. What it says counts for nothing but where to look; only what the
+// forge may rewrite later is kept.
+func (r *Router) act(ctx context.Context, tx *store.Tx, d *ent.Delivery) (delivery.Status, string, error) {
+	ignored := func(why string) (delivery.Status, string, error) { return delivery.StatusIgnored, why, nil }
+	e, err := r.parse(d.Event, d.Body)
+	if err != nil {
+		return ignored("unreadable: " + err.Error())
+	}
+	if e.Kind == forge.Ignored {
+		return ignored("nothing that is acted on")
+	}
+	if e.RepositoryID != r.repo.ID {
+		return ignored("another repository")
+	}
+	switch e.Kind {
+	case forge.BranchPushed:
+		err = r.pushed(ctx, tx, d, e)
+	case forge.PullRequestChanged:
+		err = r.changed(ctx, tx, d, e)
+	case forge.ReviewChanged:
+		err = r.reviewed(ctx, tx, d, e)
+	case forge.CommentChanged:
+		return r.commented(ctx, tx, e)
+	case forge.CheckRerequested:
+		err = r.askedAgain(ctx, tx, e)
+	}
+	return delivery.StatusRouted, string(e.Kind) + " " + e.Action, err
+}
+
+func (r *Router) pushed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e forge.Event) error {
+	if err := r.log(ctx, tx, d, *e.Push, 0); err != nil {
+		return err
+	}
+	if e.Push.Ref != gitops.BranchRef(r.repo.Branch) {
+		return nil
+	}
+	return r.queue.Add(ctx, tx.PGX, jobs.WalkBranch{RepositoryID: r.repo.ID})
+}
+
+func (r *Router) changed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e forge.Event) error {
+	if e.Push != nil {
+		if err := r.log(ctx, tx, d, *e.Push, e.PullRequest); err != nil {
+			return err
+		}
+	}
+	if e.Merged {
+		if err := r.queue.Add(ctx, tx.PGX, jobs.WalkBranch{RepositoryID: r.repo.ID}); err != nil {
+			return err
+		}
+	}
+	return Want(ctx, tx, r.queue, e.PullRequest)
+}
+
+// log keeps who moved a head and when: no forge tells that later.
+func (r *Router) log(ctx context.Context, tx *store.Tx, d *ent.Delivery, p forge.Push, number int) error {
+	err := tx.Push.Create().SetDeliveryID(d.ID).SetRef(p.Ref).SetPullRequest(number).SetBefore(p.Before).SetAfter(p.After).
+		SetForced(p.Forced).SetPusherID(p.Pusher.ID).SetPusherLogin(p.Pusher.Login).SetAt(d.ReceivedAt).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("log the push of %s: %w", p.Ref, err)
+	}
+	return nil
+}
+
+func (r *Router) reviewed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e forge.Event) error {
+	v := e.Review
+	if v.State == forge.Dismissed {
+		if err := r.dismissed(ctx, tx, e); err != nil {
+			return err
+		}
+		return Want(ctx, tx, r.queue, e.PullRequest)
+	}
+	const insert = `insert into reviews (id, pull_request, reviewer_id, reviewer_login, reviewer_bot, state, commit_sha, body, submitted_at, delivery_id)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (id) do nothing`
+	_, err := tx.PGX.Exec(ctx, insert, v.ID, e.PullRequest, v.Author.ID, v.Author.Login, v.Author.Bot,
+		string(v.State), v.CommitSHA, v.Body, v.SubmittedAt, d.ID)
+	if err != nil {
+		return fmt.Errorf("keep review %d: %w", v.ID, err)
+	}
+	return Want(ctx, tx, r.queue, e.PullRequest)
+}
+
+// pushWindow is how close to a push a dismissal by the same person is taken for the forge's own: with
+// "dismiss stale approvals" GitHub dismisses in the pusher's name.
+const pushWindow = time.Minute
+
+func (r *Router) dismissed(ctx context.Context, tx *store.Tx, e forge.Event) error {
+	byForge, err := tx.Push.Query().Where(push.PullRequest(e.PullRequest), push.PusherID(e.Sender.ID), push.AtGT(r.now().Add(-pushWindow))).Exist(ctx)
+	if err != nil {
+		return fmt.Errorf("read the pushes to #%d: %w", e.PullRequest, err)
+	}
+	const update = `update reviews set dismissed_by = $2, dismissed_by_forge = $3 where id = $1 and dismissed_by = 0`
+	if _, err := tx.PGX.Exec(ctx, update, e.Review.ID, e.Sender.ID, byForge); err != nil {
+		return fmt.Errorf("keep the dismissal of review %d: %w", e.Review.ID, err)
+	}
+	return nil
+}
+
+// commented watches over the bot's own comment: edited or deleted by others, it is put right.
+func (r *Router) commented(ctx context.Context, tx *store.Tx, e forge.Event) (delivery.Status, string, error) {
+	ours := e.Comment.Author.ID == r.self.ID && e.Sender.ID != r.self.ID && e.Action != "created"
+	if !ours {
+		return delivery.StatusIgnored, "a comment", nil
+	}
+	update := tx.PullRequest.Update().Where(pullrequest.ID(e.PullRequest), pullrequest.CommentID(e.Comment.ID)).SetCommentHash("")
+	if e.Action == "deleted" {
+		update.SetCommentID(0)
+	}
+	n, err := update.Save(ctx)
+	if err != nil {
+		return "", "", fmt.Errorf("mark the comment of #%d as changed: %w", e.PullRequest, err)
+	}
+	if n == 0 {
+		return delivery.StatusIgnored, "another comment of ours", nil
+	}
+	err = audit.Append(ctx, tx, audit.Entry{
+		Action: audit.CommentRestored, Actor: audit.Actor{ID: e.Sender.ID, Login: e.Sender.Login}, PullRequest: e.PullRequest,
+		Params: map[string]any{"comment": e.Comment.ID, "action": e.Action},
+	})
+	if err != nil {
+		return "", "", err
+	}
+	return delivery.StatusRouted, "our comment was " + e.Action, r.queue.Add(ctx, tx.PGX, jobs.TellPullRequest{Number: e.PullRequest})
+}
+
+// askedAgain forgets what the checks said, so that they are posted anew.
+func (r *Router) askedAgain(ctx context.Context, tx *store.Tx, e forge.Event) error {
+	rows, err := tx.PullRequest.Query().Where(pullrequest.Or(pullrequest.IDIn(e.PullRequests...), pullrequest.HeadSha(e.HeadSHA))).All(ctx)
+	if err != nil {
+		return fmt.Errorf("read the pull requests of %s: %w", e.HeadSHA, err)
+	}
+	for _, p := range rows {
+		if err := tx.PullRequest.UpdateOne(p).SetValidateHash("").SetApprovalHash("").Exec(ctx); err != nil {
+			return fmt.Errorf("forget the checks of #%d: %w", p.ID, err)
+		}
+		if err := Want(ctx, tx, r.queue, p.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Want asks for a pull request to be judged. However many ask while a judge job waits, one runs; one
+// that asks while it runs gets another.
+func Want(ctx context.Context, tx *store.Tx, queue *jobs.Queue, number int) error {
+	if number <= 0 {
+		return nil
+	}
+	const upsert = `insert into pull_requests (id, wanted, created_at) values ($1, 1, now())
+on conflict (id) do update set wanted = pull_requests.wanted + 1 returning queued`
+	var queued bool
+	if err := tx.PGX.QueryRow(ctx, upsert, number).Scan(&queued); err != nil {
+		return fmt.Errorf("ask for the judging of #%d: %w", number, err)
+	}
+	if queued {
+		return nil
+	}
+	if err := tx.PullRequest.UpdateOneID(number).SetQueued(true).Exec(ctx); err != nil {
+		return fmt.Errorf("ask for the judging of #%d: %w", number, err)
+	}
+	return queue.Add(ctx, tx.PGX, jobs.JudgePullRequest{Number: number})
+}
+
+// branchOf is the short name of a pushed branch.
+func branchOf(ref string) string { return strings.TrimPrefix(ref, "refs/heads/") }
