@@ -6,6 +6,7 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -176,6 +177,17 @@ func BenchmarkFetch(b *testing.B) {
 		m := open(b, s)
 		fetch(b, m, main, PullRef(1))
 		b.Run("nothing-new", func(b *testing.B) {
+			for b.Loop() {
+				fetch(b, m, main, PullRef(1))
+			}
+		})
+		b.Run("nothing-new-20000-pulls", func(b *testing.B) {
+			var refs strings.Builder
+			for n := range 20_000 {
+				fmt.Fprintf(&refs, "create %s %s\n", PullRef(1000+n), f.base)
+			}
+			git(b, f.o.dir, strings.NewReader(refs.String()), "update-ref", "--stdin")
+			f.o.git("pack-refs", "--all")
 			for b.Loop() {
 				fetch(b, m, main, PullRef(1))
 			}

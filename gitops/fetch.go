@@ -129,7 +129,7 @@ func (m *Mirror) outgrown() bool {
 	_, size := m.store.Stats()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.first > 0 && size > growth*m.first && size > m.first+growthFloor
+	return m.first > 0 && size > growth*m.first && size > m.first+m.floor
 }
 
 // haves names what the server need not send: the old tips of what is asked for, every branch, the

@@ -50,6 +50,7 @@ type Mirror struct {
 	lock   *dirLock
 
 	fetching chan struct{} // holds one token while nobody fetches
+	floor    int64         // growthFloor
 	damaged  atomic.Bool
 
 	mu      sync.Mutex
@@ -77,7 +78,7 @@ func Open(ctx context.Context, opt Options) (*Mirror, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open mirror %s: %w", opt.Dir, err)
 	}
-	m := &Mirror{opt: opt, log: opt.Logger, client: client, lock: lock, fetching: make(chan struct{}, 1)}
+	m := &Mirror{opt: opt, log: opt.Logger, client: client, lock: lock, fetching: make(chan struct{}, 1), floor: growthFloor}
 	m.fetching <- struct{}{}
 	if err := m.load(); err != nil {
 		return nil, fmt.Errorf("open mirror %s: %w", opt.Dir, errors.Join(err, lock.release()))

@@ -104,11 +104,11 @@ func parseRefs(r io.Reader, wanted map[string]bool) (map[string]plumbing.Hash, e
 		}
 		id, rest, _ := strings.Cut(line, " ")
 		name, _, _ := strings.Cut(rest, " ")
-		if !wanted[name] {
-			continue // a prefix matches more than was asked for
-		}
 		if !plumbing.IsHash(id) {
 			return nil, fmt.Errorf("malformed reference line %.80q", line)
+		}
+		if !wanted[name] {
+			continue // a prefix matches more than was asked for
 		}
 		refs[name] = plumbing.NewHash(id)
 	}
