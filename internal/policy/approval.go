@@ -234,8 +234,6 @@ func teamIDs(f spec.ApprovalFrom) (out []TeamID) {
 	return out
 }
 
-func anybody(f spec.ApprovalFrom) bool { return len(f.Roles) == 0 && len(f.Teams) == 0 }
-
 // describe is the list of approvers as people read it; empty when anybody with the permission counts.
 func describe(f spec.ApprovalFrom) string {
 	var words []string

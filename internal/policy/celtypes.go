@@ -68,8 +68,6 @@ func (a sortingAdapter) NativeToValue(v any) ref.Val {
 		return sortedMap{types.NewRefValMap(a, v)}
 	case []any:
 		return types.NewDynamicList(a, v)
-	case []ref.Val:
-		return types.NewRefValList(a, v)
 	}
 	return a.Adapter.NativeToValue(v)
 }

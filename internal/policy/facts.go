@@ -94,3 +94,40 @@ type Amount struct {
 	VMs, Cores   int
 	Memory, Disk int64
 }
+
+// SizeFacts is what rules see of a size; nil, which is unknown, when its memory is no quantity.
+func SizeFacts(name string, s *spec.InstanceSize) *Size {
+	memory, problem := spec.Bytes(s.Memory)
+	if problem != nil {
+		return nil
+	}
+	return &Size{
+		Name: name, Cores: s.Cores, Memory: memory.Value(), GPUs: len(s.GPUs), Hugepages: s.Hugepages,
+		SRIOV: s.SRIOV, DedicatedCPU: s.DedicatedCPU, Overcommit: s.Overcommit != nil,
+	}
+}
+
+// TemplateFacts is what rules see of a version of a template.
+func TemplateFacts(name string, version int, t *spec.Template) *Template {
+	facts := &Template{Name: name, Version: version, Status: t.Status}
+	switch i := t.Image; {
+	case i.ContainerDisk != nil:
+		facts.Source, facts.Image = "containerDisk", i.ContainerDisk.Image
+	case i.DataVolume != nil:
+		facts.Source = "dataVolume"
+	case i.PVC != nil:
+		facts.Source = "pvc"
+	case i.DataSource != nil:
+		facts.Source = "dataSource"
+	}
+	return facts
+}
+
+// NamespaceFacts is what rules see of a logical namespace.
+func NamespaceFacts(name string, n *spec.Namespace) *Namespace {
+	facts := &Namespace{Name: name, Environment: n.Environment, KubernetesName: n.KubernetesName, Network: n.Network}
+	if facts.KubernetesName == "" {
+		facts.KubernetesName = name
+	}
+	return facts
+}

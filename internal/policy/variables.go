@@ -5,7 +5,6 @@ import (
 
 	"github.com/google/cel-go/common/types"
 
-	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
 )
 
@@ -202,28 +201,4 @@ func usageValues(u Usage) map[string]any {
 		return map[string]any{"before": amount(s.Before), "after": amount(s.After)}
 	}
 	return map[string]any{"namespace": span(u.Namespace), "system": span(u.System)}
-}
-
-// sourceOf names the member of an image that is set, for Template.Source.
-func sourceOf(i spec.Image) string {
-	switch {
-	case i.ContainerDisk != nil:
-		return "containerDisk"
-	case i.DataVolume != nil:
-		return "dataVolume"
-	case i.PVC != nil:
-		return "pvc"
-	case i.DataSource != nil:
-		return "dataSource"
-	}
-	return ""
-}
-
-// TemplateFacts is what rules see of a template version.
-func TemplateFacts(name string, version int, t spec.Template) *Template {
-	facts := &Template{Name: name, Version: version, Status: t.Status, Source: sourceOf(t.Image)}
-	if t.Image.ContainerDisk != nil {
-		facts.Image = t.Image.ContainerDisk.Image
-	}
-	return facts
 }
