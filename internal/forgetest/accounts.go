@@ -42,6 +42,8 @@ func (s *Server) addAccount(login, kind string, id int64) *account {
 	a := &account{id: id, login: login, kind: kind, createdAt: s.now(), members: map[int64]string{}, basePermission: "read"}
 	a.email = login + "@example.com"
 	switch kind {
+	case "Organization":
+		a.name = login
 	case "User":
 		a.name = strings.ToUpper(login[:1]) + login[1:]
 	case "Bot":

@@ -20,7 +20,7 @@ func (s *Server) runView(r *repository, run *checkRun) obj {
 		"url": u, "html_url": s.base + "/" + r.fullName() + "/runs/" + itoa(run.id), "details_url": details,
 		"status": run.status, "conclusion": orNull(run.conclusion), "started_at": stamp(run.startedAt),
 		"completed_at": stamp(run.completedAt), "name": run.name, "app": s.appView(run.suite.app),
-		"check_suite": obj{"id": run.suite.id}, "pull_requests": s.suitePulls(r, run.suite), "deployment": nil,
+		"check_suite": obj{"id": run.suite.id}, "pull_requests": s.suitePulls(r, run.suite),
 		"output": obj{
 			"title": run.title, "summary": run.summary, "text": run.text, "annotations_count": len(run.annotations),
 			"annotations_url": u + "/annotations",

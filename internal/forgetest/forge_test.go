@@ -42,7 +42,7 @@ func newWorld(t *testing.T, opts ...forgetest.Options) *world {
 // client is go-github with a token, set up as for Enterprise Server.
 func (w *world) client(token string) *github.Client {
 	w.t.Helper()
-	c, err := github.NewClient(&http.Client{Timeout: 20 * time.Second}).WithAuthToken(token).WithEnterpriseURLs(w.srv.URL(), w.srv.URL())
+	c, err := github.NewClient(&http.Client{Timeout: 20 * time.Second, Transport: checkedTransport{w.t}}).WithAuthToken(token).WithEnterpriseURLs(w.srv.URL(), w.srv.URL())
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -158,7 +158,7 @@ func (s *Server) teamView(t *team) obj {
 		"id": t.id, "node_id": nodeID("Team", t.id), "name": t.name, "slug": t.slug, "description": "",
 		"privacy": "closed", "notification_setting": "notifications_enabled", "permission": "pull", "url": u,
 		"html_url":    s.base + "/orgs/" + t.org.login + "/teams/" + t.slug,
-		"members_url": u + "/members{/member}", "repositories_url": u + "/repos", "parent": nil,
+		"members_url": u + "/members{/member}", "repositories_url": u + "/repos", "parent": nil, "type": "organization",
 	}
 }
 
