@@ -37,7 +37,7 @@ type installation struct {
 
 // findInstallation prefers the PATH, then the newest version.
 func findInstallation() (*installation, error) {
-	bin, err := findBinaries()
+	bin, err := Binaries()
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,9 @@ func findInstallation() (*installation, error) {
 	return &installation{bin: bin, account: account}, nil
 }
 
-func findBinaries() (string, error) {
+// Binaries returns the directory of the PostgreSQL that servers are started from. The error, when there
+// is none, says what to do.
+func Binaries() (dir string, err error) {
 	candidates := filepath.SplitList(os.Getenv("PATH"))
 	var found []string
 	for _, pattern := range folders {

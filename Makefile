@@ -1,0 +1,75 @@
+# Shepherd's tasks. `make help` lists them.
+
+# Packages to test, for example PKG=./internal/jobs/...
+PKG ?= ./...
+# ONCE=1 ends the demo after one walk through the journey.
+ONCE ?=
+# CRDS=1 makes verify check KubeVirt's definitions, which takes minutes the first time.
+CRDS ?=
+
+# Modules of their own, out of reach of the main module's go.mod and of a workspace.
+NESTED := tools/controlplane tools/kubevirt
+nested := GOWORK=off GOFLAGS= go
+
+# Where git refuses the checkout (another owner), a build does without the commit's name.
+BUILDVCS := $(shell git rev-parse --git-dir >/dev/null 2>&1 && echo true || echo false)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the programs into bin/
+	go build -buildvcs=$(BUILDVCS) -o bin/ ./cmd/...
+
+.PHONY: test
+test: postgres controlplane lint ## Check and test everything (PKG=... for some packages)
+	go test $(PKG)
+
+.PHONY: race
+race: postgres controlplane ## Test with the race detector (PKG=... for some packages; needs a C compiler)
+	CGO_ENABLED=1 go test -race $(PKG)
+
+.PHONY: bench
+bench: postgres controlplane ## Run the benchmarks (PKG=... for some packages)
+	go test -run '^$$' -bench . -benchmem $(PKG)
+
+.PHONY: lint
+lint: ## Check format, vet and staticcheck; vet the nested modules
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted, run gofmt -w:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	$$($(nested) tool -C tools/lint -n staticcheck) ./...
+	@for mod in $(NESTED); do echo "$$mod: go vet"; $(nested) vet -C $$mod ./... || exit 1; done
+
+.PHONY: generate
+generate: ## Write generated code and schemas anew
+	go generate ./...
+
+.PHONY: generate-crds
+generate-crds: ## Write KubeVirt's definitions anew from the versions in tools/kubevirt/go.mod
+	$(nested) run -C tools/kubevirt ./crds -out $(CURDIR)/internal/kubetest/crds
+
+.PHONY: verify
+verify: ## Fail when generated files are not current (CRDS=1 for KubeVirt's definitions too)
+	scripts/verify $(MAKE) --no-print-directory generate $(if $(CRDS),generate-crds)
+
+.PHONY: demo
+demo: build postgres controlplane ## Walk through the journey on a machine of one's own (ONCE=1 to end after it)
+	ONCE=$(ONCE) bin/demo
+
+.PHONY: postgres
+postgres: ## Install PostgreSQL where there is none
+	@go build -buildvcs=false -o bin/testenv ./tools/testenv
+	@test -n "$$DATABASE_URL" || bin/testenv postgres || scripts/install-postgres
+
+.PHONY: controlplane
+controlplane: ## Compile the test control plane into the cache
+	@go build -buildvcs=false -o bin/testenv ./tools/testenv
+	@bin/testenv controlplane
+
+.PHONY: clean
+clean: ## Remove what was built here; the cache outside the clone stays
+	rm -rf bin
