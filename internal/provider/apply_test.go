@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -159,6 +160,65 @@ func TestApplyOwnsWhatWasRestoredByOthers(t *testing.T) {
 	if got := b.apply(m.creating(), m); got.Changed() {
 		t.Error(actions(got))
 	}
+}
+
+// TestDefaultsOfWebhooksAreNotADifference has the API server itself do what KubeVirt's mutating
+// webhook does to a new VM.
+func TestDefaultsOfWebhooksAreNotADifference(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.defaulting(`Object{spec: Object.spec{template: Object.spec.template{spec: Object.spec.template.spec{` +
+		`domain: Object.spec.template.spec.domain{firmware: Object.spec.template.spec.domain.firmware{serial: "made-up"}}}}}}`)
+	round := 0
+	eventually(t, func() error {
+		round++
+		m, target := b.created(fmt.Sprintf("vm-%d", round))
+		live := b.read(m.vm)
+		serial, _, _ := unstructured.NestedString(live.Object, "spec", "template", "spec", "domain", "firmware", "serial")
+		if serial != "made-up" {
+			return errors.New("the policy is not in force yet")
+		}
+		if got := b.apply(target, m); got.Changed() {
+			t.Errorf("the default counts as a difference: %v %v", got, got[2].Fields)
+		}
+		set(m.vm.Object, int64(2), coresPath...)
+		if got := b.apply(target, m); fmt.Sprint(got[2].Fields) != "["+strings.Join(coresPath, ".")+"]" {
+			t.Errorf("changed %v", got[2].Fields)
+		}
+		serial, _, _ = unstructured.NestedString(b.read(m.vm).Object, "spec", "template", "spec", "domain", "firmware", "serial")
+		if serial != "made-up" {
+			t.Error("a change took the default away")
+		}
+		return nil
+	})
+}
+
+// defaulting makes the API server apply a configuration to VMs of the namespace when they are created.
+func (b bench) defaulting(configuration string) {
+	b.t.Helper()
+	fail := admissionv1.Fail
+	policy := &admissionv1.MutatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: b.ns},
+		Spec: admissionv1.MutatingAdmissionPolicySpec{
+			FailurePolicy: &fail, ReinvocationPolicy: admissionv1.NeverReinvocationPolicy,
+			MatchConstraints: &admissionv1.MatchResources{
+				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": b.ns}},
+				ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
+					Operations: []admissionv1.OperationType{admissionv1.Create}, Rule: vmRule,
+				}}},
+			},
+			Mutations: []admissionv1.Mutation{{
+				PatchType:          admissionv1.PatchTypeApplyConfiguration,
+				ApplyConfiguration: &admissionv1.ApplyConfiguration{Expression: configuration},
+			}},
+		},
+	}
+	binding := &admissionv1.MutatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: b.ns}, Spec: admissionv1.MutatingAdmissionPolicyBindingSpec{PolicyName: b.ns},
+	}
+	b.create(policy)
+	b.create(binding)
+	b.t.Cleanup(func() { b.discard(binding); b.discard(policy) })
 }
 
 func TestNothingIsWrittenWhenAnythingIsRefused(t *testing.T) {

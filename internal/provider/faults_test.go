@@ -35,7 +35,7 @@ func answering(t *testing.T, status int, header, body string) *Cluster {
 
 func served(t *testing.T, answer http.HandlerFunc) *Cluster {
 	t.Helper()
-	c, err := newCluster([]byte(servedConfig(t, answer)), Options{Timeout: 300 * time.Millisecond})
+	c, err := newCluster([]byte(servedConfig(t, answer)), Options{Timeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestRoadsThatDoNotLeadToACluster(t *testing.T) {
 	}
 	closed.Close()
 	at := func(server string) *Cluster {
-		c, err := newCluster([]byte(kubeconfigText("server: "+server, "token: t")), Options{Timeout: 300 * time.Millisecond})
+		c, err := newCluster([]byte(kubeconfigText("server: "+server, "token: t")), Options{Timeout: 2 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
