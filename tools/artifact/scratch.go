@@ -19,7 +19,8 @@ func Scratch() []string {
 	if dir := os.Getenv("TMPDIR"); dir != "" {
 		dirs = append(dirs, dir)
 	}
-	if free(memory) >= memoryNeeded {
+	const writable = 0o2
+	if free(memory) >= memoryNeeded && syscall.Access(memory, writable) == nil {
 		dirs = append(dirs, memory)
 	}
 	return append(dirs, "/tmp", "/var/tmp")
