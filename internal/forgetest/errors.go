@@ -13,6 +13,7 @@ type Error struct {
 	Errors  []any
 
 	header http.Header
+	docs   string // where the documentation URL points; clients tell limits apart by it
 }
 
 // Error gives status and message, with the details that the body would carry.

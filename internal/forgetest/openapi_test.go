@@ -60,6 +60,9 @@ var loadDescription = sync.OnceValues(func() (*description, error) {
 	}
 	for op := range d.Operations {
 		pattern := wildcard.ReplaceAllStringFunc(op, func(w string) string {
+			if w == "{path...}" {
+				return `.*`
+			}
 			if strings.Contains(w, "...") || w == "{ref}" || w == "{branch}" || w == "{basehead}" {
 				return `.+`
 			}

@@ -59,6 +59,7 @@ func (s *Server) spendContent(b *budget) error {
 func secondaryLimit(status int, wait time.Duration) *Error {
 	e := refuse(status, "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.")
 	seconds := int((wait + time.Second - 1) / time.Second)
+	e.docs = "/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits"
 	e.header = http.Header{"Retry-After": {strconv.Itoa(max(1, seconds))}}
 	return e
 }

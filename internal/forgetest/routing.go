@@ -111,6 +111,9 @@ func (s *Server) apiHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := strings.TrimSuffix(strings.TrimPrefix(r.URL.EscapedPath(), "/api/v3"), "/")
 		path = separateComments(escapeRef(path))
+		if strings.HasSuffix(path, "/contents") {
+			path += "/" // the root directory
+		}
 		plain, err := url.PathUnescape(path)
 		if err != nil || path == "" {
 			unknown.ServeHTTP(w, r)
@@ -208,7 +211,7 @@ func (s *Server) errorReply(h http.Header, err error) reply {
 	for k, v := range e.header {
 		h[k] = v
 	}
-	body := obj{"message": e.Message, "documentation_url": "https://docs.github.com/rest", "status": strconv.Itoa(e.Status)}
+	body := obj{"message": e.Message, "documentation_url": "https://docs.github.com/rest" + e.docs, "status": strconv.Itoa(e.Status)}
 	if len(e.Errors) > 0 {
 		body["errors"] = e.Errors
 	}
