@@ -20,13 +20,6 @@ const (
 	CloudInitVolume = "cloudinit"
 )
 
-// The range of the root disk where a size does not say.
-const (
-	DefaultDisk = "100Gi"
-	MinDisk     = "50Gi"
-	MaxDisk     = "500Gi"
-)
-
 // keepAnnotation tells CDI to keep a DataVolume after its import. Older versions remove it, and a
 // removed one looks like a missing disk.
 const keepAnnotation = "cdi.kubevirt.io/storage.deleteAfterCompletion"
@@ -52,7 +45,7 @@ func (r *renderer) dataDisks(instance *kubevirtv1.VirtualMachineInstanceSpec) {
 	seen := map[string]bool{RootDisk: true, CloudInitVolume: true}
 	for i, disk := range r.in.VM.Disks {
 		field := indexed("disks", i)
-		size, ok := r.quantity(OriginRequest, field+".size", disk.Size)
+		size, ok := r.amount(OriginRequest, field+".size", disk.Size, spec.Bytes)
 		if !r.diskNameFree(field+".name", disk.Name, seen) || !ok {
 			continue
 		}
@@ -92,16 +85,18 @@ func (r *renderer) diskNameFree(field, name string, seen map[string]bool) bool {
 
 // rootSize is the wanted size of the root disk, or the size's default, when it lies in the range.
 func (r *renderer) rootSize() (resource.Quantity, bool) {
-	rng := DiskRange(r.in.Size)
-	text, origin, field := r.in.VM.Disk, OriginRequest, "disk"
-	if text == "" {
-		text, origin, field = rng.Default, OriginSize, "disk.default"
-	}
-	want, ok := r.quantity(origin, field, text)
-	low, ok2 := r.quantity(OriginSize, "disk.min", rng.Min)
-	high, ok3 := r.quantity(OriginSize, "disk.max", rng.Max)
-	if !ok || !ok2 || !ok3 {
+	want, low, high := r.in.Size.DiskRange()
+	if low.Sign() <= 0 || high.Sign() <= 0 || want.Sign() <= 0 {
+		r.problems.add(domain.PlanInvalid, OriginSize, "disk", "size %s has no readable range of disks", r.in.SizeName)
 		return want, false
+	}
+	origin, field := OriginSize, "disk.default"
+	if r.in.VM.Disk != "" {
+		origin, field = OriginRequest, "disk"
+		var ok bool
+		if want, ok = r.amount(origin, field, r.in.VM.Disk, spec.Bytes); !ok {
+			return want, false
+		}
 	}
 	if want.Cmp(low) < 0 || want.Cmp(high) > 0 {
 		r.problems.add(domain.DiskOutOfRange, origin, field, "the root disk of %s is outside the range of size %s",
@@ -109,15 +104,6 @@ func (r *renderer) rootSize() (resource.Quantity, bool) {
 		return want, false
 	}
 	return want, true
-}
-
-// DiskRange is a size's range of root disks with the defaults filled in.
-func DiskRange(size spec.InstanceSize) spec.DiskRange {
-	return spec.DiskRange{
-		Default: cmp.Or(size.Disk.Default, DefaultDisk),
-		Min:     cmp.Or(size.Disk.Min, MinDisk),
-		Max:     cmp.Or(size.Disk.Max, MaxDisk),
-	}
 }
 
 // imageSource is what the root disk is filled from; nothing for an ephemeral one.

@@ -26,15 +26,13 @@ func (r *renderer) hardware(instance *kubevirtv1.VirtualMachineInstanceSpec) {
 			hint("use 1 to %d", maxCores)
 		return
 	}
-	guest, ok := r.quantity(OriginSize, "memory", size.Memory)
+	guest, ok := r.amount(OriginSize, "memory", size.Memory, spec.Bytes)
 	if !ok {
 		return
 	}
 	instance.Domain.CPU = topology(size)
 	instance.Domain.Memory = &kubevirtv1.Memory{Guest: &guest}
-	if size.Hugepages != "" {
-		instance.Domain.Memory.Hugepages = &kubevirtv1.Hugepages{PageSize: size.Hugepages}
-	}
+	r.hugepages(instance.Domain.Memory)
 	r.resources(instance, guest)
 	for _, gpu := range size.GPUs {
 		instance.Domain.Devices.GPUs = append(instance.Domain.Devices.GPUs,
@@ -53,13 +51,25 @@ func topology(size spec.InstanceSize) *kubevirtv1.CPU {
 	return &kubevirtv1.CPU{Sockets: uint32(size.Cores), Cores: 1, Threads: 1}
 }
 
+func (r *renderer) hugepages(memory *kubevirtv1.Memory) {
+	if r.in.Size.Hugepages == "" {
+		return
+	}
+	page, ok := r.amount(OriginSize, "hugepages", r.in.Size.Hugepages, spec.Bytes)
+	if ok && memory.Guest.Value()%page.Value() != 0 {
+		r.problems.add(domain.PlanInvalid, OriginSize, "memory", "%s of memory is no multiple of the huge pages' %s",
+			memory.Guest, &page)
+	}
+	memory.Hugepages = &kubevirtv1.Hugepages{PageSize: r.in.Size.Hugepages}
+}
+
 func (r *renderer) resources(instance *kubevirtv1.VirtualMachineInstanceSpec, guest resource.Quantity) {
 	cores := *resource.NewQuantity(int64(r.in.Size.Cores), resource.DecimalSI)
 	cpu := pair{request: cores, limit: cores}
 	memory := pair{request: guest, limit: guest}
 	if o := r.in.Size.Overcommit; o != nil {
-		cpu = r.overcommit("cpu", o.CPU, cpu)
-		memory = r.overcommit("memory", o.Memory, memory)
+		cpu = r.overcommit("cpu", o.CPU, cpu, spec.CPU)
+		memory = r.overcommit("memory", o.Memory, memory, spec.Bytes)
 	}
 	r.checkOvercommit(cpu, memory, guest)
 	instance.Domain.Resources = kubevirtv1.ResourceRequirements{
@@ -72,13 +82,16 @@ type pair struct{ request, limit resource.Quantity }
 
 func (p pair) overcommitted() bool { return p.request.Cmp(p.limit) != 0 }
 
-func (r *renderer) overcommit(field string, rl *spec.RequestLimit, otherwise pair) pair {
+// reader reads a quantity; the problem says what is wrong, not where.
+type reader func(string) (resource.Quantity, *domain.Problem)
+
+func (r *renderer) overcommit(field string, rl *spec.RequestLimit, otherwise pair, read reader) pair {
 	if rl == nil {
 		return otherwise
 	}
 	field = "overcommit." + field
-	request, ok := r.quantity(OriginSize, field+".request", rl.Request)
-	limit, ok2 := r.quantity(OriginSize, field+".limit", rl.Limit)
+	request, ok := r.amount(OriginSize, field+".request", rl.Request, read)
+	limit, ok2 := r.amount(OriginSize, field+".limit", rl.Limit, read)
 	if !ok || !ok2 {
 		return otherwise
 	}
@@ -112,22 +125,11 @@ func (r *renderer) checkOvercommit(cpu, memory pair, guest resource.Quantity) {
 	}
 }
 
-// quantity parses a quantity that has to be positive. Whole bytes only: "100m" of memory is a
-// mistake for 100M that Kubernetes would accept.
-func (r *renderer) quantity(origin Origin, field, text string) (resource.Quantity, bool) {
-	q, err := resource.ParseQuantity(text)
-	cpu := field == "overcommit.cpu.request" || field == "overcommit.cpu.limit"
-	switch {
-	case err != nil:
-		r.problems.add(domain.PlanInvalid, origin, field, "%s %q is not a quantity", field, text).
-			hint("write a number with a unit, such as 16Gi")
-	case q.Sign() <= 0:
-		r.problems.add(domain.PlanInvalid, origin, field, "%s %q has to be more than nothing", field, text)
-	case !cpu && q.MilliValue()%1000 != 0 && q.Value() < 1<<50:
-		r.problems.add(domain.PlanInvalid, origin, field, "%s %q is not a whole number of bytes", field, text).
-			hint("m is a thousandth; M and Mi are the units of a million")
-	default:
-		return q, true
+// amount reads a quantity of a document by read, which is spec.Bytes or spec.CPU.
+func (r *renderer) amount(origin Origin, field, text string, read reader) (resource.Quantity, bool) {
+	q, p := read(text)
+	if p != nil {
+		r.problems.add(domain.PlanInvalid, origin, field, "%s %s", field, p.Message).hint("%s", p.Hint)
 	}
-	return resource.Quantity{}, false
+	return q, p == nil
 }

@@ -32,11 +32,12 @@ type Origin string
 // The origins. A problem of the rendered object has a Field that is a path in that object; the
 // others have one that is a path below spec in their document.
 const (
-	OriginRequest  Origin = "request"
-	OriginTemplate Origin = "template"
-	OriginSize     Origin = "size"
-	OriginNetwork  Origin = "network"
-	OriginRendered Origin = "rendered"
+	OriginRequest   Origin = "request"
+	OriginNamespace Origin = "namespace"
+	OriginTemplate  Origin = "template"
+	OriginSize      Origin = "size"
+	OriginNetwork   Origin = "network"
+	OriginRendered  Origin = "rendered"
 )
 
 // Problem is a problem with the place it comes from. The embedded problem has no path and no line:

@@ -26,18 +26,15 @@ type nic struct {
 // the pod network. It returns the interfaces in order.
 func (r *renderer) networks(instance *kubevirtv1.VirtualMachineInstanceSpec) []nic {
 	wanted := r.in.VM.Networks
-	if len(wanted) == 0 && r.in.DefaultNetwork != "" {
-		wanted = []spec.VMNetwork{{Name: r.in.DefaultNetwork}}
-	}
 	if len(wanted) == 0 {
-		wanted = []spec.VMNetwork{{}}
+		wanted = []spec.VMNetwork{{Name: r.in.DefaultNetwork}}
 	}
 	fixed := slices.ContainsFunc(wanted, func(n spec.VMNetwork) bool { return n.IP != "" })
 	var nics []nic
-	sriov := false
+	sriov, seen := false, map[string]bool{}
 	for i, want := range wanted {
-		network, ok := r.lookup(indexed("networks", i), want)
-		if !ok {
+		network, ok := r.lookup(i, want)
+		if !ok || !r.attachable(i, want.Name, network, seen) {
 			continue
 		}
 		iface := r.networkInterface(want.Name, network, fixed)
@@ -57,18 +54,23 @@ func (r *renderer) networks(instance *kubevirtv1.VirtualMachineInstanceSpec) []n
 	return nics
 }
 
-func (r *renderer) lookup(field string, want spec.VMNetwork) (spec.Network, bool) {
+// lookup finds the i-th network that the request names, or the namespace's when it names none.
+func (r *renderer) lookup(i int, want spec.VMNetwork) (spec.Network, bool) {
 	if want.Name == "" {
 		return spec.Network{Pod: true}, true
+	}
+	origin, field := OriginRequest, indexed("networks", i)+".name"
+	if len(r.in.VM.Networks) == 0 {
+		origin, field = OriginNamespace, "network"
 	}
 	network, found := r.in.Networks[want.Name]
 	switch {
 	case !found:
 		names := slices.Sorted(maps.Keys(r.in.Networks))
-		r.problems.add(domain.NetworkUnknown, OriginRequest, field+".name", "there is no network %s", want.Name).
-			hint("the networks are: %s", strings.Join(names, ", "))
-	case network.Environment != "" && network.Environment != r.in.Environment:
-		r.problems.add(domain.EnvironmentMismatch, OriginRequest, field+".name",
+		r.problems.add(domain.NetworkUnknown, origin, field, "there is no network %s", want.Name).
+			hint("%s", spec.Suggest(want.Name, names))
+	case network.Environment != r.in.Environment:
+		r.problems.add(domain.EnvironmentMismatch, origin, field,
 			"network %s is of %s and the VM of %s", want.Name, network.Environment, r.in.Environment)
 	case network.Pod == (network.Attachment != nil):
 		r.problems.add(domain.PlanInvalid, OriginNetwork, "",
@@ -77,6 +79,21 @@ func (r *renderer) lookup(field string, want spec.VMNetwork) (spec.Network, bool
 		return network, true
 	}
 	return network, false
+}
+
+// attachable refuses a second interface on the same network, and on the pod network by any name.
+func (r *renderer) attachable(i int, name string, network spec.Network, seen map[string]bool) bool {
+	as := interfaceName(name)
+	if network.Pod {
+		as = "the pod network" // no interface has this name
+	}
+	if seen[as] {
+		r.problems.add(domain.PlanInvalid, OriginRequest, indexed("networks", i)+".name",
+			"the VM is already attached to network %s", name).hint("remove one of the two")
+		return false
+	}
+	seen[as] = true
+	return true
 }
 
 // networkInterface renders one interface. One on an attachment gets an address derived from the
