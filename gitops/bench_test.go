@@ -2,6 +2,8 @@ package gitops
 
 import (
 	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -78,65 +80,39 @@ func eachFleet(b *testing.B, run func(b *testing.B, f *fleet)) {
 func BenchmarkRead(b *testing.B) {
 	eachFleet(b, func(b *testing.B, f *fleet) {
 		m := mirrored(b, f.o, main, PullRef(1))
-		dir := m.opt.Dir
-		b.Run("open", func(b *testing.B) {
-			for b.Loop() {
-				b.StopTimer()
-				if err := m.Close(); err != nil {
-					b.Fatal(err)
-				}
-				b.StartTimer()
-				m = reopen(b, m.opt)
+		diff := func(m *Mirror) error {
+			c, err := m.Diff(b.Context(), f.base, f.head)
+			if len(c) != 1 {
+				b.Fatal(c, err)
 			}
-		})
-		b.Run("diff", func(b *testing.B) {
-			for b.Loop() {
-				if c, err := m.Diff(b.Context(), f.base, f.head); err != nil || len(c) != 1 {
-					b.Fatal(c, err)
-				}
-			}
-		})
-		b.Run("diff-cold", func(b *testing.B) {
-			for b.Loop() {
-				b.StopTimer()
-				_ = m.Close()
-				m = reopen(b, m.opt)
-				b.StartTimer()
-				if c, err := m.Diff(b.Context(), f.base, f.head); err != nil || len(c) != 1 {
-					b.Fatal(c, err)
-				}
-			}
-		})
-		b.Run("diff-git", func(b *testing.B) {
-			for b.Loop() {
+			return err
+		}
+		for name, ask := range map[string]func(m *Mirror) error{
+			"diff": diff,
+			"diff-git": func(m *Mirror) error {
 				cmd := exec.Command("git", "diff-tree", "-r", "--no-renames", "--raw", string(f.base), string(f.head))
-				cmd.Dir = dir
-				if out, err := cmd.Output(); err != nil || len(out) == 0 {
-					b.Fatal(err)
-				}
-			}
-		})
-		b.Run("merge-base", func(b *testing.B) {
-			for b.Loop() {
-				if _, err := m.MergeBase(b.Context(), f.base, f.head); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-		b.Run("read", func(b *testing.B) {
-			for b.Loop() {
-				if _, _, err := m.Read(b.Context(), f.head, vmPath(77), 1<<16); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-		b.Run("read-tree-platform", func(b *testing.B) {
-			for b.Loop() {
-				if _, err := m.ReadTree(b.Context(), f.head, "platform", 1000, 1<<20); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+				cmd.Dir = m.opt.Dir
+				return cmd.Run()
+			},
+			"merge-base": func(m *Mirror) error {
+				_, err := m.MergeBase(b.Context(), f.base, f.head)
+				return err
+			},
+			"read": func(m *Mirror) error {
+				_, _, err := m.Read(b.Context(), f.head, vmPath(77), 1<<16)
+				return err
+			},
+			"read-tree-platform": func(m *Mirror) error {
+				_, err := m.ReadTree(b.Context(), f.head, "platform", 1000, 1<<20)
+				return err
+			},
+			"list-all": func(m *Mirror) error {
+				_, err := m.List(b.Context(), f.head, "", 1_000_000)
+				return err
+			},
+		} {
+			b.Run(name, func(b *testing.B) { benchAsk(b, m, ask) })
+		}
 		b.Run("read-parallel", func(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				for i := 0; pb.Next(); i++ {
@@ -146,8 +122,101 @@ func BenchmarkRead(b *testing.B) {
 				}
 			})
 		})
-		_ = m.Close()
+		benchCold(b, m, diff)
 	})
+}
+
+func benchAsk(b *testing.B, m *Mirror, ask func(m *Mirror) error) {
+	for b.Loop() {
+		if err := ask(m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// benchCold measures opening, and a first question after it.
+func benchCold(b *testing.B, m *Mirror, ask func(m *Mirror) error) {
+	again := func() {
+		if err := m.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("open", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			again()
+			b.StartTimer()
+			m = reopen(b, m.opt)
+		}
+	})
+	b.Run("diff-cold", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			again()
+			m = reopen(b, m.opt)
+			b.StartTimer()
+			if err := ask(m); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	again()
+}
+
+// mergedHistory is a branch of n merged pull requests, and a pull request off each.
+func mergedHistory(b *testing.B, o *origin, n int) (branch, pulls []SHA) {
+	b.Helper()
+	var in bytes.Buffer
+	for i := 1; i <= n; i++ {
+		fmt.Fprintf(&in, "commit refs/heads/pull\nmark :%d\ncommitter B <b@b> %d +0000\ndata 1\np\n", 2*i-1, 1_700_000_000+60*i)
+		if i > 1 {
+			fmt.Fprintf(&in, "from :%d\n", 2*i-2)
+		}
+		fmt.Fprintf(&in, "commit %s\nmark :%d\ncommitter B <b@b> %d +0000\ndata 1\nm\n", main, 2*i, 1_700_000_030+60*i)
+		if i > 1 {
+			fmt.Fprintf(&in, "from :%d\nmerge :%d\n", 2*i-2, 2*i-1)
+		}
+	}
+	marks := filepath.Join(b.TempDir(), "marks")
+	git(b, o.dir, &in, "fast-import", "--quiet", "--export-marks="+marks)
+	for i, sha := range readMarks(b, marks, 2*n) {
+		if i%2 == 0 {
+			pulls = append(pulls, sha)
+		} else {
+			branch = append(branch, sha)
+		}
+	}
+	return branch, pulls
+}
+
+// BenchmarkHistory has a branch of 10,000 merges and a pull request that is 2,500 merges behind.
+func BenchmarkHistory(b *testing.B) {
+	o := newOrigin(b)
+	branch, pulls := mergedHistory(b, o, 10_000)
+	tip := branch[len(branch)-1]
+	m := mirrored(b, o, main)
+	for _, cold := range []bool{true, false} {
+		b.Run(fmt.Sprintf("merge-base-far-behind/cold=%v", cold), func(b *testing.B) {
+			benchAsk(b, m, func(m *Mirror) error {
+				if cold {
+					m.graph.clear()
+				}
+				_, err := m.MergeBase(b.Context(), tip, pulls[7500])
+				return err
+			})
+		})
+		b.Run(fmt.Sprintf("rewritten/cold=%v", cold), func(b *testing.B) {
+			benchAsk(b, m, func(m *Mirror) error {
+				if cold {
+					m.graph.clear()
+				}
+				if _, err := m.FirstParents(b.Context(), tip, branch[len(branch)-2], 10); !errors.Is(err, ErrRewritten) {
+					return fmt.Errorf("not rewritten: %w", err)
+				}
+				return nil
+			})
+		})
+	}
 }
 
 // reopen opens a mirror that the benchmark closes itself.

@@ -12,7 +12,11 @@
 // A question costs what its answer is large, not what the repository is large. Diff descends only
 // into folders whose hashes differ and reads no file; MergeBase looks at the commits made since;
 // Fetch asks for the references by name and downloads what is new. Files larger than
-// Options.MaxBlob are not even downloaded where the server can leave them out.
+// Options.MaxBlob are not even downloaded where the server can leave them out. With 100,000 VMs
+// (BenchmarkRead, BenchmarkFetch, two cores): Diff of one changed file 0.1 ms and 0.6 ms after a
+// start, a merge base 3 µs, 2,500 merges behind 10 ms, one file 0.06 ms, all of platform/ 0.5 ms; a
+// fetch with nothing new 4 ms however many pull requests there are, one commit 18 ms, the first clone
+// 1.4 s; opening, which verifies every byte, 25 ms.
 //
 // # What it promises
 //
@@ -28,7 +32,8 @@
 // # How it lives for months
 //
 // Each fetch that brings something adds a small pack. When there are more than maxPacks, the small
-// ones are joined by copying (internal/packs). Commits of pull requests that nobody refers to any more
+// ones are joined by copying (internal/packs): milliseconds, where packing anew with go-git takes as
+// long as a clone. Commits of pull requests that nobody refers to any more
 // stay until the mirror has grown to several times its first size; then the next fetch replaces it
 // by a fresh clone of the references it knows, while readers go on.
 package gitops

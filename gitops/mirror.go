@@ -142,7 +142,8 @@ func (m *Mirror) loadExisting(want description) error {
 	return nil
 }
 
-// Close stops fetching and gives the folder free. Reading afterwards gives ErrNoCommit.
+// Close waits for a running fetch, refuses others, and gives the folder free. Reading afterwards
+// gives ErrNoCommit.
 func (m *Mirror) Close() error {
 	m.mu.Lock()
 	if m.closed {
