@@ -32,8 +32,7 @@
 // # How it lives for months
 //
 // Each fetch that brings something adds a small pack. When there are more than maxPacks, the small
-// ones are joined by copying (internal/packs): milliseconds, where packing anew with go-git takes as
-// long as a clone. Commits of pull requests that nobody refers to any more
+// ones are joined by copying their bytes (internal/packs); nothing is inflated or packed anew. Commits of pull requests that nobody refers to any more
 // stay until the mirror has grown to several times its first size; then the next fetch replaces it
 // by a fresh clone of the references it knows, while readers go on.
 package gitops
