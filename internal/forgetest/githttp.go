@@ -222,7 +222,7 @@ func (s *Server) followPush(who *actor, repo *repository) {
 	}
 	slices.SortFunc(ups, func(a, b refUpdate) int { return strings.Compare(a.ref, b.ref) })
 	for _, up := range ups {
-		s.refMoved(who, repo, up)
+		s.refMoved(who, repo, up, "")
 	}
 }
 

@@ -46,7 +46,7 @@ func (s *Server) mergePull(who *actor, p *pull, in mergeOrder) (string, error) {
 	}
 	p.baseSHA = tip
 	s.setMerged(who, p, sha)
-	s.refMoved(who, p.repo, refUpdate{ref: "refs/heads/" + p.baseRef, old: tip, new: sha})
+	s.refMoved(who, p.repo, refUpdate{ref: "refs/heads/" + p.baseRef, old: tip, new: sha}, "pr_merge")
 	s.emitPull(who, p, "closed", nil)
 	return sha, nil
 }

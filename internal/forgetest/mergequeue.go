@@ -112,7 +112,7 @@ func (g *MergeGroup) Merge() error {
 		}
 		g.s.setMerged(queue, p, g.steps[i])
 	}
-	g.s.refMoved(queue, g.r, refUpdate{ref: "refs/heads/" + g.branch, old: g.base, new: g.head})
+	g.s.refMoved(queue, g.r, refUpdate{ref: "refs/heads/" + g.branch, old: g.base, new: g.head}, "merge_queue_merge")
 	for _, p := range g.pulls {
 		g.s.emitPull(queue, p, "closed", nil)
 	}

@@ -35,7 +35,7 @@ func (s *Server) writeRef(who *actor, r *repository, up refUpdate) error {
 	if err := s.git.updateRef(r.dir, up.ref, up.old, up.new); err != nil {
 		return err
 	}
-	s.refMoved(who, r, up)
+	s.refMoved(who, r, up, "")
 	return nil
 }
 
@@ -57,14 +57,16 @@ func (s *Server) checkPush(who *actor, r *repository, up refUpdate) error {
 	return refuse(http.StatusUnprocessableEntity, "Protected branch update failed for %s. Changes must be made through a pull request.", up.ref)
 }
 
-// refMoved follows a push: the state, the push event, the pull requests from and to the branch.
-func (s *Server) refMoved(who *actor, r *repository, up refUpdate) {
+// refMoved follows a push: the state, the push event, the pull requests from and to the branch. kind says what the
+// push was if it was not a plain one.
+func (s *Server) refMoved(who *actor, r *repository, up refUpdate, kind string) {
 	if up.new == "" {
 		delete(r.refs, up.ref)
 	} else {
 		r.refs[up.ref] = up.new
 	}
 	r.pushedAt = s.now()
+	s.recordActivity(who, r, up, kind)
 	s.emitPush(who, r, up)
 	branch, isBranch := strings.CutPrefix(up.ref, "refs/heads/")
 	if !isBranch {

@@ -86,6 +86,7 @@ func codeRoutes() []route {
 	return []route{
 		{"GET " + repo, metadata, getRepo},
 		{"GET /repositories/{id}", metadata, getRepo},
+		{"GET " + repo + "/activity", readCode, listActivity},
 		{"GET " + repo + "/branches", readCode, listBranches},
 		{"GET " + repo + "/branches/{branch}", readCode, getBranch},
 		{"GET " + repo + "/branches/{branch}/protection", administer, getProtection},
