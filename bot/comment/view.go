@@ -14,7 +14,9 @@ type View struct {
 	State  State
 	Author string // login
 	Report judge.Report
-	Rows   []Row
+	// Rows are the changes with what became of them. Changes of the report that have no row are shown
+	// as if nothing had become of them yet.
+	Rows []Row
 	// Quarantined are what was merged without passing, with the reason; set after a merge.
 	Quarantined domain.Problems
 	// Undo is the URL of the pull request that takes the quarantined content back; empty until it is open.
@@ -22,9 +24,13 @@ type View struct {
 	// WaitingSince is when the oldest undecided ticket was written; zero where none waits.
 	WaitingSince time.Time
 	Now          time.Time
-	// MayApprove names the people and teams whose approval would count, for what still waits.
+	// MayApprove names the people and teams whose approval would count, for what still waits. Empty means
+	// that nobody can approve, and is said so.
 	MayApprove []string
 	Grace      time.Duration
+	// Retry says how a failed change is carried out again, as in "comment /retry here"; where it is empty
+	// people are sent to the platform team.
+	Retry string
 }
 
 // State is where the pull request stands.
@@ -44,6 +50,10 @@ type Row struct {
 	Ticket *Ticket
 	VM     *VM // after the merge
 	Event  *Event
+	// Confirmed is who confirmed the change, where its requirement asks for that; empty until then.
+	Confirmed string
+	// Veto is who keeps the change from being submitted, where it has no ticket because of that.
+	Veto *approval.Review
 }
 
 // Ticket is the approval of a change as people have to know it.
@@ -51,7 +61,9 @@ type Ticket struct {
 	Status    domain.TicketStatus
 	Approvals int // that count
 	Required  int
-	Published bool // the plan is on show: approvals can count
+	// Published says that the plan is on show. What is written does not depend on it: it is the text
+	// itself that publishes the plan, and it must not change by having done so.
+	Published bool
 	DecidedBy string
 	Decision  string // the text of a rejection, or why an approved ticket waits again
 	Votes     []approval.Vote
@@ -73,4 +85,72 @@ type VM struct {
 	Name    string
 	// Namespace is the one on the cluster.
 	Namespace string
+}
+
+// rows are those of the view, and one for every change of the report that has none.
+func (v View) rows() []Row {
+	known := map[string]bool{}
+	for _, r := range v.Rows {
+		known[r.Change.Path] = true
+	}
+	rows := append([]Row(nil), v.Rows...)
+	for _, c := range v.Report.Changes {
+		if !known[c.Path] {
+			rows = append(rows, Row{Change: c})
+		}
+	}
+	return rows
+}
+
+// problems are all that people have to be told before the merge, in reading order.
+func (v View) problems() domain.Problems {
+	all := append(domain.Problems(nil), v.Report.Problems...)
+	for _, r := range v.rows() {
+		all = append(all, r.Change.Problems...)
+	}
+	return all.Sorted()
+}
+
+// split sorts problems into those that stop and those that only warn.
+func split(all domain.Problems) (errors, warnings domain.Problems) {
+	for _, p := range all {
+		if p.Severity == domain.Warning {
+			warnings = append(warnings, p)
+		} else {
+			errors = append(errors, p)
+		}
+	}
+	return errors, warnings
+}
+
+// asOpen is the view before the merge: what was decided, not what became of it.
+func (v View) asOpen() View {
+	if v.State == Merged {
+		v.State = Open
+	}
+	return v
+}
+
+// veto is the review that stops the change, nil where none does.
+func (r Row) veto() *approval.Review {
+	if r.Ticket != nil && r.Ticket.Veto != nil {
+		return r.Ticket.Veto
+	}
+	return r.Veto
+}
+
+// required is how many approvals the row needs.
+func (r Row) required() int {
+	if r.Ticket != nil && r.Ticket.Required > 0 {
+		return r.Ticket.Required
+	}
+	return r.Change.Requirement.Approvals
+}
+
+// approvals is how many count so far.
+func (r Row) approvals() int {
+	if r.Ticket == nil {
+		return 0
+	}
+	return r.Ticket.Approvals
 }

@@ -1,0 +1,154 @@
+package comment
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"kv-shepherd.io/shepherd/bot/forge"
+	"kv-shepherd.io/shepherd/internal/domain"
+)
+
+// The names of the checks.
+const (
+	ValidateName = "shepherd/validate"
+	ApprovalName = "shepherd/approval"
+)
+
+// Validate is the check that says whether the changes are valid and permitted, with an annotation on
+// every line that is not.
+func Validate(v View) forge.Check {
+	errors, warnings := split(v.problems())
+	c := forge.Check{Name: ValidateName, HeadSHA: v.Report.Head, Conclusion: forge.Success}
+	n := len(v.rows())
+	switch {
+	case len(errors) > 0:
+		c.Conclusion, c.Title = forge.Failure, count(len(errors), "problem")
+	case n == 0 && !v.Report.Governed:
+		c.Title = "Nothing governed here"
+	case n == 0:
+		c.Title = "Nothing changes"
+	case n == 1:
+		c.Title = "1 change is valid"
+	default:
+		c.Title = fmt.Sprintf("%d changes are valid", n)
+	}
+	if len(warnings) > 0 {
+		c.Title += ", " + count(len(warnings), "warning")
+	}
+	c.Summary = validateSummary(v, errors, warnings)
+	c.Annotations = annotations(append(errors, warnings...))
+	return identified(c)
+}
+
+func validateSummary(v View, errors, warnings domain.Problems) string {
+	p := newPage(limit)
+	switch {
+	case len(errors) > 0:
+		p.must(problemHeadline(v, len(errors)) + "\n")
+	case len(v.rows()) == 0:
+		p.must(headline(v.asOpen(), false) + "\n")
+	default:
+		p.must("Every change is valid and permitted.\n")
+	}
+	p.list("", problemLines(errors), len(errors), "")
+	p.list("Warnings:\n", problemLines(warnings), len(warnings), "")
+	return p.String()
+}
+
+// annotations are the worst problems that have a file, on their line or on the first.
+func annotations(sorted domain.Problems) (out []forge.Annotation) {
+	for _, p := range sorted {
+		if p.Path == "" || !utf8.ValidString(p.Path) || len(out) == forge.MaxAnnotations {
+			continue
+		}
+		a := forge.Annotation{
+			Path: p.Path, Line: max(p.Line, 1), Level: forge.LevelFailure,
+			Title: plain(string(p.Code), 40), Message: plain(p.Message, maxMessage),
+		}
+		if p.Severity == domain.Warning {
+			a.Level = forge.LevelWarning
+		}
+		if p.Hint != "" {
+			a.Message += "\n" + plain(p.Hint, maxHint)
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// Approval is the check that holds the merge until every change is approved or needs no approval. Its
+// summary carries the plans: that the forge has accepted it is what publishes them.
+func Approval(v View) forge.Check {
+	v = v.asOpen()
+	c := forge.Check{Name: ApprovalName, HeadSHA: v.Report.Head}
+	c.Conclusion, c.Title = v.ruling()
+	rows := v.rows()
+	changes := ""
+	if len(rows) > 0 {
+		changes = "\n" + table(rows, planColumns, v.state, limit-around)
+	}
+	p := newPage(limit - len(changes) - 1)
+	p.must(headline(v, false) + "\n")
+	p.place(changes)
+	if !v.blocking() {
+		notes(p, v, rows)
+		p.fold("Plans and rules", details(v, rows), "plan")
+	}
+	c.Summary = p.String()
+	return identified(c)
+}
+
+// ruling is the conclusion of the approval check and its title.
+func (v View) ruling() (forge.Conclusion, string) {
+	rows := v.rows()
+	stopped := v.pick(rows, rejected, held)
+	open := v.pick(rows, waiting)
+	switch {
+	case len(v.Quarantined) > 0:
+		return forge.Failure, "Quarantined"
+	case v.blocking():
+		return forge.Failure, "Waiting for valid changes"
+	case v.State == Closed:
+		return forge.ActionRequired, "Closed without merging"
+	case len(rows) == 0 && v.Report.Governed:
+		return forge.Success, "Nothing changes"
+	case len(rows) == 0:
+		return forge.Success, "Nothing governed here"
+	case tooLong(v):
+		return forge.Failure, "Too many changes to show"
+	case v.Report.Fork:
+		return forge.ActionRequired, "From a fork: checked, not submitted"
+	case v.Report.Draft:
+		return forge.ActionRequired, "Draft: checked, not submitted"
+	case len(stopped) > 0:
+		return forge.Failure, plain(strings.TrimSpace("Rejected by "+stopped[0].rejecter()), 80)
+	case len(open) > 0:
+		return forge.ActionRequired, waitingTitle(open)
+	case len(v.pick(rows, unconfirmed)) > 0:
+		return forge.ActionRequired, "Waiting for a confirmation"
+	case len(v.pick(rows, approved)) == 0:
+		return forge.Success, "No approval needed"
+	}
+	return forge.Success, "Approved"
+}
+
+func waitingTitle(open []Row) string {
+	missing := 1
+	for _, r := range open {
+		missing = max(missing, r.required()-r.approvals())
+	}
+	return "Waiting for " + count(missing, "approval")
+}
+
+// identified gives the check an id that is the same as long as it says the same.
+func identified(c forge.Check) forge.Check {
+	data, err := json.Marshal(c)
+	if err != nil { // structs of text and numbers always marshal
+		data = []byte(c.Summary)
+	}
+	c.ExternalID = fmt.Sprintf("%x", sha256.Sum256(data))[:16]
+	return c
+}

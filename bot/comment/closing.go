@@ -1,0 +1,73 @@
+package comment
+
+import (
+	"fmt"
+	"regexp"
+
+	"kv-shepherd.io/shepherd/internal/domain"
+)
+
+// ClosingMarker is the hidden first line of the closing remark.
+const ClosingMarker = "<!-- shepherd: the end -->"
+
+// Closing is the one remark that notifies: it is due when nothing is under way any more. It mentions the
+// author and nobody else.
+func Closing(v View) (body string, due bool) {
+	if v.State != Merged {
+		return "", false
+	}
+	rows := v.rows()
+	t := v.tally(rows)
+	if t.underWay > 0 || len(rows) == 0 && len(v.Quarantined) == 0 {
+		return "", false
+	}
+	p := newPage(limit)
+	p.must(ClosingMarker + "\n" + mention(v.Author) + closingHeadline(v, t) + "\n")
+	p.list("", failures(v, rows), maxNotes, " in the comment above")
+	p.list("", quarantines(v), maxNotes, " in the comment above")
+	p.list("", ends(v, rows), maxNotes, " in the comment above")
+	return p.String(), true
+}
+
+func closingHeadline(v View, t tally) string {
+	switch {
+	case len(v.Quarantined) > 0:
+		return mergedHeadline(v)
+	case t.failed == t.all:
+		return "**Failed.**"
+	case t.failed > 0:
+		return fmt.Sprintf("**Partly applied: %d of %d.**", t.done, t.all)
+	}
+	return "**" + applied(v) + ".**"
+}
+
+// ends are the good ends, one line each.
+func ends(v View, rows []Row) (out []string) {
+	for _, r := range v.pick(rows, done, superseded) {
+		name := code(r.Change.Subject)
+		switch {
+		case v.standing(r) == superseded:
+			out = append(out, name+" was superseded by a later change.")
+		case r.VM == nil || r.Change.Operation.RecordOnly():
+			out = append(out, name+" is recorded.")
+		case r.VM.Status == domain.VMRunning:
+			out = append(out, fmt.Sprintf("%s runs%s: %s; its host name is %s.", name, onCluster(r.VM.Cluster),
+				Escape("kubectl -n "+r.VM.Namespace+" get vm "+r.VM.Name, 300), code(r.VM.Name)))
+		case r.VM.Status == domain.VMDeleted:
+			out = append(out, name+" is deleted.")
+		default:
+			out = append(out, name+" is applied and stopped"+onCluster(r.VM.Cluster)+".")
+		}
+	}
+	return out
+}
+
+// login is what forges allow as one: nothing else is ever mentioned.
+var login = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,38}[A-Za-z0-9])?$`)
+
+func mention(author string) string {
+	if !login.MatchString(author) {
+		return ""
+	}
+	return "@" + author + " "
+}

@@ -1,0 +1,123 @@
+package comment
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Escape makes what somebody wrote fit to be echoed: one line of at most max runes in a code span, in
+// which nothing mentions, links or is HTML. What can be neither seen nor read is left out; where
+// nothing remains the result is empty.
+func Escape(s string, max int) string {
+	t := plain(s, max)
+	if t == "" {
+		return ""
+	}
+	return "`" + harmless(t) + "`"
+}
+
+// harmless takes the backticks, which would end a span or a fence, and breaks mentions: a code span
+// alone does not hold when a mail client quotes the comment without it.
+func harmless(s string) string {
+	return strings.NewReplacer("`", "'", "@", "@\u200b").Replace(s)
+}
+
+// marksInRow is how many combining marks a letter may carry: more of them paint over other lines.
+const marksInRow = 3
+
+// plain is text on one line without control and formatting characters, cut to max runes.
+func plain(s string, max int) string {
+	marks := 0
+	visible := strings.Map(func(r rune) rune {
+		if !unicode.Is(unicode.M, r) {
+			marks = 0
+		} else if marks++; marks > marksInRow {
+			return -1
+		}
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r), unicode.In(r, unicode.Cf, unicode.Co, unicode.Cs), r == utf8.RuneError:
+			return -1
+		}
+		return r
+	}, s)
+	return cut(strings.Join(strings.Fields(visible), " "), max)
+}
+
+// cut shortens text to max runes.
+func cut(s string, max int) string {
+	if utf8.RuneCountInString(s) <= max {
+		return s
+	}
+	if max <= 0 {
+		return ""
+	}
+	return strings.TrimRight(string([]rune(s)[:max-1]), " ") + "…"
+}
+
+// prose renders a sentence of the platform that may hold words of users: as text, with every word
+// that Markdown or the forge could take for something else in a code span.
+func prose(s string, max int) string {
+	words := strings.Fields(plain(s, max))
+	for i, w := range words {
+		words[i] = word(w)
+	}
+	return strings.Join(words, " ")
+}
+
+// word puts what is risky in a code span and leaves the punctuation around it outside.
+func word(w string) string {
+	core := strings.TrimLeft(w, `("'“`)
+	lead := w[:len(w)-len(core)]
+	trimmed := strings.TrimRight(core, `.,;:?!)'"”`)
+	trail := core[len(trimmed):]
+	if trimmed == "" || !risky(trimmed) {
+		return w
+	}
+	return lead + "`" + harmless(trimmed) + "`" + trail
+}
+
+// risky reports whether a word is more than text to Markdown or to the forge: markup, mentions,
+// references, links, emoji.
+func risky(w string) bool {
+	lower := strings.ToLower(w)
+	return strings.ContainsAny(w, "@#<>&[]`\\|{}$*~^") || strings.Contains(w, "://") || strings.Contains(lower, "www.") ||
+		strings.Contains(lower, "gh-") || strings.Count(w, ":") > 1 || strings.Contains(w, "](") || looseUnderscore(w) || commitLike(w)
+}
+
+// looseUnderscore finds one that could be emphasis: not between letters or digits.
+func looseUnderscore(w string) bool {
+	runes := []rune(w)
+	for i, r := range runes {
+		if r == '_' && (i == 0 || i == len(runes)-1 || !alphanumeric(runes[i-1]) || !alphanumeric(runes[i+1])) {
+			return true
+		}
+	}
+	return false
+}
+
+func alphanumeric(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+
+// commitLike finds what forges link as a commit.
+func commitLike(w string) bool {
+	return len(w) >= 7 && strings.Trim(w, "0123456789abcdefABCDEF") == ""
+}
+
+// code is a name in a code span, for a cell of a table as for anywhere else.
+func code(s string) string { return strings.ReplaceAll(Escape(s, 120), "|", "¦") }
+
+// cell is text in a cell of a table, where a bar would end it even in a code span.
+func cell(s string, max int) string { return strings.ReplaceAll(prose(s, max), "|", "¦") }
+
+// fence is text as it stands, in a block of its own.
+func fence(text string) string {
+	var b strings.Builder
+	b.WriteString("```text\n")
+	for line := range strings.Lines(text) {
+		indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+		b.WriteString(indent + harmless(plain(line, 500)) + "\n")
+	}
+	return b.String() + "```\n"
+}

@@ -1,0 +1,196 @@
+package comment
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
+	"kv-shepherd.io/shepherd/internal/policy"
+)
+
+// The lengths, in runes, to which texts are cut.
+const (
+	maxMessage = 400
+	maxHint    = 300
+	maxText    = 400 // what a reviewer wrote
+	maxPath    = 200
+)
+
+// problemLine is one problem: where, which, what, and what to do.
+func problemLine(p domain.Problem) string {
+	var b strings.Builder
+	if p.Path != "" {
+		where := plain(p.Path, maxPath)
+		if p.Line > 0 {
+			where += fmt.Sprintf(":%d", p.Line)
+		}
+		b.WriteString(Escape(where, maxPath+12) + " ")
+	}
+	b.WriteString("**" + prose(string(p.Code), 40) + "** " + prose(p.Message, maxMessage))
+	if p.Hint != "" {
+		b.WriteString(" — " + prose(p.Hint, maxHint))
+	}
+	return b.String()
+}
+
+func problemLines(ps domain.Problems) (out []string) {
+	for _, p := range ps {
+		out = append(out, problemLine(p))
+	}
+	return out
+}
+
+// aloud is one line that names the rows that it is about, unless it is about all of them.
+type aloud struct {
+	text string
+	rows []Row
+}
+
+// group joins equal lines of several rows.
+func group(lines []aloud, all int) (out []string) {
+	var order []string
+	about := map[string][]string{}
+	for _, l := range lines {
+		if _, ok := about[l.text]; !ok {
+			order = append(order, l.text)
+		}
+		for _, r := range l.rows {
+			about[l.text] = append(about[l.text], code(r.Change.Subject))
+		}
+	}
+	for _, text := range order {
+		if who := about[text]; len(who) < all {
+			text += " (" + listed(who, 5) + ")"
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// rejections are who stopped what, in their own words.
+func rejections(v View, rows []Row) []string {
+	var lines []aloud
+	for _, r := range v.pick(rows, rejected, held) {
+		text := cell(r.rejecter(), 60)
+		if text == "" {
+			text = "Rejected"
+		}
+		if words := Escape(r.objection(), maxText); words != "" {
+			text += ": " + words
+		} else {
+			text += " gave no reason"
+		}
+		lines = append(lines, aloud{text, []Row{r}})
+	}
+	return group(lines, len(rows))
+}
+
+// discounted are the approvals that do not count, and why.
+func discounted(rows []Row) []string {
+	var lines []aloud
+	for _, r := range rows {
+		if r.Ticket == nil {
+			continue
+		}
+		for _, vote := range r.Ticket.Votes {
+			if !vote.Counts && vote.Review.State == approval.StateApproved {
+				lines = append(lines, aloud{reviewer(vote.Review.Reviewer) + ": " + prose(sentence(vote.Why), maxMessage), []Row{r}})
+			}
+		}
+	}
+	return group(lines, len(rows))
+}
+
+func reviewer(r approval.Reviewer) string {
+	if name := cell(r.Login, 60); name != "" {
+		return name
+	}
+	return "somebody unknown"
+}
+
+// reopened are the approvals that were lost again, and why.
+func reopened(v View, rows []Row) []string {
+	var lines []aloud
+	for _, r := range v.pick(rows, waiting) {
+		if r.Ticket != nil && r.Ticket.Decision != "" {
+			lines = append(lines, aloud{prose(sentence(r.Ticket.Decision), maxMessage), []Row{r}})
+		}
+	}
+	return group(lines, len(rows))
+}
+
+// confirmations are the lines to copy.
+func confirmations(v View, rows []Row) (out []string) {
+	for _, r := range v.pick(rows, waiting, unconfirmed) {
+		if !r.needsConfirmation() {
+			continue
+		}
+		command := "/confirm " + spec.Digest8(r.Change.Digest)
+		if r.Change.Requirement.Confirm == policy.ConfirmName {
+			command = "/confirm " + r.Change.Subject + " " + spec.Digest8(r.Change.Digest)
+		}
+		out = append(out, Escape(command, 300)+" to "+operation(r.Change.Operation)+" "+code(r.Change.Subject))
+	}
+	return out
+}
+
+// failures are what did not work, and what to do about each.
+func failures(v View, rows []Row) (out []string) {
+	for _, r := range v.pick(rows, failed) {
+		text := code(r.Change.Subject) + ": "
+		if r.Event.Status != domain.EventFailed {
+			out = append(out, text+"applied, but it does not run. "+prose(sentence(r.VM.Message), maxMessage)+" Look at it with "+
+				Escape("kubectl -n "+r.VM.Namespace+" describe vm "+r.VM.Name, 300)+onCluster(r.VM.Cluster)+".")
+			continue
+		}
+		if r.Event.Code != "" {
+			text += "**" + prose(string(r.Event.Code), 40) + "** "
+		}
+		out = append(out, text+prose(sentence(r.Event.Message), maxMessage)+" "+next(v, r))
+	}
+	return out
+}
+
+func onCluster(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " on cluster " + code(name)
+}
+
+// next is what people do about a failure: what its message already advises, or the code's usual way
+// out; then how to try again.
+func next(v View, r Row) string {
+	again := "ask the platform team to carry it out again"
+	if v.Retry != "" {
+		again = prose(v.Retry, 100)
+	}
+	if way := waysOut[r.Event.Code]; way != "" && !strings.Contains(r.Event.Message, " — ") {
+		return "Next: " + way + ", then " + again + "."
+	}
+	return "When that is mended, " + again + "."
+}
+
+var waysOut = map[domain.Code]string{
+	domain.NamespacePermissionDenied: "have an operator create the namespace on the cluster",
+	domain.NamespaceQuotaExceeded:    "free room in the namespace's quota or have it raised",
+	domain.NamespaceTerminating:      "wait until the namespace is gone",
+	domain.ForeignVM:                 "have the other VM of this name renamed or removed",
+	domain.ForeignDisk:               "have the other disk of this name renamed or removed",
+	domain.FieldConflict:             "undo the change on the cluster or take it into git",
+	domain.ClusterUnreachable:        "have an operator bring the cluster back",
+	domain.ClusterCordoned:           "have an operator open the cluster again",
+	domain.EnvironmentMismatch:       "have an operator correct the environment of the namespace or of the cluster",
+	domain.StorageClassUnknown:       "have an operator add the storage class to the cluster",
+	domain.ClusterRefused:            "show the cluster's words to the platform team",
+	domain.DiskShrink:                "ask for a disk that is not smaller",
+}
+
+// quarantines are what was merged without passing.
+func quarantines(v View) []string {
+	lines := problemLines(v.Quarantined.Sorted())
+	return slices.Compact(lines)
+}

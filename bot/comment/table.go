@@ -1,0 +1,182 @@
+package comment
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"kv-shepherd.io/shepherd/gitops/spec"
+)
+
+// column is one of the table of changes. One in which every row is empty is left out, unless always.
+type column struct {
+	title  string
+	always bool
+	cell   func(Row) string
+}
+
+// summaryColumns are those of the comment, but for the state.
+var summaryColumns = []column{
+	{"Change", true, func(r Row) string { return code(r.Change.Subject) }},
+	{"Operation", true, func(r Row) string { return operation(r.Change.Operation) }},
+	{"Environment", false, func(r Row) string { return cell(string(r.Change.Environment), 20) }},
+	{"Size", false, func(r Row) string { return cell(r.size(), 40) }},
+	{"Cluster", false, func(r Row) string { return cell(r.cluster(), 40) }},
+	{"Digest", true, func(r Row) string { return digest(r.Change.Digest) }},
+}
+
+// planColumns are those of the approval check: what an approver signs.
+var planColumns = []column{
+	summaryColumns[0], summaryColumns[1], summaryColumns[2],
+	{"Template", false, func(r Row) string { return cell(r.template(), 60) }},
+	summaryColumns[3],
+	{"Disk", false, func(r Row) string { return cell(r.disk(), 20) }},
+	summaryColumns[4],
+	{"Storage class", false, func(r Row) string { return cell(r.storageClass(), 40) }},
+	summaryColumns[5],
+	{"Plan", false, func(r Row) string { return digest(r.effective()) }},
+}
+
+// digest is the part of a digest that people are shown and repeat.
+func digest(d string) string { return code(spec.Digest8(d)) }
+
+// table is one line a change. It takes no more than limit bytes: states get their short form first; only
+// what can never be approved, because it does not fit even then, is cut.
+func table(rows []Row, columns []column, state func(r Row, short bool) string, limit int) string {
+	columns = used(columns, rows)
+	for _, short := range []bool{false, true} {
+		var b strings.Builder
+		b.WriteString(tableHead(columns))
+		for _, r := range rows {
+			b.WriteString(line(r, columns, state(r, short)))
+		}
+		if b.Len() <= limit {
+			return b.String()
+		}
+	}
+	return cutTable(rows, columns, state, limit)
+}
+
+func cutTable(rows []Row, columns []column, state func(r Row, short bool) string, limit int) string {
+	var b strings.Builder
+	b.WriteString(tableHead(columns))
+	for i, r := range rows {
+		next := line(r, columns, state(r, true))
+		if b.Len()+len(next)+60 > limit {
+			fmt.Fprintf(&b, "\nand %d more that cannot be shown\n", len(rows)-i)
+			break
+		}
+		b.WriteString(next)
+	}
+	return b.String()
+}
+
+func used(columns []column, rows []Row) (out []column) {
+	for _, c := range columns {
+		keep := c.always
+		for _, r := range rows {
+			keep = keep || c.cell(r) != ""
+		}
+		if keep {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func tableHead(columns []column) string {
+	head, rule := "|", "|"
+	for _, c := range columns {
+		head += " " + c.title + " |"
+		rule += "---|"
+	}
+	return head + " State |\n" + rule + "---|\n"
+}
+
+func line(r Row, columns []column, state string) string {
+	var b strings.Builder
+	for _, c := range columns {
+		text := c.cell(r)
+		if text == "" {
+			text = "–"
+		}
+		b.WriteString("| " + text + " ")
+	}
+	return b.String() + "| " + state + " |\n"
+}
+
+// spec is the VM's spec as wanted, or as it was accepted where it goes away; nil for other kinds.
+func (r Row) spec() *spec.VirtualMachine {
+	return vmSpec(r.Change.Ref.Kind, r.Change.Wanted, r.Change.Accepted)
+}
+
+func vmSpec(kind spec.Kind, candidates ...json.RawMessage) *spec.VirtualMachine {
+	if kind != spec.KindVirtualMachine {
+		return nil
+	}
+	for _, c := range candidates {
+		if len(c) == 0 {
+			continue
+		}
+		if s, err := spec.Decode(kind, c); err == nil {
+			if vm, ok := s.(*spec.VirtualMachine); ok && vm != nil {
+				return vm
+			}
+		}
+	}
+	return nil
+}
+
+func (r Row) size() string {
+	if p := r.Change.Plan; p != nil {
+		return p.Size
+	}
+	if vm := r.spec(); vm != nil {
+		return vm.Size
+	}
+	return ""
+}
+
+func (r Row) disk() string {
+	if p := r.Change.Plan; p != nil {
+		return p.Disk
+	}
+	if vm := r.spec(); vm != nil {
+		return vm.Disk
+	}
+	return ""
+}
+
+func (r Row) template() string {
+	if p := r.Change.Plan; p != nil && p.Template != "" {
+		return fmt.Sprintf("%s v%d", p.Template, p.TemplateVersion)
+	}
+	if vm := r.spec(); vm != nil {
+		return vm.Template
+	}
+	return ""
+}
+
+func (r Row) cluster() string {
+	if p := r.Change.Plan; p != nil {
+		return p.Cluster
+	}
+	if r.VM != nil {
+		return r.VM.Cluster
+	}
+	return ""
+}
+
+func (r Row) storageClass() string {
+	if p := r.Change.Plan; p != nil {
+		return p.StorageClass
+	}
+	return ""
+}
+
+func (r Row) effective() string {
+	if p := r.Change.Plan; p != nil {
+		return p.EffectiveDigest
+	}
+	return ""
+}
