@@ -49,9 +49,9 @@ func (r *renderer) override(vm *kubevirtv1.VirtualMachine) *kubevirtv1.VirtualMa
 	if len(paths) == 0 {
 		return vm
 	}
-	out, _, err := r.overlay(vm, paths)
+	out, err := r.overlay(vm, paths)
 	if err != nil {
-		r.explainOverrides(vm, paths, err)
+		r.explainOverrides(vm, paths)
 		return nil
 	}
 	if !r.checkProtected(vm, out) {
@@ -60,36 +60,34 @@ func (r *renderer) override(vm *kubevirtv1.VirtualMachine) *kubevirtv1.VirtualMa
 	return out
 }
 
-// overlay applies the overrides at paths; on an error it also returns the path at fault, if it is known.
-func (r *renderer) overlay(vm *kubevirtv1.VirtualMachine, paths []string) (*kubevirtv1.VirtualMachine, string, error) {
+// overlay applies the overrides at paths, in this order.
+func (r *renderer) overlay(vm *kubevirtv1.VirtualMachine, paths []string) (*kubevirtv1.VirtualMachine, error) {
 	object, err := toMap(vm)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	for _, path := range paths {
 		if err := setPath(object, path, r.in.Size.SpecOverrides[path]); err != nil {
-			return nil, path, err
+			return nil, err
 		}
 	}
 	data, err := json.Marshal(object)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	out := new(kubevirtv1.VirtualMachine)
-	return out, "", decodeStrict(data, out)
+	return out, decodeStrict(data, out)
 }
 
-// explainOverrides finds the overrides that fail by themselves, to name each with its own error.
-func (r *renderer) explainOverrides(vm *kubevirtv1.VirtualMachine, paths []string, together error) {
-	found := false
+// explainOverrides names each override that cannot be added to those before it that can.
+func (r *renderer) explainOverrides(vm *kubevirtv1.VirtualMachine, paths []string) {
+	var good []string
 	for _, path := range paths {
-		if _, _, err := r.overlay(vm, []string{path}); err != nil {
+		if _, err := r.overlay(vm, append(slices.Clone(good), path)); err != nil {
 			r.overrideProblem("specOverrides["+strconv.Quote(path)+"]", path, err)
-			found = true
+			continue
 		}
-	}
-	if !found {
-		r.overrideProblem("specOverrides", "specOverrides", together)
+		good = append(good, path)
 	}
 }
 

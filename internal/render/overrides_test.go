@@ -122,6 +122,23 @@ func TestProtected(t *testing.T) {
 	}
 }
 
+// TestOverridesThatNeedEachOther: only the one at fault is named.
+func TestOverridesThatNeedEachOther(t *testing.T) {
+	t.Parallel()
+	in := example()
+	in.Size.SpecOverrides = map[string]any{
+		"spec.template.spec.tolerations[0]": map[string]any{"key": "a", "operator": "Exists"},
+		"spec.template.spec.tolerations[1]": map[string]any{"key": "b", "operator": "Exists"},
+		"spec.template.spec.tolerations[3]": map[string]any{"key": "c", "operator": "Exists"},
+		"spec.template.spec.zone":           "a",
+	}
+	_, problems := Render(in)
+	if len(problems) != 2 || problems[0].Field != `specOverrides["spec.template.spec.tolerations[3]"]` ||
+		problems[1].Field != `specOverrides["spec.template.spec.zone"]` || problems[1].Code != domain.UnknownField {
+		t.Errorf("problems:\n%s", list(problems))
+	}
+}
+
 // TestOverrideOfTheSame: an override that says what is there is none, in whatever words.
 func TestOverrideOfTheSame(t *testing.T) {
 	t.Parallel()
