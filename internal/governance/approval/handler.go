@@ -3,8 +3,8 @@ package approval
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -113,10 +113,14 @@ func Weigh(c Case, reviews []Review) Outcome {
 	return out
 }
 
-// veto stops the ticket for good when it was made on this content, and holds it up otherwise.
+// veto stops the ticket for good when it was made on this content, and holds it up otherwise. The one
+// that people are told is one that stops.
 func (o *Outcome) veto(c Case, r Review) {
-	o.Veto = &r
-	if slices.Contains(c.Heads, r.CommitSHA) || r.SubmittedAt.After(c.Opened) {
+	stops := slices.Contains(c.Heads, r.CommitSHA) || r.SubmittedAt.After(c.Opened)
+	if stops || o.Veto == nil {
+		o.Veto = &r
+	}
+	if stops {
 		o.Status = domain.TicketRejected
 	}
 }
@@ -179,8 +183,12 @@ func (c Case) contributor(r Review) string {
 	return c.Unattributed
 }
 
+// planBlock finds the opening of a code block for Shepherd, in every way in which Markdown lets one
+// write it.
+var planBlock = regexp.MustCompile("(?i)(```|~~~)[ \t]*shepherd\\b")
+
 func (c Case) carriesPlan(r Review) string {
-	if strings.Contains(r.Text, "```shepherd") {
+	if planBlock.MatchString(r.Text) {
 		return "it carries a plan, and a plan is not an approval: send the plan as a comment, then approve what is published"
 	}
 	return ""
@@ -196,11 +204,15 @@ func (c Case) notPublished(r Review) string {
 	return ""
 }
 
-// otherPlan holds an approval to the plan that was on show when it was sent.
+// otherPlan holds an approval to the plan that was on show when it was sent. The forge's clock has
+// seconds: of two plans that were published in one, the plan in force is the later.
 func (c Case) otherPlan(r Review) string {
 	var seen PublishedPlan
 	for _, p := range c.Plans {
-		if !p.At.After(r.SubmittedAt) && p.At.After(seen.At) {
+		if p.At.After(r.SubmittedAt) {
+			continue
+		}
+		if p.At.After(seen.At) || p.At.Equal(seen.At) && p.ID == c.Plan {
 			seen = p
 		}
 	}
