@@ -55,9 +55,11 @@ func (c *checker) memory() {
 		// KubeVirt takes such a VM and fails when it makes the instance.
 		c.invalid(domainPath+"memory.guest", "the VM has no memory")
 	case byteCount(request) > 0 && byteCount(request) < smallest:
-		c.invalid(domainPath+"resources.requests.memory", "a memory request of %s is too small", request).hint("ask for 1M or more")
+		c.invalid(domainPath+"resources.requests.memory", "a memory request of %s is too small", request).
+			hint("ask for 1M or more")
 	case byteCount(guest) > 0 && byteCount(guest) < smallest:
-		c.invalid(domainPath+"memory.guest", "guest memory of %s is too small", guest).hint("give it 1M or more")
+		c.invalid(domainPath+"memory.guest", "guest memory of %s is too small", guest).
+			hint("give it 1M or more")
 	}
 	if byteCount(limit) > 0 && byteCount(request) > byteCount(limit) {
 		c.invalid(domainPath+"resources.requests.memory", "the memory request %s is above the limit %s", request, limit)

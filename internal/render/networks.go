@@ -56,7 +56,7 @@ func (r *renderer) networks(instance *kubevirtv1.VirtualMachineInstanceSpec) []n
 
 // lookup finds the i-th network that the request names, or the namespace's when it names none.
 func (r *renderer) lookup(i int, want spec.VMNetwork) (spec.Network, bool) {
-	if want.Name == "" {
+	if want.Name == "" && len(r.in.VM.Networks) == 0 {
 		return spec.Network{Pod: true}, true
 	}
 	origin, field := OriginRequest, indexed("networks", i)+".name"
