@@ -2,6 +2,7 @@ package forgetest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -109,6 +110,25 @@ func (st *store) leadsTo(from, to string, steps int) bool {
 		from = c.parents[0]
 	}
 	return false
+}
+
+// straightLine lists the commits after base up to head, oldest first, when each has just one parent. False may mean
+// only that there are more than the given number.
+func (st *store) straightLine(base, head string, steps int) ([]string, bool) {
+	var out []string
+	for range steps {
+		if head == base {
+			slices.Reverse(out)
+			return out, true
+		}
+		c, err := st.commit(head)
+		if err != nil || len(c.parents) != 1 {
+			return nil, false
+		}
+		out = append(out, head)
+		head = c.parents[0]
+	}
+	return nil, false
 }
 
 // signatureOf is how an account signs commits.

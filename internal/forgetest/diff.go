@@ -28,16 +28,14 @@ func (s *Server) diffFiles(r *repository, from, to string) ([]fileChange, error)
 			}
 			from = empty
 		}
-		stat, err := s.git.run(r.dir, nil, "diff-tree", "-r", "-M", "--full-index", "--raw", "--numstat", "-z", from, to)
+		out, err := s.git.run(r.dir, nil, "diff-tree", "-r", "-M", "--full-index", "--no-color", "--raw", "--numstat", "-p", "-z", from, to)
 		if err != nil {
 			return nil, fmt.Errorf("compare trees: %w", err)
 		}
-		changes := parseDiffStat(strings.Split(string(stat), "\x00"))
-		patch, err := s.git.run(r.dir, nil, "diff-tree", "-r", "-M", "-p", "--no-color", from, to)
-		if err != nil {
-			return nil, fmt.Errorf("compare trees: %w", err)
-		}
-		for i, p := range splitPatch(string(patch)) {
+		// Records and counts end with NUL; the patch comes last and has none.
+		fields := strings.Split(string(out), "\x00")
+		changes := parseDiffStat(fields[:len(fields)-1])
+		for i, p := range splitPatch(fields[len(fields)-1]) {
 			if i < len(changes) {
 				changes[i].patch = p
 			}
@@ -48,7 +46,7 @@ func (s *Server) diffFiles(r *repository, from, to string) ([]fileChange, error)
 
 var diffStatus = map[byte]string{'A': "added", 'D': "removed", 'M': "modified", 'R': "renamed", 'T': "changed", 'C': "copied"}
 
-// parseDiffStat reads the NUL-separated output of --raw --numstat: first all raw records, then all counts, in one
+// parseDiffStat reads the NUL-separated records of --raw and --numstat: first all raw records, then all counts, in one
 // order.
 func parseDiffStat(fields []string) []fileChange {
 	var out []fileChange

@@ -177,6 +177,9 @@ func (s *Server) isAncestor(r *repository, oldSHA, newSHA string) bool {
 // commitsBetween lists the commits in head and not in base, oldest first.
 func (s *Server) commitsBetween(r *repository, base, head string) ([]string, error) {
 	return remember(r, "rev-list "+base+" "+head, func() ([]string, error) {
+		if line, straight := r.store.straightLine(base, head, 60); straight {
+			return line, nil
+		}
 		args := []string{"rev-list", "--topo-order", "--reverse", head}
 		if base != "" {
 			args = append(args, "^"+base)

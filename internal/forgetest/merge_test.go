@@ -20,36 +20,39 @@ func (w *world) forked() *forgetest.Pull {
 	return p
 }
 
+// mergeChecks is what is special about each way to merge.
+var mergeChecks = map[string]func(w *world, p *forgetest.Pull, tip string, c forgetest.CommitInfo){
+	"merge": func(w *world, p *forgetest.Pull, tip string, c forgetest.CommitInfo) {
+		if diff := cmp.Diff([]string{tip, p.HeadSHA()}, c.Parents); diff != "" {
+			w.t.Errorf("parents (-want +got):\n%s", diff)
+		}
+		if c.AuthorEmail != "bob@example.com" {
+			w.t.Errorf("merge is by %s", c.AuthorEmail)
+		}
+	},
+	"squash": func(w *world, p *forgetest.Pull, tip string, c forgetest.CommitInfo) {
+		if diff := cmp.Diff([]string{tip}, c.Parents); diff != "" {
+			w.t.Errorf("parents (-want +got):\n%s", diff)
+		}
+		want := "add redis (#1)\n\n* change redis.yaml\n\n* change second.yaml\n\nCo-authored-by: Bob <bob@example.com>\n"
+		if diff := cmp.Diff(want, c.Message); diff != "" || c.AuthorEmail != "alice@example.com" {
+			w.t.Errorf("squash by %s, message (-want +got):\n%s", c.AuthorEmail, diff)
+		}
+	},
+	"rebase": func(w *world, p *forgetest.Pull, tip string, c forgetest.CommitInfo) {
+		before := must[forgetest.CommitInfo](w.t)(w.repo.Commit(c.Parents[0]))
+		if len(c.Parents) != 1 || before.Parents[0] != tip || c.AuthorEmail != "bob@example.com" || before.AuthorEmail != "alice@example.com" {
+			w.t.Errorf("rebased to %+v on %+v", c, before)
+		}
+		if _, there := w.repo.File(before.SHA, "second.yaml"); there {
+			w.t.Error("the first commit already has the second one's file")
+		}
+	},
+}
+
 func TestMergeMethods(t *testing.T) {
 	t.Parallel()
-	for method, check := range map[string]func(w *world, p *forgetest.Pull, tip string, c forgetest.CommitInfo){
-		"merge": func(w *world, p *forgetest.Pull, tip string, c forgetest.CommitInfo) {
-			if diff := cmp.Diff([]string{tip, p.HeadSHA()}, c.Parents); diff != "" {
-				w.t.Errorf("parents (-want +got):\n%s", diff)
-			}
-			if c.AuthorEmail != "bob@example.com" {
-				w.t.Errorf("merge is by %s", c.AuthorEmail)
-			}
-		},
-		"squash": func(w *world, p *forgetest.Pull, tip string, c forgetest.CommitInfo) {
-			if diff := cmp.Diff([]string{tip}, c.Parents); diff != "" {
-				w.t.Errorf("parents (-want +got):\n%s", diff)
-			}
-			want := "add redis (#1)\n\n* change redis.yaml\n\n* change second.yaml\n\nCo-authored-by: Bob <bob@example.com>\n"
-			if diff := cmp.Diff(want, c.Message); diff != "" || c.AuthorEmail != "alice@example.com" {
-				w.t.Errorf("squash by %s, message (-want +got):\n%s", c.AuthorEmail, diff)
-			}
-		},
-		"rebase": func(w *world, p *forgetest.Pull, tip string, c forgetest.CommitInfo) {
-			before := must[forgetest.CommitInfo](w.t)(w.repo.Commit(c.Parents[0]))
-			if len(c.Parents) != 1 || before.Parents[0] != tip || c.AuthorEmail != "bob@example.com" || before.AuthorEmail != "alice@example.com" {
-				w.t.Errorf("rebased to %+v on %+v", c, before)
-			}
-			if _, there := w.repo.File(before.SHA, "second.yaml"); there {
-				w.t.Error("the first commit already has the second one's file")
-			}
-		},
-	} {
+	for method, check := range mergeChecks {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)

@@ -199,7 +199,13 @@ func TestCheckRuns(t *testing.T) {
 	other := must[*forgetest.App](t)(w.srv.CreateApp("other", forgetest.AppOptions{}))
 	_, _, err = w.client(other.Install(w.repo).Token()).Checks.UpdateCheckRun(t.Context(), "acme", "vms", run.GetID(), github.UpdateCheckRunOptions{Name: "v"})
 	wantStatus(t, err, 403, "created it")
+	checkLists(t, w, app, bot, run)
+}
 
+// checkLists adds a newer run of the same name and looks at the lists.
+func checkLists(t *testing.T, w *world, app *forgetest.App, bot *github.Client, run *github.CheckRun) {
+	t.Helper()
+	p := w.repo.Pull(1)
 	newer := got[*github.CheckRun](t)(bot.Checks.CreateCheckRun(t.Context(), "acme", "vms", github.CreateCheckRunOptions{Name: "shepherd/validate", HeadSHA: p.HeadSHA(), Conclusion: github.String("success")}))
 	for filter, want := range map[string][]int64{"": {newer.GetID()}, "latest": {newer.GetID()}, "all": {newer.GetID(), run.GetID()}} {
 		list := got[*github.ListCheckRunsResults](t)(bot.Checks.ListCheckRunsForRef(t.Context(), "acme", "vms", "redis", &github.ListCheckRunsOptions{Filter: &filter, AppID: github.Int64(app.ID())}))
