@@ -20,6 +20,8 @@ type Effect struct {
 	ID string `json:"id,omitempty"`
 	// Status holds the value of the "status" field.
 	Status effect.Status `json:"status,omitempty"`
+	// what has to be known to go on from it
+	Note string `json:"note,omitempty"`
 	// what the outside answered
 	Result string `json:"result,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -34,7 +36,7 @@ func (*Effect) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case effect.FieldID, effect.FieldStatus, effect.FieldResult:
+		case effect.FieldID, effect.FieldStatus, effect.FieldNote, effect.FieldResult:
 			values[i] = new(sql.NullString)
 		case effect.FieldCreatedAt, effect.FieldDoneAt:
 			values[i] = new(sql.NullTime)
@@ -64,6 +66,12 @@ func (_m *Effect) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field status", values[i])
 			} else if value.Valid {
 				_m.Status = effect.Status(value.String)
+			}
+		case effect.FieldNote:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field note", values[i])
+			} else if value.Valid {
+				_m.Note = value.String
 			}
 		case effect.FieldResult:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -122,6 +130,9 @@ func (_m *Effect) String() string {
 	builder.WriteString(fmt.Sprintf("id=%v, ", _m.ID))
 	builder.WriteString("status=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Status))
+	builder.WriteString(", ")
+	builder.WriteString("note=")
+	builder.WriteString(_m.Note)
 	builder.WriteString(", ")
 	builder.WriteString("result=")
 	builder.WriteString(_m.Result)

@@ -37,6 +37,20 @@ func (_c *EffectCreate) SetNillableStatus(v *effect.Status) *EffectCreate {
 	return _c
 }
 
+// SetNote sets the "note" field.
+func (_c *EffectCreate) SetNote(v string) *EffectCreate {
+	_c.mutation.SetNote(v)
+	return _c
+}
+
+// SetNillableNote sets the "note" field if the given value is not nil.
+func (_c *EffectCreate) SetNillableNote(v *string) *EffectCreate {
+	if v != nil {
+		_c.SetNote(*v)
+	}
+	return _c
+}
+
 // SetResult sets the "result" field.
 func (_c *EffectCreate) SetResult(v string) *EffectCreate {
 	_c.mutation.SetResult(v)
@@ -124,6 +138,10 @@ func (_c *EffectCreate) defaults() {
 		v := effect.DefaultStatus
 		_c.mutation.SetStatus(v)
 	}
+	if _, ok := _c.mutation.Note(); !ok {
+		v := effect.DefaultNote
+		_c.mutation.SetNote(v)
+	}
 	if _, ok := _c.mutation.Result(); !ok {
 		v := effect.DefaultResult
 		_c.mutation.SetResult(v)
@@ -143,6 +161,9 @@ func (_c *EffectCreate) check() error {
 		if err := effect.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`ent: validator failed for field "Effect.status": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.Note(); !ok {
+		return &ValidationError{Name: "note", err: errors.New(`ent: missing required field "Effect.note"`)}
 	}
 	if _, ok := _c.mutation.Result(); !ok {
 		return &ValidationError{Name: "result", err: errors.New(`ent: missing required field "Effect.result"`)}
@@ -189,6 +210,10 @@ func (_c *EffectCreate) createSpec() (*Effect, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Status(); ok {
 		_spec.SetField(effect.FieldStatus, field.TypeEnum, value)
 		_node.Status = value
+	}
+	if value, ok := _c.mutation.Note(); ok {
+		_spec.SetField(effect.FieldNote, field.TypeString, value)
+		_node.Note = value
 	}
 	if value, ok := _c.mutation.Result(); ok {
 		_spec.SetField(effect.FieldResult, field.TypeString, value)
@@ -312,6 +337,9 @@ func (u *EffectUpsertOne) UpdateNewValues() *EffectUpsertOne {
 	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
 		if _, exists := u.create.mutation.ID(); exists {
 			s.SetIgnore(effect.FieldID)
+		}
+		if _, exists := u.create.mutation.Note(); exists {
+			s.SetIgnore(effect.FieldNote)
 		}
 		if _, exists := u.create.mutation.CreatedAt(); exists {
 			s.SetIgnore(effect.FieldCreatedAt)
@@ -578,6 +606,9 @@ func (u *EffectUpsertBulk) UpdateNewValues() *EffectUpsertBulk {
 		for _, b := range u.create.builders {
 			if _, exists := b.mutation.ID(); exists {
 				s.SetIgnore(effect.FieldID)
+			}
+			if _, exists := b.mutation.Note(); exists {
+				s.SetIgnore(effect.FieldNote)
 			}
 			if _, exists := b.mutation.CreatedAt(); exists {
 				s.SetIgnore(effect.FieldCreatedAt)

@@ -4981,6 +4981,7 @@ type EffectMutation struct {
 	typ           string
 	id            *string
 	status        *effect.Status
+	note          *string
 	result        *string
 	created_at    *time.Time
 	done_at       *time.Time
@@ -5128,6 +5129,42 @@ func (m *EffectMutation) OldStatus(ctx context.Context) (v effect.Status, err er
 // ResetStatus resets all changes to the "status" field.
 func (m *EffectMutation) ResetStatus() {
 	m.status = nil
+}
+
+// SetNote sets the "note" field.
+func (m *EffectMutation) SetNote(s string) {
+	m.note = &s
+}
+
+// Note returns the value of the "note" field in the mutation.
+func (m *EffectMutation) Note() (r string, exists bool) {
+	v := m.note
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNote returns the old "note" field's value of the Effect entity.
+// If the Effect object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EffectMutation) OldNote(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNote is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNote requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNote: %w", err)
+	}
+	return oldValue.Note, nil
+}
+
+// ResetNote resets all changes to the "note" field.
+func (m *EffectMutation) ResetNote() {
+	m.note = nil
 }
 
 // SetResult sets the "result" field.
@@ -5285,9 +5322,12 @@ func (m *EffectMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *EffectMutation) Fields() []string {
-	fields := make([]string, 0, 4)
+	fields := make([]string, 0, 5)
 	if m.status != nil {
 		fields = append(fields, effect.FieldStatus)
+	}
+	if m.note != nil {
+		fields = append(fields, effect.FieldNote)
 	}
 	if m.result != nil {
 		fields = append(fields, effect.FieldResult)
@@ -5308,6 +5348,8 @@ func (m *EffectMutation) Field(name string) (ent.Value, bool) {
 	switch name {
 	case effect.FieldStatus:
 		return m.Status()
+	case effect.FieldNote:
+		return m.Note()
 	case effect.FieldResult:
 		return m.Result()
 	case effect.FieldCreatedAt:
@@ -5325,6 +5367,8 @@ func (m *EffectMutation) OldField(ctx context.Context, name string) (ent.Value, 
 	switch name {
 	case effect.FieldStatus:
 		return m.OldStatus(ctx)
+	case effect.FieldNote:
+		return m.OldNote(ctx)
 	case effect.FieldResult:
 		return m.OldResult(ctx)
 	case effect.FieldCreatedAt:
@@ -5346,6 +5390,13 @@ func (m *EffectMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetStatus(v)
+		return nil
+	case effect.FieldNote:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNote(v)
 		return nil
 	case effect.FieldResult:
 		v, ok := value.(string)
@@ -5428,6 +5479,9 @@ func (m *EffectMutation) ResetField(name string) error {
 	switch name {
 	case effect.FieldStatus:
 		m.ResetStatus()
+		return nil
+	case effect.FieldNote:
+		m.ResetNote()
 		return nil
 	case effect.FieldResult:
 		m.ResetResult()

@@ -163,12 +163,16 @@ func init() {
 	delivery.IDValidator = deliveryDescID.Validators[0].(func(string) error)
 	effectFields := schema.Effect{}.Fields()
 	_ = effectFields
+	// effectDescNote is the schema descriptor for note field.
+	effectDescNote := effectFields[2].Descriptor()
+	// effect.DefaultNote holds the default value on creation for the note field.
+	effect.DefaultNote = effectDescNote.Default.(string)
 	// effectDescResult is the schema descriptor for result field.
-	effectDescResult := effectFields[2].Descriptor()
+	effectDescResult := effectFields[3].Descriptor()
 	// effect.DefaultResult holds the default value on creation for the result field.
 	effect.DefaultResult = effectDescResult.Default.(string)
 	// effectDescCreatedAt is the schema descriptor for created_at field.
-	effectDescCreatedAt := effectFields[3].Descriptor()
+	effectDescCreatedAt := effectFields[4].Descriptor()
 	// effect.DefaultCreatedAt holds the default value on creation for the created_at field.
 	effect.DefaultCreatedAt = effectDescCreatedAt.Default.(func() time.Time)
 	eventFields := schema.Event{}.Fields()

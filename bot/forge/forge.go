@@ -204,6 +204,9 @@ type LaterError struct {
 	Reason string
 }
 
+// RetryAfter is how long that is from now.
+func (e LaterError) RetryAfter() time.Duration { return max(time.Until(e.Until), time.Second) }
+
 func (e LaterError) Error() string {
 	return fmt.Sprintf("the forge asks to wait until %s: %s", e.Until.UTC().Format(time.RFC3339), e.Reason)
 }

@@ -16,6 +16,8 @@ const (
 	FieldID = "id"
 	// FieldStatus holds the string denoting the status field in the database.
 	FieldStatus = "status"
+	// FieldNote holds the string denoting the note field in the database.
+	FieldNote = "note"
 	// FieldResult holds the string denoting the result field in the database.
 	FieldResult = "result"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
@@ -30,6 +32,7 @@ const (
 var Columns = []string{
 	FieldID,
 	FieldStatus,
+	FieldNote,
 	FieldResult,
 	FieldCreatedAt,
 	FieldDoneAt,
@@ -46,6 +49,8 @@ func ValidColumn(column string) bool {
 }
 
 var (
+	// DefaultNote holds the default value on creation for the "note" field.
+	DefaultNote string
 	// DefaultResult holds the default value on creation for the "result" field.
 	DefaultResult string
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
@@ -90,6 +95,11 @@ func ByID(opts ...sql.OrderTermOption) OrderOption {
 // ByStatus orders the results by the status field.
 func ByStatus(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStatus, opts...).ToFunc()
+}
+
+// ByNote orders the results by the note field.
+func ByNote(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldNote, opts...).ToFunc()
 }
 
 // ByResult orders the results by the result field.

@@ -205,6 +205,7 @@ var (
 	EffectsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"intended", "done", "failed"}, Default: "intended"},
+		{Name: "note", Type: field.TypeString, Default: ""},
 		{Name: "result", Type: field.TypeString, Default: ""},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "done_at", Type: field.TypeTime, Nullable: true},

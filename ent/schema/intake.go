@@ -149,6 +149,7 @@ func (Effect) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("id").Immutable().Comment("the unique key"),
 		field.Enum("status").Values("intended", "done", "failed").Default("intended"),
+		field.String("note").Default("").Immutable().Comment("what has to be known to go on from it"),
 		field.String("result").Default("").Comment("what the outside answered"),
 		createdAt(),
 		field.Time("done_at").Optional().Nillable(),

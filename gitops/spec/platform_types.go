@@ -265,7 +265,7 @@ type Rule struct {
 	// Whether the rule stops a change (deny) or is only shown (warn).
 	Effect string `json:"effect" jsonschema:"enum=deny,enum=warn,example=warn"`
 	// A CEL expression that is true when the rule is broken.
-	Expression string `json:"expression" jsonschema:"maxLength=4000,example=request.disk.gib > 200"`
+	Expression string `json:"expression" jsonschema:"maxLength=4000,example=size.cores > 16"`
 	// What people are told when the rule is broken.
 	Message string `json:"message" jsonschema:"maxLength=500,example=a disk over 200Gi needs a word with the platform team"`
 }

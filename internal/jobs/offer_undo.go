@@ -1,10 +1,9 @@
 package jobs
 
-// OfferUndo opens the pull request that takes a quarantined span back, and, once that one is merged,
-// prepares the branch that asks for the same again.
+// OfferUndo opens the pull request that takes a quarantined span of the branch back.
 type OfferUndo struct {
-	// Commit is the last commit of the quarantined span.
-	Commit string `json:"commit"`
+	From string `json:"from"` // the commit before the span
+	To   string `json:"to"`   // the span's last commit
 }
 
 // Kind names the job in the database; it is never renamed.

@@ -20,13 +20,17 @@ type Workers struct {
 	TellPullRequest  func(context.Context, TellPullRequest) error
 	WalkBranch       func(context.Context, WalkBranch) error
 	OfferUndo        func(context.Context, OfferUndo) error
+	PrepareRedo      func(context.Context, PrepareRedo) error
 	VerifyVM         func(context.Context, VerifyVM) error
+	Heartbeat        func(context.Context, Heartbeat) error
 	Event            Executor
 }
 
 // Config is what differs between installations.
 type Config struct {
 	Logger     *slog.Logger
+	// ID names this process among the replicas: see Presence.
+	ID string
 	Middleware []rivertype.Middleware
 	// Periodic are jobs that the leader queues again and again.
 	Periodic []Periodic
@@ -61,6 +65,7 @@ func NewRunner(pool *pgxpool.Pool, cfg Config, w Workers) (*Runner, error) {
 		queues[ClusterQueue(c)] = river.QueueConfig{MaxWorkers: clusterWorkers}
 	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		ID:                          cfg.ID,
 		Queues:                      queues,
 		Workers:                     register(w),
 		Logger:                      cfg.Logger,
@@ -100,7 +105,9 @@ func register(w Workers) *river.Workers {
 	add(ws, w.TellPullRequest)
 	add(ws, w.WalkBranch)
 	add(ws, w.OfferUndo)
+	add(ws, w.PrepareRedo)
 	add(ws, w.VerifyVM)
+	add(ws, w.Heartbeat)
 	river.AddWorker(ws, &eventWorker{exec: w.Event})
 	return ws
 }

@@ -1,0 +1,244 @@
+package bot
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"kv-shepherd.io/shepherd/bot/comment"
+	"kv-shepherd.io/shepherd/bot/forge"
+	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/pullrequest"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
+	"kv-shepherd.io/shepherd/internal/jobs"
+	"kv-shepherd.io/shepherd/internal/store"
+)
+
+// tellForge is what telling writes to.
+type tellForge interface {
+	CreateCheck(ctx context.Context, c forge.Check) (forge.Posted, error)
+	CreateComment(ctx context.Context, number int, body string) (forge.Posted, error)
+	EditComment(ctx context.Context, id int64, body string) (forge.Posted, error)
+	FindComment(ctx context.Context, number int, marker string) (id int64, body string, err error)
+}
+
+// Teller says on pull requests what the database holds.
+type Teller struct {
+	pool     *pgxpool.Pool
+	db       *store.DB
+	gateway  *approval.Gateway
+	forge    tellForge
+	grace    time.Duration
+	interval time.Duration
+	now      func() time.Time
+}
+
+// TellerDeps is what a Teller is made of.
+type TellerDeps struct {
+	Pool    *pgxpool.Pool
+	DB      *store.DB
+	Gateway *approval.Gateway
+	Forge   tellForge
+	Grace   time.Duration
+	// Interval is the least time between two edits of a comment.
+	Interval time.Duration
+	Now      func() time.Time
+}
+
+// NewTeller gives a teller.
+func NewTeller(d TellerDeps) *Teller {
+	return &Teller{pool: d.Pool, db: d.DB, gateway: d.Gateway, forge: d.Forge, grace: d.Grace, interval: d.Interval, now: d.Now}
+}
+
+// Run tells of one pull request. What is said already is not said again.
+func (t *Teller) Run(ctx context.Context, args jobs.TellPullRequest) error {
+	return locked(ctx, t.pool, pullLock(args.Number), func(ctx context.Context) error {
+		if err := t.run(ctx, args.Number); err != nil {
+			return fmt.Errorf("tell #%d: %w", args.Number, err)
+		}
+		return nil
+	})
+}
+
+func (t *Teller) run(ctx context.Context, number int) error {
+	row, err := t.db.PullRequest.Get(ctx, number)
+	if ent.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v, err := t.view(ctx, row)
+	if err != nil {
+		return err
+	}
+	if v.State == comment.Open && v.Report.Head != "" {
+		if err := t.checks(ctx, row, v); err != nil {
+			return err
+		}
+		if v, err = t.view(ctx, row); err != nil { // the checks have published the plans
+			return err
+		}
+	}
+	if err := t.comment(ctx, row, v); err != nil {
+		return err
+	}
+	return t.close(ctx, row, v)
+}
+
+// checks posts those that have something new to say. The approval check carries the plans: once the
+// forge has accepted it, by the forge's own clock, they are published.
+func (t *Teller) checks(ctx context.Context, row *ent.PullRequest, v comment.View) error {
+	validate := comment.Validate(v)
+	if hash := hashOf(validate); hash != row.ValidateHash {
+		if _, err := t.forge.CreateCheck(ctx, validate); err != nil {
+			return fmt.Errorf("post %s: %w", validate.Name, err)
+		}
+		if err := t.db.PullRequest.UpdateOne(row).SetValidateHash(hash).Exec(ctx); err != nil {
+			return err
+		}
+	}
+	check, err := t.worst(ctx, row, comment.Approval(v))
+	if err != nil {
+		return err
+	}
+	hash := hashOf(check)
+	if hash == row.ApprovalHash {
+		return nil
+	}
+	posted, err := t.forge.CreateCheck(ctx, check)
+	if err != nil {
+		return fmt.Errorf("post %s: %w", check.Name, err)
+	}
+	plans, err := t.unpublished(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	if err := t.gateway.Publish(ctx, row.ID, plans, posted.At); err != nil {
+		return err
+	}
+	return t.db.PullRequest.UpdateOne(row).SetApprovalHash(hash).Exec(ctx)
+}
+
+// severity orders conclusions: a commit's check is the worst of the pull requests that have it as head,
+// for checks belong to commits.
+var severity = map[forge.Conclusion]int{forge.Success: 0, forge.ActionRequired: 1, forge.Failure: 2}
+
+func (t *Teller) worst(ctx context.Context, row *ent.PullRequest, check forge.Check) (forge.Check, error) {
+	others, err := t.db.PullRequest.Query().Where(pullrequest.HeadSha(row.HeadSha), pullrequest.IDNEQ(row.ID),
+		pullrequest.StateEQ(pullrequest.StateOpen), pullrequest.ReportNotNil()).All(ctx)
+	if err != nil {
+		return check, fmt.Errorf("read the pull requests of %s: %w", row.HeadSha, err)
+	}
+	for _, other := range others {
+		v, err := t.view(ctx, other)
+		if err != nil {
+			return check, err
+		}
+		if c := comment.Approval(v); severity[c.Conclusion] > severity[check.Conclusion] {
+			check.Conclusion = c.Conclusion
+			check.Title = fmt.Sprintf("#%d has the same head: %s", other.ID, c.Title)
+		}
+	}
+	return check, nil
+}
+
+// comment writes or renews the one comment. A pull request that governs nothing gets none.
+func (t *Teller) comment(ctx context.Context, row *ent.PullRequest, v comment.View) error {
+	if row.CommentID == 0 && (!v.Report.Governed || v.State == comment.Closed) {
+		return nil
+	}
+	body := comment.Comment(v)
+	hash := hashOf(body)
+	if hash == row.CommentHash {
+		return nil
+	}
+	if wait := t.tooSoon(row); wait > 0 {
+		return jobs.Later(wait, errors.New("the comment was changed a moment ago"))
+	}
+	id, err := t.post(ctx, row, body)
+	if err != nil {
+		return err
+	}
+	return t.db.PullRequest.UpdateOne(row).SetCommentID(id).SetCommentHash(hash).SetToldAt(t.now()).Exec(ctx)
+}
+
+func (t *Teller) tooSoon(row *ent.PullRequest) time.Duration {
+	if row.ToldAt == nil || row.CommentHash == "" {
+		return 0
+	}
+	return t.interval - t.now().Sub(*row.ToldAt)
+}
+
+// post edits the comment that there is, finds one that a crash made us forget, or writes the first.
+func (t *Teller) post(ctx context.Context, row *ent.PullRequest, body string) (int64, error) {
+	id := row.CommentID
+	if id == 0 {
+		found, _, err := t.forge.FindComment(ctx, row.ID, comment.Marker)
+		if err != nil && !errors.Is(err, forge.ErrNotFound) {
+			return 0, fmt.Errorf("look for our comment: %w", err)
+		}
+		id = found
+	}
+	if id != 0 {
+		_, err := t.forge.EditComment(ctx, id, body)
+		if err == nil {
+			return id, nil
+		}
+		if !errors.Is(err, forge.ErrNotFound) {
+			return 0, fmt.Errorf("edit the comment: %w", err)
+		}
+	}
+	posted, err := t.forge.CreateComment(ctx, row.ID, body)
+	if err != nil {
+		return 0, fmt.Errorf("write the comment: %w", err)
+	}
+	return posted.ID, nil
+}
+
+// close says the last word, once: edits notify nobody.
+func (t *Teller) close(ctx context.Context, row *ent.PullRequest, v comment.View) error {
+	body, due := comment.Closing(v)
+	if !due {
+		return nil
+	}
+	return t.once(ctx, fmt.Sprintf("closing:%d", row.ID), func() (string, error) {
+		posted, err := t.forge.CreateComment(ctx, row.ID, body)
+		return posted.URL, err
+	})
+}
+
+// once does something to the outside under a unique key: noted before, with its result after.
+func (t *Teller) once(ctx context.Context, key string, do func() (string, error)) error {
+	e, err := t.db.Effect.Get(ctx, key)
+	if ent.IsNotFound(err) {
+		e, err = t.db.Effect.Create().SetID(key).Save(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("note effect %s: %w", key, err)
+	}
+	if e.Status == "done" {
+		return nil
+	}
+	result, err := do()
+	if err != nil {
+		return fmt.Errorf("effect %s: %w", key, err)
+	}
+	return t.db.Effect.UpdateOne(e).SetStatus("done").SetResult(result).SetDoneAt(t.now()).Exec(ctx)
+}
+
+func hashOf(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return uuid.NewString() // never equal: say it again rather than not at all
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}

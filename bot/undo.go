@@ -1,0 +1,229 @@
+package bot
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"kv-shepherd.io/shepherd/bot/forge"
+	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/accepted"
+	"kv-shepherd.io/shepherd/ent/effect"
+	"kv-shepherd.io/shepherd/gitops"
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/jobs"
+	"kv-shepherd.io/shepherd/internal/store"
+)
+
+// undoForge writes branches and opens pull requests.
+type undoForge interface {
+	CommitFiles(ctx context.Context, branch, parent string, edits []forge.FileEdit, message string) (sha string, err error)
+	OpenPullRequest(ctx context.Context, p forge.NewPullRequest) (forge.PullRequest, error)
+	CreateComment(ctx context.Context, number int, body string) (forge.Posted, error)
+}
+
+// Undoer takes quarantined content back, and prepares to ask for it again. Both are pull requests like
+// any other: people merge them, and the judge judges them.
+type Undoer struct {
+	judge *Judge
+	forge undoForge
+	queue *jobs.Queue
+	now   func() time.Time
+}
+
+// NewUndoer gives an undoer.
+func NewUndoer(j *Judge, f undoForge, queue *jobs.Queue, now func() time.Time) *Undoer {
+	return &Undoer{judge: j, forge: f, queue: queue, now: now}
+}
+
+// The keys of the effects: the last commit of the span that was quarantined. The effect's note is the
+// commit before it.
+const (
+	undoPrefix = "undo:"
+	redoPrefix = "redo:"
+)
+
+// Undo opens the pull request that restores what was accepted at the paths of a span.
+func (u *Undoer) Undo(ctx context.Context, args jobs.OfferUndo) error {
+	return u.once(ctx, undoPrefix, args.From, args.To, func() (string, error) {
+		tip, err := u.tip(ctx)
+		if err != nil {
+			return "", err
+		}
+		paths, err := u.paths(ctx, args.From, args.To)
+		if err != nil {
+			return "", err
+		}
+		edits, err := u.restore(ctx, tip, paths)
+		if err != nil || len(edits) == 0 {
+			return "", err // somebody took it back already
+		}
+		branch := "shepherd/undo-" + gitops.SHA(args.To).Short()
+		title := "Undo what was merged without approval in " + gitops.SHA(args.To).Short()
+		if _, err := u.forge.CommitFiles(ctx, branch, string(tip), edits, title+"\n\nRestores the accepted content of the paths below."); err != nil {
+			return "", fmt.Errorf("write the undo: %w", err)
+		}
+		pull, err := u.forge.OpenPullRequest(ctx, forge.NewPullRequest{
+			Title: title, Head: branch, Base: u.judge.repo.Branch, Body: undoBody(args.To, edits),
+		})
+		if err != nil {
+			return "", fmt.Errorf("open the undo: %w", err)
+		}
+		return pull.URL, nil
+	})
+}
+
+func undoBody(commit string, edits []forge.FileEdit) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Commit %s changed governed files without passing Shepherd. **Nothing of it was applied.**\n\n", commit)
+	b.WriteString("Merging this restores what was accepted. It needs no approval and changes no cluster.\n\n")
+	for _, e := range edits {
+		what := "restored"
+		if e.Content == nil {
+			what = "removed"
+		}
+		fmt.Fprintf(&b, "- `%s` %s\n", e.Path, what)
+	}
+	b.WriteString("\nTo ask for the same content properly: merge this, then open a pull request from the branch that Shepherd prepares and names here.\n")
+	return b.String()
+}
+
+// Redo prepares the branch that asks again for what an undo took back, and says so on the undo.
+func (u *Undoer) Redo(ctx context.Context, args jobs.PrepareRedo) error {
+	return u.once(ctx, redoPrefix, args.From, args.To, func() (string, error) {
+		tip, err := u.tip(ctx)
+		if err != nil {
+			return "", err
+		}
+		paths, err := u.paths(ctx, args.From, args.To)
+		if err != nil {
+			return "", err
+		}
+		edits, err := u.contentAt(ctx, gitops.SHA(args.To), paths)
+		if err != nil {
+			return "", err
+		}
+		branch := "shepherd/redo-" + gitops.SHA(args.To).Short()
+		message := "Ask again for what " + gitops.SHA(args.To).Short() + " brought without approval"
+		if _, err := u.forge.CommitFiles(ctx, branch, string(tip), edits, message); err != nil {
+			return "", fmt.Errorf("write the redo: %w", err)
+		}
+		body := "The same content is ready to be asked for properly: open a pull request from `" + branch + "`."
+		posted, err := u.forge.CreateComment(ctx, args.Undo, body)
+		return posted.URL, err
+	})
+}
+
+// once does something to the outside under a unique key, alone, and tells the pull request of the span
+// afterwards.
+func (u *Undoer) once(ctx context.Context, prefix, from, to string, do func() (string, error)) error {
+	key := prefix + to
+	return locked(ctx, u.judge.pool, key, func(ctx context.Context) error {
+		db := u.judge.db
+		e, err := db.Effect.Get(ctx, key)
+		if ent.IsNotFound(err) {
+			e, err = db.Effect.Create().SetID(key).SetNote(from).Save(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("note effect %s: %w", key, err)
+		}
+		if e.Status == effect.StatusDone {
+			return nil
+		}
+		result, err := do()
+		if err != nil {
+			return err
+		}
+		return u.done(ctx, key, to, result)
+	})
+}
+
+func (u *Undoer) done(ctx context.Context, key, to, result string) error {
+	return u.judge.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.Effect.UpdateOneID(key).SetStatus(effect.StatusDone).SetResult(result).SetDoneAt(u.now()).Exec(ctx); err != nil {
+			return fmt.Errorf("note the result of %s: %w", key, err)
+		}
+		const merged = `select coalesce(max(id), 0) from pull_requests where merge_report->>'head' = $1`
+		var number int
+		if err := tx.PGX.QueryRow(ctx, merged, to).Scan(&number); err != nil || number == 0 {
+			return err
+		}
+		return u.queue.Add(ctx, tx.PGX, jobs.TellPullRequest{Number: number})
+	})
+}
+
+func (u *Undoer) tip(ctx context.Context) (gitops.SHA, error) {
+	m, branch := u.judge.mirror, u.judge.repo.Branch
+	if err := m.Fetch(ctx, gitops.BranchRef(branch)); err != nil {
+		return "", fmt.Errorf("fetch: %w", err)
+	}
+	return m.Branch(branch)
+}
+
+// paths are the governed ones that the span changed.
+func (u *Undoer) paths(ctx context.Context, from, to string) ([]string, error) {
+	changes, err := u.judge.mirror.Diff(ctx, gitops.SHA(from), gitops.SHA(to), governed...)
+	if err != nil {
+		return nil, fmt.Errorf("read the span: %w", err)
+	}
+	var out []string
+	for _, c := range changes {
+		if _, governed, _ := spec.ParsePath(c.Path); governed {
+			out = append(out, c.Path)
+		}
+	}
+	return out, nil
+}
+
+// restore is what has to change at the tip so that the paths hold what is accepted. Paths whose
+// meaning is the accepted one are left alone.
+func (u *Undoer) restore(ctx context.Context, tip gitops.SHA, paths []string) ([]forge.FileEdit, error) {
+	rows, err := u.judge.db.Accepted.Query().Where(accepted.IDIn(paths...)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the accepted specs: %w", err)
+	}
+	documents := map[string][]byte{}
+	for _, row := range rows {
+		documents[row.ID] = row.Document
+	}
+	repo, err := u.judge.db.Repository.Get(ctx, u.judge.repo.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read the repository: %w", err)
+	}
+	now, err := u.contentAt(ctx, tip, paths)
+	if err != nil {
+		return nil, err
+	}
+	platform, err := u.contentAt(ctx, gitops.SHA(repo.PlatformCommit), paths)
+	if err != nil {
+		return nil, err
+	}
+	var edits []forge.FileEdit
+	for i, path := range paths {
+		want := documents[path]
+		if ref, _, problems := spec.ParsePath(path); !problems.Blocking() && ref.Platform() {
+			want = platform[i].Content
+		}
+		if string(want) != string(now[i].Content) || (want == nil) != (now[i].Content == nil) {
+			edits = append(edits, forge.FileEdit{Path: path, Content: want})
+		}
+	}
+	return edits, nil
+}
+
+// contentAt reads the paths as they are at a commit; nil content where there is no regular file.
+func (u *Undoer) contentAt(ctx context.Context, commit gitops.SHA, paths []string) ([]forge.FileEdit, error) {
+	out := make([]forge.FileEdit, len(paths))
+	for i, path := range paths {
+		out[i].Path = path
+		c, err := content(ctx, u.judge.mirror, commit, path)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil && c.Problem == nil {
+			out[i].Content = c.Data
+		}
+	}
+	return out, nil
+}

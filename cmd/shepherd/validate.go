@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
+)
+
+func newValidate() *cobra.Command {
+	return &cobra.Command{
+		Use: "validate [DIR]", Short: "Check a checkout of a spec repository, without a server", Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir := "."
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			count, problems, err := validate(dir)
+			if err != nil {
+				return err
+			}
+			printProblems(cmd, problems)
+			if problems.Blocking() {
+				return errors.New("the spec repository has errors")
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%d governed files are valid\n", count)
+			return nil
+		},
+	}
+}
+
+// validate reads every governed file of a checkout and the platform as a whole.
+func validate(dir string) (count int, problems domain.Problems, err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return 0, nil, fmt.Errorf("open the checkout: %w", err)
+	}
+	defer func() { _ = root.Close() }() // read only
+	platform := map[string][]byte{}
+	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			if d != nil && d.IsDir() && name == ".git" {
+				return fs.SkipDir
+			}
+			return err
+		}
+		path := filepath.ToSlash(name)
+		ref, governed, found := spec.ParsePath(path)
+		if !governed {
+			return nil
+		}
+		count++
+		problems = append(problems, found...)
+		if found.Blocking() {
+			return nil
+		}
+		data, read := readGoverned(root, path, d)
+		problems = append(problems, read...)
+		switch {
+		case read.Blocking():
+		case ref.Platform():
+			platform[path] = data
+		default:
+			_, found := spec.Parse(ref, data)
+			problems = append(problems, found...)
+		}
+		return nil
+	})
+	if err != nil {
+		return count, nil, fmt.Errorf("read the checkout: %w", err)
+	}
+	_, found := spec.LoadPlatform(platform)
+	return count, append(problems, found...), nil
+}
+
+func readGoverned(root *os.Root, path string, d fs.DirEntry) ([]byte, domain.Problems) {
+	bad := func(message, hint string) domain.Problems {
+		return domain.Problems{{Code: domain.PathInvalid, Severity: domain.Error, Path: path, Message: message, Hint: hint}}
+	}
+	if !d.Type().IsRegular() {
+		return nil, bad("it is no regular file", "put a regular file there")
+	}
+	if info, err := d.Info(); err == nil && info.Size() > spec.MaxBytes {
+		return nil, bad(fmt.Sprintf("the file is larger than %d KiB", spec.MaxBytes>>10), "a governed file is a short document")
+	}
+	data, err := root.ReadFile(path)
+	if err != nil {
+		return nil, bad("it cannot be read: "+err.Error(), "check its permissions")
+	}
+	return data, nil
+}

@@ -1,0 +1,129 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+)
+
+// Metrics are what Prometheus is shown.
+type Metrics struct {
+	registry   *prometheus.Registry
+	deliveries *prometheus.CounterVec
+	jobs       *prometheus.HistogramVec
+	steps      *prometheus.HistogramVec
+}
+
+// seconds are the buckets of all durations: a judging takes tens of milliseconds, an apply too, a job
+// that waits for a cluster minutes.
+var seconds = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
+
+// NewMetrics registers everything. The queue's lag and freshness are read from the database when they
+// are asked for.
+func NewMetrics(pool *pgxpool.Pool, log *slog.Logger) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shepherd_deliveries_total", Help: "Webhooks by how they were answered.",
+		}, []string{"outcome"}),
+		jobs: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "shepherd_job_duration_seconds", Help: "Duration of jobs by kind and result.", Buckets: seconds,
+		}, []string{"kind", "result"}),
+		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "shepherd_step_duration_seconds", Help: "Duration of the steps that users wait for: judge, apply.", Buckets: seconds,
+		}, []string{"step"}),
+	}
+	m.registry.MustRegister(m.deliveries, m.jobs, m.steps, &queueState{pool: pool, log: log},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Handler serves them.
+func (m *Metrics) Handler() http.Handler { return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}) }
+
+// Delivery counts a webhook.
+func (m *Metrics) Delivery(outcome string) { m.deliveries.WithLabelValues(outcome).Inc() }
+
+// Step notes how long a step took.
+func (m *Metrics) Step(name string, took time.Duration) {
+	m.steps.WithLabelValues(name).Observe(took.Seconds())
+}
+
+// Middleware measures jobs.
+func (m *Metrics) Middleware() rivertype.Middleware {
+	return river.WorkerMiddlewareFunc(func(ctx context.Context, job *rivertype.JobRow, work func(context.Context) error) error {
+		began := time.Now()
+		err := work(ctx)
+		result := "ok"
+		if err != nil {
+			result = "error"
+		}
+		m.jobs.WithLabelValues(job.Kind, result).Observe(time.Since(began).Seconds())
+		return err
+	})
+}
+
+var (
+	queueLag = prometheus.NewDesc("shepherd_queue_lag_seconds", "Age of the oldest job of a queue that could run and does not.", []string{"queue"}, nil)
+	backlog  = prometheus.NewDesc("shepherd_queue_jobs", "Jobs of a queue by state.", []string{"queue", "state"}, nil)
+	fresh    = prometheus.NewDesc("shepherd_last_delivery_age_seconds", "Time since the last webhook.", nil, nil)
+)
+
+// queueState reads the queues when it is scraped.
+type queueState struct {
+	pool *pgxpool.Pool
+	log  *slog.Logger
+}
+
+// Describe implements prometheus.Collector.
+func (q *queueState) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{queueLag, backlog, fresh} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector. What cannot be read is left out.
+func (q *queueState) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	if err := q.collect(ctx, ch); err != nil {
+		q.log.WarnContext(ctx, "read the queues for metrics", "error", err)
+	}
+}
+
+func (q *queueState) collect(ctx context.Context, ch chan<- prometheus.Metric) error {
+	var age *float64
+	if err := q.pool.QueryRow(ctx, `select extract(epoch from now() - max(received_at))::float8 from deliveries`).Scan(&age); err != nil {
+		return err
+	}
+	if age != nil {
+		ch <- prometheus.MustNewConstMetric(fresh, prometheus.GaugeValue, *age)
+	}
+	rows, err := q.pool.Query(ctx, `select queue, state::text, count(*)::float8,
+  coalesce(extract(epoch from now() - min(scheduled_at) filter (where state = 'available')), 0)::float8
+from river_job where state in ('available', 'running', 'retryable', 'scheduled') group by 1, 2`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var queue, state string
+		var count, lag float64
+		if err := rows.Scan(&queue, &state, &count, &lag); err != nil {
+			return err
+		}
+		ch <- prometheus.MustNewConstMetric(backlog, prometheus.GaugeValue, count, queue, state)
+		if state == "available" {
+			ch <- prometheus.MustNewConstMetric(queueLag, prometheus.GaugeValue, max(lag, 0), queue)
+		}
+	}
+	return rows.Err()
+}

@@ -1,0 +1,301 @@
+// Package app puts the server together: every New and every worker's function, a flat inventory.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"kv-shepherd.io/shepherd/bot"
+	"kv-shepherd.io/shepherd/bot/forge/github"
+	"kv-shepherd.io/shepherd/gitops"
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/api"
+	"kv-shepherd.io/shepherd/internal/config"
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
+	"kv-shepherd.io/shepherd/internal/jobs"
+	"kv-shepherd.io/shepherd/internal/judge"
+	"kv-shepherd.io/shepherd/internal/policy"
+	"kv-shepherd.io/shepherd/internal/provider"
+	"kv-shepherd.io/shepherd/internal/seal"
+	"kv-shepherd.io/shepherd/internal/service"
+	"kv-shepherd.io/shepherd/internal/store"
+)
+
+// App is the server, put together and not yet running.
+type App struct {
+	Config  config.Config
+	Log     *slog.Logger
+	Pool    *pgxpool.Pool
+	DB      *store.DB
+	Forge   *github.Client
+	Mirror  *gitops.Mirror
+	Rules   *bot.RuleBook
+	Repo    bot.Repository
+	Handler http.Handler
+
+	scratch  string // a folder to be removed
+	id       string
+	clusters []string // those whose queues are open from the start
+	runner   *jobs.Runner
+	metrics  *api.Metrics
+}
+
+// New puts the server together. It reaches the database and the forge, and starts nothing. Close it.
+func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err error) {
+	if err := cfg.Check(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	a := &App{Config: cfg, Log: log, Repo: bot.Repository{ID: cfg.Repository.ID, Branch: cfg.Repository.Branch}, id: processID()}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if a.Pool, err = store.Open(ctx, cfg.Database.Reveal()); err != nil {
+		return nil, err
+	}
+	a.DB = store.New(a.Pool)
+	if err := a.current(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.openForge(ctx); err != nil {
+		return nil, err
+	}
+	return a, a.wire(ctx)
+}
+
+// NewAside puts together what a command needs that runs beside a server: the database, the forge and a
+// mirror of its own.
+func NewAside(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err error) {
+	if err := cfg.Check(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "shepherd-mirror")
+	if err != nil {
+		return nil, fmt.Errorf("make a place for the mirror: %w", err)
+	}
+	cfg.DataDir = dir
+	a := &App{Config: cfg, Log: log, Repo: bot.Repository{ID: cfg.Repository.ID, Branch: cfg.Repository.Branch}, scratch: dir}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if a.Pool, err = store.Open(ctx, cfg.Database.Reveal()); err != nil {
+		return nil, err
+	}
+	a.DB = store.New(a.Pool)
+	if err := a.current(ctx); err != nil {
+		return nil, err
+	}
+	return a, a.openForge(ctx)
+}
+
+// OpenStore opens the database alone, for commands that need nothing else.
+func OpenStore(ctx context.Context, cfg config.Config) (*pgxpool.Pool, error) {
+	if cfg.Database.Empty() {
+		return nil, errors.New("configuration: database: set it, or DATABASE_URL, to PostgreSQL's address")
+	}
+	return store.Open(ctx, cfg.Database.Reveal())
+}
+
+// NewClusters opens the keeper of clusters' credentials.
+func NewClusters(cfg config.Config, pool *pgxpool.Pool, log *slog.Logger) (*service.Clusters, provider.Options, error) {
+	options := provider.Options{Logger: log}
+	keys, err := seal.ParseKeyring(cfg.EncryptionKeys)
+	if err != nil {
+		return nil, options, fmt.Errorf("configuration: encryptionKeys: %w", err)
+	}
+	return service.NewClusters(store.New(pool), keys, options, time.Now), options, nil
+}
+
+func processID() string {
+	host, _ := os.Hostname() // only for people: the rest makes it unique
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), uuid.NewString()[:8])
+}
+
+// openForge reaches the forge and prepares the mirror.
+func (a *App) openForge(ctx context.Context) (err error) {
+	cfg := a.Config
+	forgeConfig := github.Config{
+		BaseURL: cfg.GitHub.BaseURL, RepositoryID: cfg.Repository.ID, UserAgent: "kubevirt-shepherd", Logger: a.Log,
+	}
+	if cfg.GitHub.App.ID != 0 {
+		forgeConfig.App = &github.AppConfig{
+			ID: cfg.GitHub.App.ID, InstallationID: cfg.GitHub.App.InstallationID, PrivateKeyPEM: []byte(cfg.GitHub.App.PrivateKey.Reveal()),
+		}
+	} else {
+		forgeConfig.Token = cfg.GitHub.Token.Reveal()
+	}
+	if a.Forge, err = github.New(ctx, forgeConfig); err != nil {
+		return fmt.Errorf("open the forge: %w", err)
+	}
+	a.Mirror, err = gitops.Open(ctx, gitops.Options{
+		Dir: filepath.Join(cfg.DataDir, "mirror"), URL: a.Forge.CloneURL(), Auth: a.Forge.GitCredentials, Logger: a.Log,
+	})
+	if err != nil {
+		return fmt.Errorf("open the mirror: %w", err)
+	}
+	compiler, err := policy.NewCompiler()
+	if err != nil {
+		return err
+	}
+	a.Rules = bot.NewRuleBook(a.Mirror, compiler, policy.Options{AllowLoosen: cfg.Policy.AllowLoosen})
+	return nil
+}
+
+// wire makes the workers and the handler.
+func (a *App) wire(ctx context.Context) error {
+	cfg := a.Config
+	self, err := a.Forge.Self(ctx)
+	if err != nil {
+		return fmt.Errorf("ask the forge who we are: %w", err)
+	}
+	queue, err := jobs.NewQueue()
+	if err != nil {
+		return err
+	}
+	clusters, options, err := NewClusters(cfg, a.Pool, a.Log)
+	if err != nil {
+		return err
+	}
+	a.metrics = api.NewMetrics(a.Pool, a.Log)
+	grace := time.Duration(cfg.Approval.Grace)
+	gateway := approval.New(a.DB, queue, time.Now)
+	router := bot.NewRouter(a.DB, queue, github.Parse, a.Repo, self, time.Now)
+	judging := bot.NewJudge(bot.JudgeDeps{
+		Pool: a.Pool, DB: a.DB, Gateway: gateway, Forge: a.Forge, Mirror: a.Mirror, Rules: a.Rules,
+		People: bot.NewPeople(a.Forge, time.Duration(cfg.Approval.TeamCache), time.Now), Repo: a.Repo, Self: self, Log: a.Log,
+		Settings: bot.Settings{Administrators: administrators(cfg), Limits: judge.Limits{Creates: cfg.Limits.Creates}, Grace: grace},
+	})
+	teller := bot.NewTeller(bot.TellerDeps{
+		Pool: a.Pool, DB: a.DB, Gateway: gateway, Forge: a.Forge, Grace: grace, Interval: time.Duration(cfg.Approval.CommentInterval), Now: time.Now,
+	})
+	walker := bot.NewWalker(judging, a.Forge, a.Log)
+	undoer := bot.NewUndoer(judging, a.Forge, queue, time.Now)
+	vms := service.NewVMs(service.VMsDeps{
+		Pool: a.Pool, DB: a.DB, Gateway: gateway, Clusters: provider.New(clusters, options), Environment: a.environment,
+		Log: a.Log, Now: time.Now, Observe: a.metrics.Step,
+	})
+	if a.clusters, err = a.DB.Cluster.Query().IDs(ctx); err != nil {
+		return fmt.Errorf("read the clusters: %w", err)
+	}
+	a.runner, err = jobs.NewRunner(a.Pool, jobs.Config{
+		Logger: a.Log.With("part", "jobs"), ID: a.id, Middleware: []rivertype.Middleware{a.metrics.Middleware()}, Clusters: a.clusters,
+		Periodic: []jobs.Periodic{
+			{Every: jobs.HeartbeatEvery, Args: func() river.JobArgs { return jobs.Heartbeat{} }},
+			{Every: time.Minute, Args: func() river.JobArgs { return jobs.WalkBranch{RepositoryID: a.Repo.ID} }},
+		},
+	}, jobs.Workers{
+		RouteDelivery:    router.Route,
+		JudgePullRequest: a.timed("judge", judging.Run),
+		TellPullRequest:  teller.Run,
+		WalkBranch:       walker.Run,
+		OfferUndo:        undoer.Undo,
+		PrepareRedo:      undoer.Redo,
+		VerifyVM:         vms.Verify,
+		Heartbeat:        a.heartbeat,
+		Event:            vms,
+	})
+	if err != nil {
+		return err
+	}
+	a.Handler = api.New(api.Options{
+		Webhooks: bot.NewIntake(a.envelope(), a.DB, queue, a.Log, time.Now, a.metrics.Delivery),
+		Metrics:  a.metrics.Handler(),
+		Ready:    a.checks(),
+	})
+	return nil
+}
+
+// timed measures a step that users wait for.
+func (a *App) timed(step string, do func(context.Context, jobs.JudgePullRequest) error) func(context.Context, jobs.JudgePullRequest) error {
+	return func(ctx context.Context, args jobs.JudgePullRequest) error {
+		began := time.Now()
+		err := do(ctx, args)
+		if err == nil {
+			a.metrics.Step(step, time.Since(began))
+		}
+		return err
+	}
+}
+
+func (a *App) envelope() bot.Envelope {
+	var secrets [][]byte
+	for _, s := range a.Config.GitHub.WebhookSecrets {
+		secrets = append(secrets, []byte(s.Reveal()))
+	}
+	return bot.Envelope{
+		Verify:   func(h http.Header, body []byte) error { return github.Verify(h, body, secrets) },
+		Delivery: github.Delivery,
+	}
+}
+
+// environment is what the accepted platform says of a cluster.
+func (a *App) environment(ctx context.Context, cluster string) (domain.Environment, error) {
+	repo, err := a.DB.Repository.Get(ctx, a.Repo.ID)
+	if err != nil {
+		return "", fmt.Errorf("read the repository: %w", err)
+	}
+	rules, _, err := a.Rules.At(ctx, repo.PlatformCommit)
+	if errors.Is(err, gitops.ErrNoCommit) {
+		if err := a.Mirror.FetchCommits(ctx, gitops.SHA(repo.PlatformCommit)); err != nil {
+			return "", fmt.Errorf("fetch the accepted platform: %w", err)
+		}
+		rules, _, err = a.Rules.At(ctx, repo.PlatformCommit)
+	}
+	if err != nil {
+		return "", err
+	}
+	c, p := rules.Platform.Cluster(cluster)
+	if p != nil {
+		return "", *p
+	}
+	return c.Environment, nil
+}
+
+// heartbeat gives back what dead processes hold, and opens queues for clusters that were added since.
+func (a *App) heartbeat(ctx context.Context, _ jobs.Heartbeat) error {
+	n, err := jobs.Rescue(ctx, a.Pool)
+	if n > 0 {
+		a.Log.WarnContext(ctx, "jobs of a dead process taken back", "jobs", n)
+	}
+	return err
+}
+
+func administrators(cfg config.Config) []spec.Person {
+	var out []spec.Person
+	for _, p := range cfg.Administrators {
+		out = append(out, spec.Person(p))
+	}
+	return out
+}
+
+// Close frees what New took.
+func (a *App) Close() {
+	if a.Mirror != nil {
+		if err := a.Mirror.Close(); err != nil {
+			a.Log.Warn("close the mirror", "error", err)
+		}
+	}
+	if a.Pool != nil {
+		a.Pool.Close()
+	}
+	if a.scratch != "" {
+		if err := os.RemoveAll(a.scratch); err != nil {
+			a.Log.Warn("remove the scratch folder", "error", err)
+		}
+	}
+}

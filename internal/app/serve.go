@@ -1,0 +1,169 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"kv-shepherd.io/shepherd/internal/api"
+	"kv-shepherd.io/shepherd/internal/jobs"
+	"kv-shepherd.io/shepherd/internal/store"
+)
+
+// How long a stopping server lets requests and jobs finish. A job that is cut off runs again.
+const (
+	httpGrace = 10 * time.Second
+	jobsGrace = 20 * time.Second
+)
+
+// ErrMigrationsPending says that the database is behind this program.
+var ErrMigrationsPending = errors.New("migrations are pending: run shepherd migrate up, or serve --migrate")
+
+// Migrate brings a database's schema to this program's and returns the names of what was applied.
+func Migrate(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
+	m, err := store.NewMigrator(pool)
+	if err != nil {
+		return nil, err
+	}
+	names, err := m.Up(ctx)
+	return names, errors.Join(err, m.Close())
+}
+
+// Serve serves until ctx ends, then drains: not ready any more, no new requests, no new jobs, the
+// running ones finish. listening is told the address once webhooks can come.
+func (a *App) Serve(ctx context.Context, listening func(addr string)) error {
+	presence, err := jobs.Attend(ctx, a.Pool, a.id)
+	if err != nil {
+		return err
+	}
+	defer presence.Leave(context.WithoutCancel(ctx))
+	if _, err := jobs.Rescue(ctx, a.Pool); err != nil {
+		return err
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.Config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	// River gets a context of its own: a soft stop lets its jobs finish.
+	if err := a.runner.Start(context.WithoutCancel(ctx)); err != nil {
+		return errors.Join(fmt.Errorf("start the jobs: %w", err), ln.Close())
+	}
+	var draining atomic.Bool
+	server := &http.Server{Handler: a.drain(&draining), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+	failed := make(chan error, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() { failed <- server.Serve(ln) })
+	wg.Go(func() { a.followClusters(ctx) })
+	listening(ln.Addr().String())
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	draining.Store(true)
+	err = errors.Join(err, a.stop(server))
+	if ctx.Err() == nil {
+		return err // the listener broke: do not wait for what follows ctx
+	}
+	wg.Wait()
+	return err
+}
+
+func (a *App) stop(server *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), httpGrace)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	ctx, cancel = context.WithTimeout(context.Background(), jobsGrace)
+	defer cancel()
+	if soft := a.runner.Stop(ctx); soft != nil {
+		a.Log.Warn("jobs were cut off; they run again", "error", soft)
+		ctx, cancel := context.WithTimeout(context.Background(), httpGrace)
+		defer cancel()
+		return errors.Join(err, a.runner.StopAndCancel(ctx))
+	}
+	return err
+}
+
+// drain answers "not ready" from the moment that the server begins to stop.
+func (a *App) drain(draining *atomic.Bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if draining.Load() && r.URL.Path == "/health/ready" {
+			http.Error(w, "draining", http.StatusServiceUnavailable)
+			return
+		}
+		a.Handler.ServeHTTP(w, r)
+	})
+}
+
+// followClusters gives clusters that are added while the server runs their queue.
+func (a *App) followClusters(ctx context.Context) {
+	var known []string
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		names, err := a.DB.Cluster.Query().IDs(ctx)
+		if err != nil {
+			continue // the readiness check says so
+		}
+		for _, name := range names {
+			if slices.Contains(known, name) || slices.Contains(a.clusters, name) {
+				continue
+			}
+			if err := a.runner.AddCluster(name); err != nil {
+				a.Log.WarnContext(ctx, "open the queue of a new cluster", "cluster", name, "error", err)
+				continue
+			}
+			known = append(known, name)
+		}
+	}
+}
+
+func (a *App) current(ctx context.Context) error {
+	m, err := store.NewMigrator(a.Pool)
+	if err != nil {
+		return err
+	}
+	pending, err := m.Pending(ctx)
+	if err = errors.Join(err, m.Close()); err != nil {
+		return err
+	}
+	if pending {
+		return ErrMigrationsPending
+	}
+	return nil
+}
+
+// checks are what has to be so for the server to be ready.
+func (a *App) checks() []api.Check {
+	return []api.Check{
+		{Name: "database", Run: func(ctx context.Context) error {
+			if err := a.Pool.Ping(ctx); err != nil {
+				return errors.New("the database does not answer")
+			}
+			return nil
+		}},
+		{Name: "migrations", Run: a.current},
+		{Name: "jobs", Run: func(ctx context.Context) error {
+			last, err := jobs.LastHeartbeat(ctx, a.Pool)
+			if err != nil {
+				return errors.New("the heartbeat cannot be read")
+			}
+			if time.Since(last) > jobs.HeartbeatStale {
+				return fmt.Errorf("no job finished within %s", jobs.HeartbeatStale)
+			}
+			return nil
+		}},
+	}
+}

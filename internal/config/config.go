@@ -1,0 +1,205 @@
+// Package config is the server's configuration: one YAML file, every key of which the environment can
+// override (SHEPHERD_ and the key's path, e.g. SHEPHERD_REPOSITORY_ID). It is read once, at the edge.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+	"sigs.k8s.io/yaml"
+
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/seal"
+)
+
+// Config is all of it.
+type Config struct {
+	// Listen is where webhooks, health and metrics are served.
+	Listen string `json:"listen" env:"LISTEN"`
+	// Database is PostgreSQL's address; DATABASE_URL sets it too.
+	Database seal.Secret `json:"database" env:"DATABASE"`
+	// DataDir is where the mirror of the spec repository lives. It is a cache.
+	DataDir    string     `json:"dataDir" env:"DATA_DIR"`
+	Repository Repository `json:"repository" envPrefix:"REPOSITORY_"`
+	GitHub     GitHub     `json:"github" envPrefix:"GITHUB_"`
+	// EncryptionKeys seal clusters' credentials: one or more of KEY or ID:KEY, the first seals.
+	EncryptionKeys seal.Secret `json:"encryptionKeys" env:"ENCRYPTION_KEYS"`
+	// EncryptionKeysFile holds them in its place.
+	EncryptionKeysFile string `json:"encryptionKeysFile" env:"ENCRYPTION_KEYS_FILE"`
+	// Administrators are the first platform administrators, whom git cannot remove.
+	Administrators []Administrator `json:"administrators" env:"ADMINISTRATORS"`
+	Approval       Approval        `json:"approval" envPrefix:"APPROVAL_"`
+	Policy         Policy          `json:"policy" envPrefix:"POLICY_"`
+	Limits         Limits          `json:"limits" envPrefix:"LIMITS_"`
+	Log            Log             `json:"log" envPrefix:"LOG_"`
+}
+
+// Repository is the one spec repository and its governed branch.
+type Repository struct {
+	Forge  string `json:"forge" env:"FORGE"` // github
+	ID     int64  `json:"id" env:"ID"`       // the forge's number of it
+	Branch string `json:"branch" env:"BRANCH"`
+}
+
+// GitHub is how GitHub is reached: as an App, or with a token.
+type GitHub struct {
+	BaseURL string      `json:"baseURL" env:"BASE_URL"` // GitHub Enterprise Server; empty is github.com
+	App     App         `json:"app" envPrefix:"APP_"`
+	Token   seal.Secret `json:"token" env:"TOKEN"`
+	// WebhookSecrets sign webhooks; several while one is being replaced.
+	WebhookSecrets []seal.Secret `json:"webhookSecrets" env:"WEBHOOK_SECRETS"`
+}
+
+// App are the credentials of a GitHub App.
+type App struct {
+	ID             int64       `json:"id" env:"ID"`
+	InstallationID int64       `json:"installationID" env:"INSTALLATION_ID"` // found by itself when 0
+	PrivateKey     seal.Secret `json:"privateKey" env:"PRIVATE_KEY"`         // PEM
+	PrivateKeyFile string      `json:"privateKeyFile" env:"PRIVATE_KEY_FILE"`
+}
+
+// Approval bounds decisions.
+type Approval struct {
+	// Grace is how long a plan is on show before an approval can accept it.
+	Grace Duration `json:"grace" env:"GRACE"`
+	// TeamCache is how long a team's membership is remembered.
+	TeamCache Duration `json:"teamCache" env:"TEAM_CACHE"`
+	// CommentInterval is the least time between two edits of a comment.
+	CommentInterval Duration `json:"commentInterval" env:"COMMENT_INTERVAL"`
+}
+
+// Policy is what only the server may say about policy.
+type Policy struct {
+	// AllowLoosen lists the operations for which the platform may ask for fewer approvals than the
+	// default.
+	AllowLoosen []domain.Operation `json:"allowLoosen" env:"ALLOW_LOOSEN"`
+}
+
+// Limits bounds one pull request.
+type Limits struct {
+	Creates int `json:"creates" env:"CREATES"`
+}
+
+// Log says how much is logged, and how.
+type Log struct {
+	Level  string `json:"level" env:"LEVEL"`   // debug | info | warn | error
+	Format string `json:"format" env:"FORMAT"` // text | json
+}
+
+// Administrator is a person, in YAML as login and id, in the environment as login:id.
+type Administrator spec.Person
+
+// UnmarshalText reads login:id.
+func (a *Administrator) UnmarshalText(text []byte) error {
+	login, id, ok := strings.Cut(string(text), ":")
+	n, err := strconv.ParseInt(id, 10, 64)
+	if !ok || err != nil {
+		return fmt.Errorf("an administrator is login:id, not %q", text)
+	}
+	*a = Administrator{Login: login, ID: n}
+	return nil
+}
+
+// UnmarshalJSON reads {login, id}.
+func (a *Administrator) UnmarshalJSON(data []byte) error {
+	return yaml.UnmarshalStrict(data, (*spec.Person)(a))
+}
+
+// Duration is a Go duration in text, as 10s.
+type Duration time.Duration
+
+// UnmarshalText reads a duration.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return err
+	}
+	if v < 0 {
+		return fmt.Errorf("a duration cannot be negative: %s", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Defaults are the values of keys that nobody sets.
+func Defaults() Config {
+	return Config{
+		Listen: "127.0.0.1:8080", DataDir: "/var/lib/shepherd",
+		Repository: Repository{Forge: "github", Branch: "main"},
+		Approval:   Approval{Grace: Duration(10 * time.Second), TeamCache: Duration(5 * time.Minute), CommentInterval: Duration(10 * time.Second)},
+		Limits:     Limits{Creates: 10},
+		Log:        Log{Level: "info", Format: "text"},
+	}
+}
+
+// Load reads the file (none when empty) and lets the environment override it. An unknown key is an
+// error. Nothing is checked here for being enough: see Check.
+func Load(file string, environ map[string]string) (Config, error) {
+	c := Defaults()
+	if file != "" {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return c, fmt.Errorf("read the configuration: %w", err)
+		}
+		if err := yaml.UnmarshalStrict(data, &c); err != nil {
+			return c, fmt.Errorf("read the configuration %s: %w", file, err)
+		}
+	}
+	if url := environ["DATABASE_URL"]; url != "" {
+		c.Database = seal.NewSecret(url)
+	}
+	if err := env.ParseWithOptions(&c, env.Options{Prefix: "SHEPHERD_", Environment: environ}); err != nil {
+		return c, fmt.Errorf("read the environment: %w", err)
+	}
+	return c, c.files()
+}
+
+// files reads the secrets that are named by file.
+func (c *Config) files() error {
+	for _, f := range []struct {
+		path   string
+		secret *seal.Secret
+	}{{c.EncryptionKeysFile, &c.EncryptionKeys}, {c.GitHub.App.PrivateKeyFile, &c.GitHub.App.PrivateKey}} {
+		if f.path == "" {
+			continue
+		}
+		data, err := os.ReadFile(f.path)
+		if err != nil {
+			return fmt.Errorf("read a secret: %w", err)
+		}
+		*f.secret = seal.NewSecret(strings.TrimSpace(string(data)))
+	}
+	return nil
+}
+
+// Check says everything that keeps the server from starting, each with its key.
+func (c Config) Check() error {
+	var errs []error
+	need := func(ok bool, message string) {
+		if !ok {
+			errs = append(errs, errors.New(message))
+		}
+	}
+	need(!c.Database.Empty(), "database: set it, or DATABASE_URL, to PostgreSQL's address")
+	need(c.Repository.Forge == "github", "repository.forge: only github is known")
+	need(c.Repository.ID > 0, "repository.id: set it to the forge's number of the spec repository")
+	need(c.Repository.Branch != "", "repository.branch: set it to the governed branch")
+	need(len(c.GitHub.WebhookSecrets) > 0, "github.webhookSecrets: without a secret anybody could send webhooks")
+	for _, s := range c.GitHub.WebhookSecrets {
+		need(len(s.Reveal()) >= minSecret, fmt.Sprintf("github.webhookSecrets: a secret has at least %d characters", minSecret))
+	}
+	app := c.GitHub.App.ID != 0
+	need(app != !c.GitHub.Token.Empty(), "github: set either app or token")
+	need(!app || !c.GitHub.App.PrivateKey.Empty(), "github.app.privateKey: set it, or privateKeyFile")
+	need(!c.EncryptionKeys.Empty(), "encryptionKeys: set at least one key of 32 bytes (base64 or hex): openssl rand -hex 32")
+	return errors.Join(errs...)
+}
+
+// minSecret is the least length of a webhook secret.
+const minSecret = 16

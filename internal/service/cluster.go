@@ -1,0 +1,136 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/cluster"
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/governance/audit"
+	"kv-shepherd.io/shepherd/internal/provider"
+	"kv-shepherd.io/shepherd/internal/seal"
+	"kv-shepherd.io/shepherd/internal/store"
+)
+
+// Clusters keeps the credentials of clusters, sealed, and what was last seen there.
+type Clusters struct {
+	db      *store.DB
+	keys    *seal.Keyring
+	options provider.Options
+	now     func() time.Time
+}
+
+// NewClusters gives the service.
+func NewClusters(db *store.DB, keys *seal.Keyring, o provider.Options, now func() time.Time) *Clusters {
+	return &Clusters{db: db, keys: keys, options: o, now: now}
+}
+
+// Kubeconfig opens the credentials of a cluster: provider.Source.
+func (c *Clusters) Kubeconfig(ctx context.Context, name string) (kubeconfig []byte, uid, generation string, err error) {
+	row, err := c.db.Cluster.Get(ctx, name)
+	if err != nil {
+		return nil, "", "", fmt.Errorf("read the credentials: %w", err)
+	}
+	kubeconfig, err = c.keys.Open(row.Kubeconfig, []byte(name))
+	if err != nil {
+		return nil, "", "", fmt.Errorf("open the credentials: %w", err)
+	}
+	return kubeconfig, row.UID, strconv.FormatInt(row.Generation, 10), nil
+}
+
+// ErrOtherCluster refuses credentials that lead to another cluster than the one of that name: what is
+// test must not become prod by a new kubeconfig.
+var ErrOtherCluster = errors.New("these credentials lead to another cluster than the one of that name")
+
+// Add tries the credentials and stores them. A cluster that is known keeps its pinned uid: credentials
+// that lead elsewhere are refused.
+func (c *Clusters) Add(ctx context.Context, name string, kubeconfig []byte) (provider.Facts, error) {
+	ref := spec.Ref{Kind: spec.KindCluster, Name: name}
+	if _, _, problems := spec.ParsePath(ref.Path()); problems.Blocking() {
+		return provider.Facts{}, problems.Sorted()[0]
+	}
+	facts, err := c.facts(ctx, kubeconfig)
+	if err != nil {
+		return facts, fmt.Errorf("add cluster %s: %w", name, err)
+	}
+	err = c.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return c.save(ctx, tx, name, kubeconfig, facts) })
+	if err != nil {
+		return facts, fmt.Errorf("add cluster %s: %w", name, err)
+	}
+	return facts, nil
+}
+
+func (c *Clusters) facts(ctx context.Context, kubeconfig []byte) (provider.Facts, error) {
+	connection, err := provider.Connect(ctx, kubeconfig, c.options)
+	if err != nil {
+		return provider.Facts{}, err
+	}
+	defer connection.Close()
+	return connection.Facts(ctx)
+}
+
+func (c *Clusters) save(ctx context.Context, tx *store.Tx, name string, kubeconfig []byte, facts provider.Facts) error {
+	sealed := c.keys.Seal(kubeconfig, []byte(name))
+	key, err := seal.KeyID(sealed)
+	if err != nil {
+		return err
+	}
+	row, err := tx.Cluster.Query().Where(cluster.ID(name)).ForUpdate().Only(ctx)
+	switch {
+	case ent.IsNotFound(err):
+		row, err = tx.Cluster.Create().SetID(name).SetUID(facts.UID).SetKubeconfig(sealed).SetKeyID(key).Save(ctx)
+	case err != nil:
+	case row.UID != facts.UID:
+		return ErrOtherCluster
+	default:
+		row, err = tx.Cluster.UpdateOne(row).SetKubeconfig(sealed).SetKeyID(key).AddGeneration(1).Save(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("store the credentials: %w", err)
+	}
+	if err := c.note(ctx, tx, row, facts); err != nil {
+		return err
+	}
+	return audit.Append(ctx, tx, audit.Entry{
+		Action: audit.ClusterAdded, Subject: name, Params: map[string]any{"uid": facts.UID, "generation": row.Generation, "key": key},
+	})
+}
+
+// note keeps what was seen.
+func (c *Clusters) note(ctx context.Context, tx *store.Tx, row *ent.Cluster, f provider.Facts) error {
+	health, message := cluster.HealthHealthy, ""
+	if !f.HasKubeVirt {
+		health, message = cluster.HealthUnhealthy, "KubeVirt is not installed"
+	}
+	var classes []string
+	standard := ""
+	for _, s := range f.StorageClasses {
+		classes = append(classes, s.Name)
+		if s.Default {
+			standard = s.Name
+		}
+	}
+	err := tx.Cluster.UpdateOne(row).SetHealth(health).SetHealthMessage(message).
+		SetKubernetesVersion(f.KubernetesVersion).SetKubevirtVersion(f.KubeVirtVersion).
+		SetStorageClasses(classes).SetDefaultStorageClass(standard).SetCheckedAt(c.now()).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("note the facts of cluster %s: %w", row.ID, err)
+	}
+	return nil
+}
+
+// List returns the clusters by name, without their credentials.
+func (c *Clusters) List(ctx context.Context) ([]*ent.Cluster, error) {
+	rows, err := c.db.Cluster.Query().Order(ent.Asc(cluster.FieldID)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the clusters: %w", err)
+	}
+	for _, row := range rows {
+		row.Kubeconfig = nil
+	}
+	return rows, nil
+}

@@ -1,0 +1,3 @@
+// Package service does what events ask for on clusters, and keeps what is needed to reach them. It
+// decides nothing: what is applied was planned, approved and stored before.
+package service
