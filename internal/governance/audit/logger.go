@@ -4,7 +4,9 @@
 package audit
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -62,7 +64,10 @@ type Entry struct {
 func Append(ctx context.Context, tx *store.Tx, entries ...Entry) error {
 	rows := make([]*ent.AuditLogCreate, len(entries))
 	for i, e := range entries {
-		rows[i] = row(tx, e)
+		var err error
+		if rows[i], err = row(tx, e); err != nil {
+			return fmt.Errorf("append %s to the audit log: %w", e.Action, err)
+		}
 	}
 	if err := tx.AuditLog.CreateBulk(rows...).Exec(ctx); err != nil {
 		return fmt.Errorf("append to the audit log: %w", err)
@@ -70,7 +75,7 @@ func Append(ctx context.Context, tx *store.Tx, entries ...Entry) error {
 	return nil
 }
 
-func row(tx *store.Tx, e Entry) *ent.AuditLogCreate {
+func row(tx *store.Tx, e Entry) (*ent.AuditLogCreate, error) {
 	by := e.Actor.Login
 	if by == "" {
 		by = "shepherd"
@@ -83,14 +88,35 @@ func row(tx *store.Tx, e Entry) *ent.AuditLogCreate {
 	if e.Event != uuid.Nil {
 		r.SetEventID(e.Event.String())
 	}
-	if len(e.Params) > 0 {
-		r.SetParams(redact(e.Params).(map[string]any))
+	if len(e.Params) == 0 {
+		return r, nil
 	}
-	return r
+	params, err := plain(e.Params)
+	if err != nil {
+		return nil, err
+	}
+	return r.SetParams(redact(params).(map[string]any)), nil
 }
 
-// secretWords mark keys whose values never reach the trail, however deep they lie.
-var secretWords = []string{"password", "passwd", "secret", "token", "credential", "kubeconfig", "private_key", "privatekey", "api_key", "apikey", "authorization"}
+// plain turns parameters into what JSON makes of them, so that no Go type hides a key. Numbers keep all
+// their digits.
+func plain(params map[string]any) (out map[string]any, err error) {
+	data, err := json.Marshal(params)
+	if err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	return out, dec.Decode(&out)
+}
+
+// secretWords mark keys whose values never reach the trail, however deep they lie and however they are
+// written.
+var secretWords = []string{
+	"password", "passwd", "passphrase", "secret", "token", "credential", "kubeconfig", "privatekey", "apikey", "authorization", "cookie",
+}
+
+var separators = strings.NewReplacer("_", "", "-", "", ".", "", " ", "")
 
 // Redacted stands in the place of a secret.
 const Redacted = "[REDACTED]"
@@ -118,7 +144,7 @@ func redact(v any) any {
 }
 
 func secretKey(key string) bool {
-	key = strings.ToLower(key)
+	key = separators.Replace(strings.ToLower(key))
 	for _, word := range secretWords {
 		if strings.Contains(key, word) {
 			return true
