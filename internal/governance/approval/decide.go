@@ -9,6 +9,7 @@ import (
 
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/decision"
+	"kv-shepherd.io/shepherd/ent/event"
 	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -74,6 +75,14 @@ func (g *Gateway) decideOne(ctx context.Context, tx *store.Tx, d Decided) (moved
 	}
 	status := domain.TicketStatus(t.Status)
 	if !status.Open() || t.PlanID != d.Plan {
+		return false, nil
+	}
+	// Read once the ticket is locked: a merge that was waited for has moved its event.
+	waits, err := tx.Event.Query().Where(event.ID(t.EventID), event.StatusEQ(event.StatusPENDING)).Exist(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read event %s: %w", t.EventID, err)
+	}
+	if !waits {
 		return false, nil
 	}
 	for _, v := range d.Outcome.Votes {

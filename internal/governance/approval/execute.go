@@ -34,17 +34,20 @@ type Work struct {
 // ErrDone says that there is nothing left to do for an event.
 var ErrDone = errors.New("the event is finished")
 
+// errGone says that there is no such event.
+var errGone = errors.New("the event is gone")
+
 // waitForEarlier is how long an event waits before it looks again whether an earlier one of the same
 // VM has finished.
 const waitForEarlier = 2 * time.Second
 
 // Start opens the execution of an event: it looks whether it is this event's turn and writes down that
-// it begins. It returns ErrDone for one that is finished, an error that asks to wait while an earlier
-// event of the VM runs, and a terminal error when the event is gone. It may be called again after a
-// crash.
-func (g *Gateway) Start(ctx context.Context, id uuid.UUID) (Work, error) {
-	var w Work
-	err := g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+// it begins. It returns ErrDone for one that is finished or that came too late, an error that asks to
+// wait while an earlier event of the VM runs, and a terminal error when the event is gone. It may be
+// called again after a crash.
+func (g *Gateway) Start(ctx context.Context, id uuid.UUID) (w Work, err error) {
+	late := false
+	err = g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		var err error
 		if w, err = load(ctx, tx, id); err != nil {
 			return err
@@ -60,15 +63,21 @@ func (g *Gateway) Start(ctx context.Context, id uuid.UUID) (Work, error) {
 		if earlier {
 			return jobs.Later(waitForEarlier, fmt.Errorf("an earlier event of %s is not finished", w.Event.Subject))
 		}
+		if late = w.VM.AppliedSequence >= w.Event.Sequence; late {
+			return g.supersede(ctx, tx, w)
+		}
 		return g.begin(ctx, tx, w)
 	})
+	if err == nil && late {
+		err = fmt.Errorf("event %s was superseded: %w", id, ErrDone)
+	}
 	return w, err
 }
 
 func load(ctx context.Context, tx *store.Tx, id uuid.UUID) (Work, error) {
 	e, err := tx.Event.Query().Where(event.ID(id)).ForUpdate().Only(ctx)
 	if ent.IsNotFound(err) {
-		return Work{}, jobs.Never(fmt.Errorf("event %s is gone", id))
+		return Work{}, jobs.Never(fmt.Errorf("event %s: %w", id, errGone))
 	}
 	if err != nil {
 		return Work{}, fmt.Errorf("read event %s: %w", id, err)
@@ -101,9 +110,6 @@ func applyEffect(id uuid.UUID) string { return "apply:" + id.String() }
 
 // begin notes the intent before the deed; a second attempt finds it.
 func (g *Gateway) begin(ctx context.Context, tx *store.Tx, w Work) error {
-	if w.VM.AppliedSequence >= w.Event.Sequence {
-		return g.supersede(ctx, tx, w)
-	}
 	key := applyEffect(w.Event.ID)
 	exists, err := tx.Effect.Query().Where(effect.ID(key)).Exist(ctx)
 	if err != nil {
@@ -122,8 +128,9 @@ func (g *Gateway) begin(ctx context.Context, tx *store.Tx, w Work) error {
 
 // supersede ends an event that came too late: a later one of the same VM has been applied.
 func (g *Gateway) supersede(ctx context.Context, tx *store.Tx, w Work) error {
+	const why = "a later change of this VM was applied"
 	err := moveEvent(ctx, tx, w.Event.ID, domain.EventProcessing, domain.EventCancelled, func(u *ent.EventUpdate) {
-		u.SetErrorCode(string(domain.Superseded)).SetErrorMessage("a later change of this VM was applied").SetFinishedAt(g.now())
+		u.SetErrorCode(string(domain.Superseded)).SetErrorMessage(why).SetFinishedAt(g.now())
 	})
 	if err != nil {
 		return err
@@ -131,7 +138,14 @@ func (g *Gateway) supersede(ctx context.Context, tx *store.Tx, w Work) error {
 	if err := move(ctx, tx, w.Ticket, domain.TicketCancelled, nil); err != nil {
 		return err
 	}
-	return errors.Join(release(ctx, tx, w.Ticket.PullRequest, w.Ticket.Path), g.tell(ctx, tx, w.Event.PullRequest))
+	if err := release(ctx, tx, w.Ticket.PullRequest, w.Ticket.Path); err != nil {
+		return err
+	}
+	err = audit.Append(ctx, tx, entry(w.Ticket, audit.RequestCancelled, audit.Actor{}, map[string]any{"code": string(domain.Superseded), "why": why}))
+	if err != nil {
+		return err
+	}
+	return g.tell(ctx, tx, w.Event.PullRequest)
 }
 
 // Applied is what the cluster answered.
@@ -191,10 +205,13 @@ func (g *Gateway) saveApplied(ctx context.Context, tx *store.Tx, w Work, a Appli
 }
 
 // Fail ends an event that could not be carried out, with the reason that people are told. Failing
-// twice changes nothing.
+// twice, or when the event is gone, changes nothing.
 func (g *Gateway) Fail(ctx context.Context, id uuid.UUID, p domain.Problem) error {
 	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		w, err := load(ctx, tx, id)
+		if errors.Is(err, errGone) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -213,6 +230,10 @@ func (g *Gateway) Fail(ctx context.Context, id uuid.UUID, p domain.Problem) erro
 		}
 		if err := move(ctx, tx, w.Ticket, domain.TicketFailed, nil); err != nil {
 			return err
+		}
+		_, err = tx.Effect.Update().Where(effect.ID(applyEffect(id))).SetStatus(effect.StatusFailed).SetResult(message).SetDoneAt(g.now()).Save(ctx)
+		if err != nil {
+			return fmt.Errorf("note the result of event %s: %w", id, err)
 		}
 		if err := g.observe(ctx, tx, w.VM, domain.VMFailed, p.Message); err != nil {
 			return err

@@ -30,6 +30,8 @@ type Span struct {
 	Pull        Pull   // Number 0: a push without a pull request
 	Merged      []Merged
 	Quarantined []Quarantined
+	// Redo is set when the span is a merged undo: what it took back can be asked for again.
+	Redo *jobs.PrepareRedo
 }
 
 // Merged is a change that passed the gate, in the order in which changes build on each other.
@@ -68,7 +70,10 @@ func (g *Gateway) Merge(ctx context.Context, s Span) error {
 			return err
 		}
 		if len(s.Quarantined) > 0 {
-			queued = append(queued, jobs.OfferUndo{Commit: s.To})
+			queued = append(queued, jobs.OfferUndo{From: s.From, To: s.To})
+		}
+		if s.Redo != nil {
+			queued = append(queued, *s.Redo)
 		}
 		if s.Pull.Number > 0 {
 			if err := g.endPull(ctx, tx, s); err != nil {
@@ -210,7 +215,8 @@ func (g *Gateway) quarantine(ctx context.Context, tx *store.Tx, s Span) error {
 	return audit.Append(ctx, tx, entries...)
 }
 
-// endPull closes the books on a merged pull request: tickets that did not go through are cancelled.
+// endPull closes the books on a merged pull request: tickets that did not go through are cancelled, and
+// only what is still to be carried out keeps its claims.
 func (g *Gateway) endPull(ctx context.Context, tx *store.Tx, s Span) error {
 	open, err := openTickets(ctx, tx, s.Pull.Number)
 	if err != nil {
@@ -230,6 +236,9 @@ func (g *Gateway) endPull(ctx context.Context, tx *store.Tx, s Span) error {
 			return err
 		}
 	}
+	if err := releaseAllBut(ctx, tx, s.Pull.Number, running(s)); err != nil {
+		return err
+	}
 	outcome, err := json.Marshal(judge.Report{Head: s.To, Governed: true, Changes: changesOf(s), Problems: problemsOf(s)})
 	if err != nil {
 		return fmt.Errorf("write the report on #%d: %w", s.Pull.Number, err)
@@ -243,6 +252,16 @@ func (g *Gateway) endPull(ctx context.Context, tx *store.Tx, s Span) error {
 		return nil // never heard of before its merge: nobody waits for words there
 	}
 	return g.tell(ctx, tx, s.Pull.Number)
+}
+
+// running are the paths of the changes whose events have a job now.
+func running(s Span) (paths []string) {
+	for _, m := range s.Merged {
+		if !m.Change.Operation.RecordOnly() {
+			paths = append(paths, m.Change.Path)
+		}
+	}
+	return paths
 }
 
 func changesOf(s Span) []judge.Change {

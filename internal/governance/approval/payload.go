@@ -37,5 +37,3 @@ var eventTypes = map[domain.Operation]string{
 func eventType(op domain.Operation) string { return eventTypes[op] }
 
 func eventStatus(s domain.EventStatus) event.Status { return event.Status(s) }
-
-var pendingEvent = event.StatusEQ(event.StatusPENDING)

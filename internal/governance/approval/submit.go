@@ -4,12 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/claim"
+	"kv-shepherd.io/shepherd/ent/event"
 	"kv-shepherd.io/shepherd/ent/plan"
 	"kv-shepherd.io/shepherd/ent/planhead"
 	"kv-shepherd.io/shepherd/ent/pullrequest"
@@ -75,15 +78,16 @@ func (g *Gateway) Submit(ctx context.Context, s Submission) error {
 	})
 }
 
-// openTickets locks the tickets of a pull request that are undecided or approved.
+// openTickets locks the tickets of a pull request that are undecided or approved and not merged yet.
+// Their events are read once the tickets are locked: a merge that was waited for has moved them.
 func openTickets(ctx context.Context, tx *store.Tx, number int) ([]*ent.Ticket, error) {
 	ts, err := tx.Ticket.Query().
-		Where(ticket.PullRequest(number), ticket.StatusIn(ticket.StatusPENDING_APPROVAL, ticket.StatusAPPROVED), ticket.HasEventWith(pendingEvent)).
-		WithPlan().Order(ent.Asc(ticket.FieldPath)).ForUpdate().All(ctx)
+		Where(ticket.PullRequest(number), ticket.StatusIn(ticket.StatusPENDING_APPROVAL, ticket.StatusAPPROVED)).
+		WithPlan().WithEvent().Order(ent.Asc(ticket.FieldPath)).ForUpdate().All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the open tickets of #%d: %w", number, err)
 	}
-	return ts, nil
+	return slices.DeleteFunc(ts, func(t *ent.Ticket) bool { return t.Edges.Event.Status != event.StatusPENDING }), nil
 }
 
 // review decides what becomes of one open ticket, and reports whether it stands.
@@ -94,17 +98,16 @@ func (g *Gateway) review(ctx context.Context, tx *store.Tx, s Submission, t *ent
 		return false, g.end(ctx, tx, t, domain.TicketCancelled, domain.Superseded, "the requested content changed", audit.Actor{})
 	case s.Report.Draft, s.Report.Fork:
 		return false, g.end(ctx, tx, t, domain.TicketCancelled, domain.Superseded, "the pull request is a draft or comes from a fork", audit.Actor{})
-	case change.Plan == nil || change.Problems.Blocking():
+	case change.Problems.Blocking() || change.Plan == nil && !change.Operation.RecordOnly():
 		return true, g.wait(ctx, tx, t, "the request is no longer valid: "+firstMessage(change.Problems), nil)
-	case change.Plan.EffectiveDigest != t.Edges.Plan.EffectiveDigest:
-		id, err := writePlan(ctx, tx, s, change)
-		if err != nil {
+	case effectiveDigest(change) != t.Edges.Plan.EffectiveDigest:
+		if err := g.replan(ctx, tx, s, t, change); err != nil {
 			return true, err
 		}
-		return true, g.wait(ctx, tx, t, "the plan changed", func(u *ent.TicketUpdate) { setPlan(u, id, change) })
-	}
-	if err := noteHead(ctx, tx, t.PlanID, s.Report.Head); err != nil {
-		return true, err
+	default:
+		if err := noteHead(ctx, tx, t.PlanID, s.Report.Head); err != nil {
+			return true, err
+		}
 	}
 	verdict, err := json.Marshal(change.Verdict)
 	if err != nil {
@@ -115,6 +118,15 @@ func (g *Gateway) review(ctx context.Context, tx *store.Tx, s Submission, t *ent
 		return true, fmt.Errorf("refresh ticket %s: %w", t.ID, err)
 	}
 	return true, nil
+}
+
+// replan gives the ticket the plan that the change has now, which nobody has approved.
+func (g *Gateway) replan(ctx context.Context, tx *store.Tx, s Submission, t *ent.Ticket, c judge.Change) error {
+	id, err := writePlan(ctx, tx, s, c)
+	if err != nil {
+		return err
+	}
+	return g.wait(ctx, tx, t, "the plan changed", func(u *ent.TicketUpdate) { setPlan(u, id, c) })
 }
 
 // wait sends an approved ticket back to be decided again; a waiting one only gets the changes.
@@ -145,7 +157,7 @@ func (g *Gateway) wait(ctx context.Context, tx *store.Tx, t *ent.Ticket, why str
 // submitNew writes what is not there yet, when all of the pull request may be submitted.
 func (g *Gateway) submitNew(ctx context.Context, tx *store.Tx, s Submission, standing map[string]*ent.Ticket) error {
 	if !s.Report.Submittable() {
-		return releaseAllBut(ctx, tx, s.Pull.Number, standing)
+		return releaseAllBut(ctx, tx, s.Pull.Number, slices.Collect(maps.Keys(standing)))
 	}
 	wanted := map[string]uuid.UUID{}
 	for _, c := range s.Report.Changes {
@@ -237,6 +249,9 @@ func writeTicket(ctx context.Context, tx *store.Tx, s Submission, c judge.Change
 		SetApprovalsRequired(c.Requirement.Approvals).SetVerdict(verdict).
 		SetSelectedCluster(choice(c).Cluster).SetSelectedStorageClass(choice(c).StorageClass).
 		SetSelectedTemplateVersion(templateVersion(c)).Save(ctx)
+	if ent.IsConstraintError(err) { // another pull request has one waiting for this path
+		return nil, fmt.Errorf("write the ticket of %s: %w", c.Path, ErrClaimed)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("write the ticket of %s: %w", c.Path, err)
 	}
@@ -245,7 +260,8 @@ func writeTicket(ctx context.Context, tx *store.Tx, s Submission, c judge.Change
 
 // writePlan keeps what would be applied, and that this head has it.
 func writePlan(ctx context.Context, tx *store.Tx, s Submission, c judge.Change) (uuid.UUID, error) {
-	create := tx.Plan.Create().SetPullRequest(s.Pull.Number).SetPath(c.Path).SetChangeDigest(c.Digest)
+	create := tx.Plan.Create().SetPullRequest(s.Pull.Number).SetPath(c.Path).SetChangeDigest(c.Digest).
+		SetEffectiveDigest(effectiveDigest(c))
 	if p := c.Plan; p != nil {
 		manifests, err := json.Marshal(p.Manifests)
 		if err != nil {
@@ -259,11 +275,9 @@ func writePlan(ctx context.Context, tx *store.Tx, s Submission, c judge.Change) 
 		if err != nil {
 			return uuid.Nil, err
 		}
-		create.SetEffectiveDigest(p.EffectiveDigest).SetCluster(p.Cluster).SetStorageClass(p.StorageClass).
+		create.SetCluster(p.Cluster).SetStorageClass(p.StorageClass).
 			SetTemplate(p.Template).SetTemplateVersion(p.TemplateVersion).SetKubernetesNamespace(p.KubernetesNamespace).
 			SetTemplateSnapshot(template).SetSizeSnapshot(size).SetManifests(manifests)
-	} else {
-		create.SetEffectiveDigest(c.Digest)
 	}
 	p, err := create.Save(ctx)
 	if err != nil {
@@ -336,12 +350,9 @@ on conflict (id) do update set path = excluded.path, ticket_id = excluded.ticket
 	return nil
 }
 
-// releaseAllBut keeps the claims of standing tickets only: what is not valid reserves nothing.
-func releaseAllBut(ctx context.Context, tx *store.Tx, number int, standing map[string]*ent.Ticket) error {
-	var paths []string
-	for p := range standing {
-		paths = append(paths, p)
-	}
+// releaseAllBut keeps the claims of these changes only, such as those of standing tickets: what is not
+// valid reserves nothing.
+func releaseAllBut(ctx context.Context, tx *store.Tx, number int, paths []string) error {
 	_, err := tx.Claim.Delete().Where(claim.PullRequest(number), claim.PathNotIn(paths...)).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("release the claims of #%d: %w", number, err)
@@ -399,6 +410,14 @@ func choice(c judge.Change) judge.Choice {
 		return judge.Choice{}
 	}
 	return c.Plan.Choice
+}
+
+// effectiveDigest stands for all that would be done. Where recording is all, that is the change itself.
+func effectiveDigest(c judge.Change) string {
+	if c.Plan == nil {
+		return c.Digest
+	}
+	return c.Plan.EffectiveDigest
 }
 
 func templateVersion(c judge.Change) int {
