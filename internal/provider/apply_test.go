@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -244,69 +243,6 @@ func TestApplyWithoutPermissionForOneKindWritesNothing(t *testing.T) {
 		"kubectl create role", "--namespace="+b.ns, "--resource=virtualmachines.kubevirt.io", "--user=system:serviceaccount:default:")
 	if b.read(m.secret) != nil {
 		t.Error("the VM was refused, and its Secret was made")
-	}
-}
-
-func TestTwoWorkersApplyOneVM(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	m := b.machine("vm")
-	errs := make([]error, 8)
-	made := make([]int, len(errs))
-	var group sync.WaitGroup
-	for i := range errs {
-		group.Go(func() {
-			var got ChangeSet
-			got, errs[i] = b.Apply(t.Context(), m.creating(), m.manifests())
-			for _, c := range got {
-				if c.Action == Created {
-					made[i]++
-				}
-			}
-		})
-	}
-	group.Wait()
-	total := 0
-	for i, err := range errs {
-		if err != nil {
-			t.Errorf("worker %d: %v", i, err)
-		}
-		total += made[i]
-	}
-	if total != 3 {
-		t.Errorf("%d objects were reported as created, there are 3", total)
-	}
-}
-
-func TestTwoOwnersRaceForOneName(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	for round := range 10 {
-		name := fmt.Sprintf("vm-%d", round)
-		errs := make([]error, 2)
-		targets := make([]Target, 2)
-		var group sync.WaitGroup
-		for i := range errs {
-			m := b.machine(name)
-			labels := m.vm.GetLabels()
-			labels[LabelSystem] = fmt.Sprintf("system-%d", i)
-			m.vm.SetLabels(labels)
-			targets[i] = m.creating()
-			group.Go(func() { _, errs[i] = b.Apply(t.Context(), targets[i], []Manifest{manifest(m.vm)}) })
-		}
-		group.Wait()
-		winner := 0
-		if errs[0] != nil {
-			winner = 1
-		}
-		if errs[winner] != nil {
-			t.Fatalf("round %d: both lost: %v; %v", round, errs[0], errs[1])
-		}
-		refusedAs(t, errs[1-winner], domain.ForeignVM, Never)
-		live := b.read(b.machine(name).vm)
-		if live.GetLabels()[LabelSystem] != targets[winner].Identity[LabelSystem] {
-			t.Errorf("round %d: the winner's VM carries the loser's label", round)
-		}
 	}
 }
 

@@ -115,6 +115,8 @@ func (c *counter) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.next.RoundTrip(r)
 }
 
+func (c *counter) WrappedRoundTripper() http.RoundTripper { return c.next }
+
 func TestWhatChangesNothingCostsOneReadAnObject(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

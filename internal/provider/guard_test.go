@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -108,78 +107,6 @@ func TestAReplacedVMIsNoticed(t *testing.T) {
 	refusedAs(t, err, domain.ForeignVM, Never, "was replaced", target.UID, string(before.GetUID()))
 	if b.read(m.vm).GetResourceVersion() != before.GetResourceVersion() {
 		t.Error("the replacement was written")
-	}
-}
-
-// The next tests change the cluster between the dry-run and the write, which no call from outside can
-// time.
-
-func (b bench) rehearsed(target Target, m machine) *step {
-	b.t.Helper()
-	steps, err := b.rehearseAll(b.t.Context(), target, m.manifests())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return steps[len(steps)-1]
-}
-
-func TestAForeignVMThatAppearsBeforeTheWriteIsNotAdopted(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	m := b.machine("vm")
-	s := b.rehearsed(m.creating(), m)
-	b.create(foreign(m.vm, map[string]string{LabelSystem: "other"}))
-	before := b.read(m.vm)
-	refusedAs(t, s.write(t.Context()), domain.ForeignVM, Never)
-	if b.read(m.vm).GetResourceVersion() != before.GetResourceVersion() {
-		t.Error("the foreign VM was written")
-	}
-}
-
-func TestAVMThatIsReplacedBeforeTheWriteIsNotTouched(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	m, target := b.created("vm")
-	set(m.vm.Object, int64(2), coresPath...)
-	s := b.rehearsed(target, m)
-	b.remove(m.vm)
-	again := m.vm.DeepCopy()
-	dropNullTimestamps(again.Object)
-	b.create(again)
-	refusedAs(t, s.write(t.Context()), domain.ForeignVM, Never, "was replaced")
-}
-
-func TestAVMThatIsDeletedBeforeTheWriteIsNotMadeAgain(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	m, target := b.created("vm")
-	set(m.vm.Object, int64(2), coresPath...)
-	s := b.rehearsed(target, m)
-	b.remove(m.vm)
-	refusedAs(t, s.write(t.Context()), domain.ForeignVM, Never, "was deleted")
-	if b.read(m.vm) != nil {
-		t.Error("the VM was made again")
-	}
-}
-
-func TestADiskPluggedInBeforeTheWriteSurvives(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	m, target := b.created("vm")
-	set(m.vm.Object, int64(2), coresPath...)
-	s := b.rehearsed(target, m)
-	b.edit("virt-api", m.vm, hotplug("late"))
-	if err := s.write(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	live := b.read(m.vm)
-	volumes, _, _ := unstructured.NestedSlice(live.Object, volumesPath...)
-	cores, _, _ := unstructured.NestedInt64(live.Object, coresPath...)
-	if itemNames(volumes) != "[root cloudinit late]" || cores != 2 {
-		t.Errorf("volumes %s, cores %d", itemNames(volumes), cores)
-	}
-	if c := s.change(); !strings.Contains(strings.Join(c.Notes, "\n"), "late") {
-		t.Errorf("notes %v", c.Notes)
 	}
 }
 
