@@ -2,6 +2,8 @@ package judge
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -47,13 +49,14 @@ func (j *judging) unmixed() {
 // unmoved refuses to carry a VM elsewhere: its file's path is its identity. It looks at what the pull
 // request removes, and at what it asked for before its last push.
 func (j *judging) unmoved() {
-	gone := append([]spec.Ref(nil), j.in.Submitted...)
+	gone := slices.Clone(j.in.Submitted)
 	for _, c := range j.changes {
 		if c.Operation == domain.DeleteVM {
 			gone = append(gone, c.Ref)
 		}
 	}
-	for _, from := range gone {
+	slices.SortFunc(gone, func(a, b spec.Ref) int { return strings.Compare(a.Path(), b.Path()) })
+	for _, from := range slices.Compact(gone) {
 		if from.Kind != spec.KindVirtualMachine || j.asks(from) {
 			continue
 		}
@@ -80,11 +83,13 @@ func (j *judging) move(c *change, from spec.Ref) {
 	hint := "put " + from.Path() + " back; to have a VM elsewhere, create it in another pull request"
 	switch {
 	case to.System == from.System && to.Service == from.Service && to.Index == from.Index:
+		c.moved = true
 		c.add(domain.Problem{
 			Code: domain.NamespaceImmutable, Hint: hint,
 			Message: "the namespace of " + from.VMName() + " cannot change from " + from.Namespace + " to " + to.Namespace,
 		})
 	case to.Namespace == from.Namespace && to.Index == from.Index:
+		c.moved = true
 		c.add(domain.Problem{
 			Code: domain.ServiceImmutable, Hint: hint,
 			Message: "the service of " + from.VMName() + " cannot change from " + from.System + "/" + from.Service + " to " + to.System + "/" + to.Service,

@@ -59,6 +59,7 @@ type World struct {
 	Services   map[string]string // accepted service → its system
 	Names      map[string]string // system-service pairs and VM names in use → who has them
 	Indexes    map[string][]int  // service → indexes ever used
+	Addresses  map[string]string // fixed addresses in use, by claim key → path of the VM that has it
 	Claims     map[string]Claim  // by key, those of other pull requests
 	Clusters   map[string]ClusterFacts
 	SystemKeys map[string][]string // SSH keys of the accepted systems
@@ -77,8 +78,8 @@ type Claim struct {
 // ClusterFacts is what is known of a cluster whose credentials the server has.
 type ClusterFacts struct {
 	Healthy        bool
-	Message        string // why it is not
-	StorageClasses []string
+	Message        string   // why it is not
+	StorageClasses []string // empty: not known
 }
 
 // Limits bounds one pull request.

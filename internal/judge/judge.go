@@ -13,7 +13,7 @@ import (
 // Judge makes the report.
 func Judge(in Input) Report {
 	j := &judging{in: in, report: Report{Head: in.Head, Platform: in.PlatformCommit, Draft: in.Draft, Fork: in.Fork}}
-	for _, f := range in.Files {
+	for _, f := range slices.SortedFunc(slices.Values(in.Files), byPath) {
 		j.read(f)
 	}
 	j.order()
@@ -29,6 +29,9 @@ func Judge(in Input) Report {
 	return j.report
 }
 
+// byPath makes a report independent of the order in which its files were found.
+func byPath(a, b File) int { return strings.Compare(a.Path, b.Path) }
+
 // judging is one run.
 type judging struct {
 	in         Input
@@ -40,8 +43,10 @@ type judging struct {
 // change is a Change in the making.
 type change struct {
 	Change
-	doc      *spec.Document // nil where the file is removed or cannot be read
-	accepted any            // the accepted spec as its type; nil for none
+	doc      *spec.Document       // nil where the file is removed or cannot be read
+	accepted any                  // the accepted spec as its type; nil for none
+	vm       *spec.VirtualMachine // wanted, where a VM is created
+	moved    bool                 // what another file's VM is to become
 	file     File
 }
 
@@ -189,15 +194,15 @@ func (j *judging) order() {
 
 // judge holds one change to every rule.
 func (j *judging) judge(c *change) {
+	j.upToDate(c)
 	if !c.Operation.Supported() {
 		c.add(domain.Problem{
 			Code:    domain.OperationUnsupported,
-			Message: "this version of Shepherd does not carry out " + string(c.Operation),
-			Hint:    "take " + c.Path + " back to what it was, or keep it for a later version",
+			Message: "this version of Shepherd cannot carry out " + string(c.Operation) + " yet",
+			Hint:    "take the change of " + c.Path + " out of this pull request",
 		})
 		return
 	}
-	j.upToDate(c)
 	if c.doc == nil {
 		return
 	}
@@ -210,17 +215,13 @@ func (j *judging) judge(c *change) {
 		j.createVM(c)
 	}
 	j.collide(c)
-	j.consult(c)
+	if c.Operation != domain.CreateVM || c.Environment != "" {
+		j.consult(c) // of a namespace that nobody knows there is nothing to say but that
+	}
 }
 
 // upToDate holds the change to what the branch's tip has at its path.
 func (j *judging) upToDate(c *change) {
-	if c.file.Stale {
-		c.add(domain.Problem{
-			Code: domain.StaleBase, Message: "the branch has changed this file since the pull request left it",
-			Hint: "update the pull request's branch",
-		})
-	}
 	var tip json.RawMessage
 	if t := c.file.Tip; t != nil && t.Problem == nil {
 		if doc, _ := spec.Parse(c.Ref, t.Data); doc != nil {
@@ -228,10 +229,16 @@ func (j *judging) upToDate(c *change) {
 		}
 	}
 	unread := c.file.Tip != nil && tip == nil
-	if unread || !slices.Equal(tip, c.Accepted) {
+	switch {
+	case unread || !slices.Equal(tip, c.Accepted):
 		c.add(domain.Problem{
-			Code: domain.Quarantined, Message: "the branch holds content here that was merged without passing Shepherd",
+			Code: domain.Quarantined, Message: "what the branch has here was merged without passing Shepherd",
 			Hint: "merge the undo that Shepherd has opened, then ask again on top of it",
+		})
+	case c.file.Stale: // only now: the undo changes the branch once more
+		c.add(domain.Problem{
+			Code: domain.StaleBase, Message: "the branch has changed this file since the pull request left it",
+			Hint: "update the pull request's branch",
 		})
 	}
 }
@@ -248,18 +255,43 @@ func (j *judging) collide(c *change) {
 		c.add(domain.Problem{
 			Code:    domain.DuplicatePendingRequest,
 			Message: "pull request #" + number(held.PullRequest) + " already asks for " + claimed(key),
-			Hint:    "wait until it is merged or closed, or choose another name",
+			Hint:    "wait until it is merged or closed, or ask for another",
 		})
 	}
 }
 
 // consult asks the policy.
 func (j *judging) consult(c *change) {
-	c.Verdict = policy.Evaluate(j.facts(c))
+	facts := j.facts(c)
+	c.Verdict = policy.Evaluate(facts)
 	c.Problems = append(c.Problems, c.Verdict.Problems(c.Path)...)
-	if req, ok := c.Verdict.Requirement(); ok {
-		c.Requirement = req
+	req, ok := c.Verdict.Requirement()
+	if !ok {
+		return
 	}
+	c.Requirement = req
+	if req.Approvals > 0 {
+		c.Approvers = approvers(facts, req)
+	}
+}
+
+// approvers names who could approve a change, as far as the bindings tell: nobody who had a part in it.
+func approvers(f policy.Facts, req policy.Requirement) []string {
+	contributors := map[int64]bool{f.Author.ID: true}
+	for _, p := range f.Pushers {
+		contributors[p.ID] = true
+	}
+	var names []string
+	people, teams := policy.WhoMayApprove(f.Bindings, req, f.Change.Scope())
+	for _, p := range people {
+		if !contributors[p.ID] && p.Login != "" {
+			names = append(names, p.Login)
+		}
+	}
+	for _, t := range teams {
+		names = append(names, "team "+t.Organization+"/"+t.Team)
+	}
+	return names
 }
 
 func (j *judging) facts(c *change) policy.Facts {
@@ -278,8 +310,8 @@ func (j *judging) facts(c *change) policy.Facts {
 		Bindings: bindings,
 		Policies: j.in.Policies,
 	}
-	if c.Plan != nil {
-		j.planFacts(c, &f)
+	if c.vm != nil {
+		j.vmFacts(c, &f)
 	}
 	return f
 }

@@ -1,6 +1,8 @@
 package judge
 
 import (
+	"strings"
+
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/policy"
@@ -28,7 +30,7 @@ func (j *judging) plan(c *change, vm *spec.VirtualMachine) {
 	if ns == nil || template == nil || size == nil || networks == nil {
 		return
 	}
-	choice, ok := j.suggest(c, ns.Environment)
+	choice, ok := j.suggest(c, vm, ns.Environment)
 	if !ok {
 		return
 	}
@@ -72,7 +74,7 @@ func (j *judging) networks(c *change, vm *spec.VirtualMachine, ns *spec.Namespac
 			ok = false
 		case ns != nil && n.Environment != ns.Environment:
 			c.at(domain.EnvironmentMismatch, field, "network "+name+" belongs to "+string(n.Environment)+", namespace "+c.Ref.Namespace+" to "+string(ns.Environment),
-				"choose a network of "+string(ns.Environment))
+				spec.Suggest(name, j.networksOf(ns.Environment))+" in "+string(ns.Environment))
 			ok = false
 		default:
 			out[name] = *n
@@ -88,6 +90,15 @@ func (j *judging) networks(c *change, vm *spec.VirtualMachine, ns *spec.Namespac
 		return nil
 	}
 	return out
+}
+
+func (j *judging) networksOf(env domain.Environment) (names []string) {
+	for name, n := range j.in.Platform.Networks {
+		if n.Environment == env {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // systemKeys are the keys that every VM of a system accepts: those accepted, or asked for by the same
@@ -115,7 +126,9 @@ func (j *judging) rendered(c *change, vm *spec.VirtualMachine, version int, p re
 		c.found(&p.Problem, field)
 		return
 	case render.OriginTemplate:
-		p.Message += " (template " + vm.Template + " v" + number(version) + ")"
+		if !strings.Contains(p.Message, "template "+vm.Template) {
+			p.Message += " (template " + vm.Template + " v" + number(version) + ")"
+		}
 		c.found(&p.Problem, "spec.template")
 	case render.OriginSize:
 		p.Message += " (size " + vm.Size + ")"
@@ -133,30 +146,15 @@ func diskOf(vm *spec.VirtualMachine, size *spec.InstanceSize) string {
 	return def.String()
 }
 
-// planFacts is what rules see of the plan.
-func (j *judging) planFacts(c *change, f *policy.Facts) {
-	p := c.Plan
-	f.Size = &policy.Size{
-		Name: p.Size, Cores: p.SizeSnapshot.Cores, GPUs: len(p.SizeSnapshot.GPUs), Hugepages: p.SizeSnapshot.Hugepages,
-		SRIOV: p.SizeSnapshot.SRIOV, DedicatedCPU: p.SizeSnapshot.DedicatedCPU, Overcommit: p.SizeSnapshot.Overcommit != nil,
+// vmFacts is what rules see of the platform's documents that a VM names, as far as there are such.
+func (j *judging) vmFacts(c *change, f *policy.Facts) {
+	if size, p := j.in.Platform.Size(c.vm.Size); p == nil {
+		f.Size = policy.SizeFacts(c.vm.Size, size)
 	}
-	if memory, problem := spec.Bytes(p.SizeSnapshot.Memory); problem == nil {
-		f.Size.Memory = memory.Value()
+	if template, version, p := j.in.Platform.ActiveTemplate(c.vm.Template); p == nil {
+		f.Template = policy.TemplateFacts(c.vm.Template, version, template)
 	}
-	f.Template = &policy.Template{Name: p.Template, Version: p.TemplateVersion, Status: p.TemplateSnapshot.Status}
-	switch image := p.TemplateSnapshot.Image; {
-	case image.ContainerDisk != nil:
-		f.Template.Source, f.Template.Image = "containerDisk", image.ContainerDisk.Image
-	case image.DataVolume != nil:
-		f.Template.Source = "dataVolume"
-	case image.PVC != nil:
-		f.Template.Source = "pvc"
-	case image.DataSource != nil:
-		f.Template.Source = "dataSource"
-	}
-	if ns, problem := j.in.Platform.Namespace(c.Ref.Namespace); problem == nil {
-		f.Namespace = &policy.Namespace{
-			Name: c.Ref.Namespace, Environment: ns.Environment, KubernetesName: p.KubernetesNamespace, Network: ns.Network,
-		}
+	if ns, p := j.in.Platform.Namespace(c.Ref.Namespace); p == nil {
+		f.Namespace = policy.NamespaceFacts(c.Ref.Namespace, ns)
 	}
 }

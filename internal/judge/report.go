@@ -37,7 +37,8 @@ type Change struct {
 	Problems    domain.Problems    `json:"problems,omitempty"`
 	Verdict     policy.Verdict     `json:"verdict"`
 	Requirement policy.Requirement `json:"requirement"`
-	Plan        *Plan              `json:"plan,omitempty"` // nil where nothing can be planned
+	Approvers   []string           `json:"approvers,omitempty"` // who could approve it, for people
+	Plan        *Plan              `json:"plan,omitempty"`      // nil where nothing can be planned
 	Claims      []string           `json:"claims,omitempty"`
 	Document    []byte             `json:"-"` // the file at head
 }

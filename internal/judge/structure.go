@@ -23,11 +23,17 @@ func addressKey(network, ip string) string {
 // claimed is a key as people read it.
 func claimed(key string) string {
 	kind, name, _ := strings.Cut(key, ":")
+	of, what, _ := strings.Cut(name, "/")
 	switch kind {
 	case "pair":
 		return "a service whose VMs would have the same names (" + name + ")"
 	case "index":
-		return "index " + name
+		index, _ := strconv.Atoi(what)
+		return "index " + spec.Ref{Index: index}.Instance() + " of service " + of
+	case "address":
+		return "address " + what + " of network " + of
+	case "vm":
+		return "VM " + name
 	}
 	return kind + " " + name
 }
@@ -63,7 +69,7 @@ func (j *judging) createService(c *change) {
 func (j *judging) pairIsFree(c *change) {
 	pair := c.Ref.System + "-" + c.Ref.Service
 	owner, taken := j.in.World.Names[pair]
-	if !taken {
+	if taken = taken && isService(owner); !taken {
 		for _, other := range j.changes {
 			if other != c && other.Operation == domain.CreateService && other.Ref.System+"-"+other.Ref.Service == pair && other.Ref.System != c.Ref.System {
 				owner, taken = other.Path, true
@@ -78,37 +84,42 @@ func (j *judging) pairIsFree(c *change) {
 	}
 }
 
+// isService tells a service's path from a VM's: a pair may read like the name of a VM, and is none.
+func isService(path string) bool { return strings.HasSuffix(path, "/service.yaml") }
+
 // systemExists wants the system accepted, or created by this pull request.
 func (j *judging) systemExists(c *change) bool {
-	if j.in.World.Systems[c.Ref.System] || j.creates(spec.Ref{Kind: spec.KindSystem, System: c.Ref.System}) {
+	system := spec.Ref{Kind: spec.KindSystem, System: c.Ref.System}
+	if j.in.World.Systems[system.System] || j.creates(system) {
 		return true
 	}
-	names := slices.Sorted(maps.Keys(j.in.World.Systems))
-	c.add(domain.Problem{
-		Code: domain.SystemUnknown, Message: "there is no system " + c.Ref.System,
-		Hint: "add systems/" + c.Ref.System + "/system.yaml to this pull request" + orElse(c.Ref.System, names),
-	})
+	j.missing(c, domain.SystemUnknown, "there is no system "+system.System, system,
+		system.System, slices.Collect(maps.Keys(j.in.World.Systems)))
 	return false
 }
 
 // serviceExists wants the service accepted in this system, or created by this pull request.
 func (j *judging) serviceExists(c *change) {
-	ref := c.Ref
-	system, accepted := j.in.World.Services[ref.Service]
-	if accepted && system == ref.System || j.creates(spec.Ref{Kind: spec.KindService, System: ref.System, Service: ref.Service}) {
+	service := spec.Ref{Kind: spec.KindService, System: c.Ref.System, Service: c.Ref.Service}
+	system, accepted := j.in.World.Services[service.Service]
+	if accepted && system == service.System || j.creates(service) {
 		return
 	}
 	var names []string
-	for service, of := range j.in.World.Services {
-		if of == ref.System {
-			names = append(names, service)
+	for name, of := range j.in.World.Services {
+		if of == service.System {
+			names = append(names, name)
 		}
 	}
-	slices.Sort(names)
-	c.add(domain.Problem{
-		Code: domain.ServiceUnknown, Message: "system " + ref.System + " has no service " + ref.Service,
-		Hint: "add systems/" + ref.System + "/" + ref.Service + "/service.yaml to this pull request" + orElse(ref.Service, names),
-	})
+	message := "system " + service.System + " has no service " + service.Service
+	if accepted && !j.asks(service) {
+		c.add(domain.Problem{
+			Code: domain.ServiceUnknown, Message: message,
+			Hint: "that service belongs to system " + system + ": put the file below systems/" + system + "/" + service.Service + "/",
+		})
+		return
+	}
+	j.missing(c, domain.ServiceUnknown, message, service, service.Service, names)
 }
 
 // creates reports whether the pull request makes the thing, and nothing stands in its way.
@@ -121,11 +132,18 @@ func (j *judging) creates(ref spec.Ref) bool {
 	return false
 }
 
-func orElse(name string, names []string) string {
-	if s := spec.Suggest(name, names); s != "" {
-		return ", or: " + s
+// missing tells of a parent that is not there, and how to come by it: put right what would create it,
+// mean another, or create it.
+func (j *judging) missing(c *change, code domain.Code, message string, parent spec.Ref, name string, known []string) {
+	hint := "to create it, add " + parent.Path() + " to this pull request"
+	switch {
+	case j.asks(parent):
+		message += " yet, and the file that would create it is refused"
+		hint = "see what is said of " + parent.Path() + ", and put it right first"
+	case len(known) > 0:
+		hint = spec.Suggest(name, known) + "; " + hint
 	}
-	return ""
+	c.add(domain.Problem{Code: code, Message: message, Hint: hint})
 }
 
 // ClaimKeys are the keys that creating what stands at ref would claim, so that callers know what to
@@ -139,14 +157,31 @@ func ClaimKeys(ref spec.Ref, head []byte) []string {
 	case spec.KindVirtualMachine:
 		keys := []string{vmKey(ref.VMName()), indexKey(ref)}
 		doc, _ := spec.Parse(ref, head)
-		if vm, ok := spec.As[spec.VirtualMachine](doc); ok {
-			for _, n := range vm.Networks {
-				if n.IP != "" {
-					keys = append(keys, addressKey(n.Name, n.IP))
-				}
-			}
-		}
-		return keys
+		return append(keys, addressKeys(machine(doc))...)
 	}
 	return nil
+}
+
+// addressKeys are the keys of the addresses that a VM fixes.
+func addressKeys(vm *spec.VirtualMachine) (keys []string) {
+	if vm == nil {
+		return nil
+	}
+	for _, n := range vm.Networks {
+		if n.IP != "" {
+			keys = append(keys, addressKey(n.Name, n.IP))
+		}
+	}
+	return keys
+}
+
+// machine is a VM as its canonical spec has it, so that nothing made from it depends on how the file
+// is written; nil where the document is none.
+func machine(doc *spec.Document) *spec.VirtualMachine {
+	if doc == nil {
+		return nil
+	}
+	decoded, _ := spec.Decode(doc.Ref.Kind, spec.Canonical(doc))
+	vm, _ := decoded.(*spec.VirtualMachine)
+	return vm
 }

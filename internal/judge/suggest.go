@@ -15,7 +15,7 @@ import (
 // healthy. The one already chosen stays while it is eligible; else the service's own in that
 // namespace; else by weight and a hash of the identity, so that the same VM is always sent to the same
 // place and machines spread by weight.
-func (j *judging) suggest(c *change, env domain.Environment) (Choice, bool) {
+func (j *judging) suggest(c *change, vm *spec.VirtualMachine, env domain.Environment) (Choice, bool) {
 	var eligible, why []string
 	for _, name := range slices.Sorted(maps.Keys(j.in.Platform.Clusters)) {
 		cluster := j.in.Platform.Clusters[name]
@@ -38,7 +38,39 @@ func (j *judging) suggest(c *change, env domain.Environment) (Choice, bool) {
 		})
 		return Choice{}, false
 	}
+	for i, disk := range vm.Disks {
+		if eligible = j.withStorage(c, i, disk, eligible); len(eligible) == 0 {
+			return Choice{}, false
+		}
+	}
 	return j.choose(c, eligible), true
+}
+
+// withStorage leaves the clusters that have the storage class which a data disk names.
+func (j *judging) withStorage(c *change, i int, disk spec.VMDisk, clusters []string) (able []string) {
+	if disk.StorageClass == "" {
+		return clusters
+	}
+	var known []string
+	for _, name := range clusters {
+		facts := j.in.World.Clusters[name]
+		if facts.has(disk.StorageClass) {
+			able = append(able, name)
+		}
+		known = append(known, facts.StorageClasses...)
+	}
+	if len(able) == 0 {
+		slices.Sort(known)
+		c.at(domain.StorageClassUnknown, "spec.disks["+number(i)+"].storageClass",
+			"no cluster that can take this VM has the storage class "+disk.StorageClass,
+			spec.Suggest(disk.StorageClass, slices.Compact(known))+"; or leave it out to get the cluster's own")
+	}
+	return able
+}
+
+// has reports whether the cluster has a storage class, as far as its classes are known.
+func (f ClusterFacts) has(class string) bool {
+	return class == "" || len(f.StorageClasses) == 0 || slices.Contains(f.StorageClasses, class)
 }
 
 func (j *judging) ineligible(name string, cluster *spec.Cluster) string {
@@ -48,8 +80,12 @@ func (j *judging) ineligible(name string, cluster *spec.Cluster) string {
 		return "is " + string(cluster.Status)
 	case !known:
 		return "has no credentials yet (shepherd cluster add " + name + ")"
+	case !facts.Healthy && facts.Message == "":
+		return "is not healthy"
 	case !facts.Healthy:
 		return "is not healthy: " + facts.Message
+	case !facts.has(cluster.StorageClass):
+		return "lacks the storage class " + cluster.StorageClass + ", which its file names"
 	}
 	return ""
 }
