@@ -94,8 +94,8 @@ func Approval(v View) forge.Check {
 	p.must(headline(v, false) + "\n")
 	p.place(changes)
 	if !v.blocking() {
-		notes(p, v, rows)
-		p.fold("Plans and rules", details(v, rows), "plan")
+		asked(p, v, rows)
+		fold(p, v, rows)
 	}
 	c.Summary = p.String()
 	return identified(c)

@@ -41,20 +41,22 @@ func Comment(v View) string {
 func notes(p *page, v View, rows []Row) {
 	switch v.State {
 	case Open:
-		if blockedOr := v.blocking() || v.Report.Draft || v.Report.Fork; blockedOr {
-			return
-		}
-		p.list("What was said:\n", rejections(v, rows), maxNotes, "")
-		p.list("To confirm, write one of these lines as a comment:\n", confirmations(v, rows), maxNotes, "")
 		p.list("Why an approval is asked for again:\n", reopened(v, rows), maxNotes, "")
-		p.list("Approvals that do not count:\n", discounted(v.pick(rows, waiting, rejected, held)), maxNotes, "")
-		if len(v.pick(rows, waiting)) > 0 {
-			p.must("\nTo approve, read the plan below and send an approving review. Comments approve nothing.\n")
-		}
+		p.list("Approvals that do not count:\n", discounted(v.pick(rows, waiting, held)), maxNotes, "")
+		asked(p, v, rows)
 	case Merged:
 		p.list("What failed:\n", failures(v, rows), maxNotes, "")
 		p.list("What was merged without passing:\n", quarantines(v), maxNotes, "")
 		p.list("How to reach what runs:\n", reach(v, rows), maxNotes, "")
+	}
+}
+
+// asked is what people are asked to do, and what those who refused have said.
+func asked(p *page, v View, rows []Row) {
+	p.list("What was said:\n", rejections(v, rows), maxNotes, "")
+	p.list("To confirm, write these lines as comments:\n", confirmations(v, rows), maxNotes, "")
+	if len(v.pick(rows, waiting)) > 0 {
+		p.must("\nTo approve, read the plan below and send an approving review. Comments approve nothing.\n")
 	}
 }
 
@@ -75,19 +77,12 @@ func details(v View, rows []Row) (out []string) {
 		out = append(out, detail(r))
 	}
 	if len(rows) > 0 && v.Report.Head != "" {
-		out = append(out, fmt.Sprintf("Checked at %s by the rules of %s.\n\n", short(v.Report.Head), short(v.Report.Platform)))
+		out = append(out, "Checked at "+digest(v.Report.Head)+".\n\n")
 	}
 	if v.Grace > 0 && len(v.pick(rows, waiting)) > 0 {
 		out = append(out, fmt.Sprintf("An approval counts when it is sent at least %s after this plan appeared, by somebody who did not work on the change.\n\n", v.Grace))
 	}
 	return out
-}
-
-func short(sha string) string {
-	if s := digest(sha); s != "" {
-		return s
-	}
-	return "nothing"
 }
 
 // reach is how to get at the VMs that run.

@@ -19,7 +19,7 @@ const maxReason = 200
 func detail(r Row) string {
 	c := r.Change
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s", code(c.Subject), operation(c.Operation))
+	fmt.Fprintf(&b, "**%s** %s", code(c.Subject), operation(c.Operation))
 	if c.Environment != "" {
 		b.WriteString(" in " + cell(string(c.Environment), 20))
 	}
@@ -74,7 +74,7 @@ func planned(r Row, item func(string, ...any)) {
 		item("Size %s%s", code(p.Size), hardware(p.SizeSnapshot))
 	}
 	if p.Disk != "" {
-		item("Disk %s", code(p.Disk))
+		item("Root disk %s", code(p.Disk))
 	}
 	if p.Cluster != "" {
 		item("Cluster %s%s%s", code(p.Cluster), orNothing(", namespace ", code(p.KubernetesNamespace)), orNothing(", storage class ", code(p.StorageClass)))
@@ -145,7 +145,7 @@ func wanted(r Row, item func(string, ...any)) {
 		return
 	}
 	for _, d := range vm.Disks {
-		item("Disk %s of %s%s", code(d.Name), code(d.Size), orNothing(", storage class ", code(d.StorageClass)))
+		item("Data disk %s of %s%s", code(d.Name), code(d.Size), orNothing(", storage class ", code(d.StorageClass)))
 	}
 	for _, n := range vm.Networks {
 		item("Network %s%s", code(n.Name), orNothing(" with address ", code(n.IP)))
