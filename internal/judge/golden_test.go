@@ -51,7 +51,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func casePaths(t *testing.T) []string {
+func casePaths(t testing.TB) []string {
 	t.Helper()
 	paths, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(paths) == 0 {

@@ -1,0 +1,279 @@
+package judge
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/tools/txtar"
+
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
+)
+
+const vmPath = "systems/shop/redis/prod-shop/02.yaml"
+
+// vmFile is a request that can be submitted as it is.
+const vmFile = `apiVersion: kubevirt-shepherd.io/v1alpha1
+kind: VirtualMachine
+spec:
+  template: ubuntu-24.04
+  size: medium
+  disk: 120Gi
+  power: running
+  reason: a second cache
+`
+
+// inputOf makes an input of the start and a case written as txtar.
+func inputOf(t testing.TB, text string) Input {
+	t.Helper()
+	return caseInput(t, txtar.Parse([]byte(text)), false)
+}
+
+// requestOf is an input in which alice asks for one VM.
+func requestOf(t testing.TB, file string) Input {
+	t.Helper()
+	return inputOf(t, "-- head/"+vmPath+" --\n"+file)
+}
+
+// eachCase runs a test on the input of every golden case.
+func eachCase(t *testing.T, test func(t *testing.T, in Input)) {
+	t.Helper()
+	for _, path := range casePaths(t) {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			test(t, caseInput(t, archive, false))
+		})
+	}
+}
+
+func asJSON(t testing.TB, r Report) []byte {
+	t.Helper()
+	data, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestReportDoesNotDependOnOrder(t *testing.T) {
+	t.Parallel()
+	eachCase(t, func(t *testing.T, in Input) {
+		want := Judge(in)
+		for seed := range uint64(5) {
+			r := rand.New(rand.NewPCG(seed, 0))
+			shuffled := in
+			shuffled.Files, shuffled.Submitted = slices.Clone(in.Files), slices.Clone(in.Submitted)
+			r.Shuffle(len(shuffled.Files), func(i, j int) {
+				shuffled.Files[i], shuffled.Files[j] = shuffled.Files[j], shuffled.Files[i]
+			})
+			r.Shuffle(len(shuffled.Submitted), func(i, j int) {
+				shuffled.Submitted[i], shuffled.Submitted[j] = shuffled.Submitted[j], shuffled.Submitted[i]
+			})
+			got := Judge(shuffled)
+			if diff := cmp.Diff(string(asJSON(t, want)), string(asJSON(t, got))); diff != "" {
+				t.Fatalf("another order, another report (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(manifests(t, want), manifests(t, got)); diff != "" {
+				t.Fatalf("another order, other objects (-want +got):\n%s", diff)
+			}
+		}
+	})
+}
+
+func TestInputStaysAsItIs(t *testing.T) {
+	t.Parallel()
+	eachCase(t, func(t *testing.T, in Input) {
+		slices.Reverse(in.Files)
+		slices.Reverse(in.Submitted)
+		files, submitted := slices.Clone(in.Files), slices.Clone(in.Submitted)
+		platform := fmt.Sprintf("%+v", in.Platform)
+		Judge(in)
+		if diff := cmp.Diff(files, in.Files) + cmp.Diff(submitted, in.Submitted) + cmp.Diff(platform, fmt.Sprintf("%+v", in.Platform)); diff != "" {
+			t.Errorf("judging changed its input:\n%s", diff)
+		}
+	})
+}
+
+// TestConcurrentJudgings runs on one platform, policy set and world, as the bot does; the race detector
+// is the judge here.
+func TestConcurrentJudgings(t *testing.T) {
+	t.Parallel()
+	eachCase(t, func(t *testing.T, in Input) {
+		want := asJSON(t, Judge(in))
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				if got := asJSON(t, Judge(in)); !bytes.Equal(want, got) {
+					t.Errorf("two runs differ:\n%s\n%s", want, got)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+func TestReportRoundTrip(t *testing.T) {
+	t.Parallel()
+	eachCase(t, func(t *testing.T, in Input) {
+		want := Judge(in)
+		data := asJSON(t, want)
+		var got Report
+		if err := json.Unmarshal(data, &got); err != nil {
+			t.Fatal(err)
+		}
+		kept := []cmp.Option{
+			cmpopts.IgnoreFields(Change{}, "Document"), cmpopts.IgnoreFields(Plan{}, "Manifests"), cmpopts.EquateEmpty(),
+		}
+		if diff := cmp.Diff(want, got, kept...); diff != "" {
+			t.Errorf("lost on the way through JSON (-want +got):\n%s", diff)
+		}
+		if again := asJSON(t, got); !bytes.Equal(data, again) {
+			t.Errorf("another JSON the second time:\n%s\n%s", data, again)
+		}
+	})
+}
+
+// TestSubmittableIsComplete holds every report that becomes tickets to what a ticket needs.
+func TestSubmittableIsComplete(t *testing.T) {
+	t.Parallel()
+	eachCase(t, func(t *testing.T, in Input) {
+		report := Judge(in)
+		checkReport(t, report)
+		if report.Submittable() && (report.Draft || report.Fork || report.AllProblems().Blocking()) {
+			t.Error("a report with an error, of a draft or from a fork is submittable")
+		}
+	})
+}
+
+func checkReport(t testing.TB, report Report) {
+	t.Helper()
+	for _, p := range report.AllProblems() {
+		if p.Code == "" || p.Message == "" || p.Severity == "" {
+			t.Errorf("an unfinished problem: %+v", p)
+		}
+		if p.Severity == domain.Error && p.Hint == "" && p.Code != domain.PolicyDenied { // a rule's message is its author's
+			t.Errorf("nobody is told what to do: %+v", p)
+		}
+	}
+	for _, c := range report.Changes {
+		if len(c.Digest) != 64 || c.Path != c.Ref.Path() || c.Subject == "" {
+			t.Errorf("an unfinished change: %+v", c)
+		}
+		if report.Submittable() {
+			checkSubmittable(t, c)
+		}
+	}
+}
+
+func checkSubmittable(t testing.TB, c Change) {
+	t.Helper()
+	if !c.Operation.Supported() || c.Requirement.Rule == "" || c.Verdict.Denied() || len(c.Claims) == 0 || c.Wanted == nil {
+		t.Errorf("submittable, but not complete: %+v", c)
+	}
+	if c.Operation != domain.CreateVM {
+		return
+	}
+	if c.Plan == nil || c.Plan.Cluster == "" || len(c.Plan.EffectiveDigest) != 64 || len(c.Plan.Manifests) == 0 || c.Environment == "" {
+		t.Fatalf("a VM without a complete plan: %+v", c)
+	}
+	vm := c.Plan.Manifests[len(c.Plan.Manifests)-1]
+	if vm.Kind != string(spec.KindVirtualMachine) || vm.Name != c.Subject {
+		t.Errorf("the last object is %s %s, want the VM %s", vm.Kind, vm.Name, c.Subject)
+	}
+	for _, m := range c.Plan.Manifests {
+		if m.Namespace != c.Plan.KubernetesNamespace {
+			t.Errorf("%s %s goes to %s, the plan says %s", m.Kind, m.Name, m.Namespace, c.Plan.KubernetesNamespace)
+		}
+	}
+}
+
+func TestIndexesRunOut(t *testing.T) {
+	t.Parallel()
+	in := requestOf(t, vmFile)
+	for i := 1; i <= 9999; i++ {
+		in.World.Indexes["redis"] = append(in.World.Indexes["redis"], i)
+	}
+	problems := Judge(in).AllProblems()
+	if len(problems) != 1 || problems[0].Code != domain.IndexTaken || !strings.Contains(problems[0].Hint, "another service") {
+		t.Errorf("got %v", problems)
+	}
+}
+
+func TestReportChange(t *testing.T) {
+	t.Parallel()
+	report := Judge(requestOf(t, vmFile))
+	if c, ok := report.Change(vmPath); !ok || c.Subject != "prod-shop-shop-redis-02" {
+		t.Errorf("got %+v, %v", c, ok)
+	}
+	if c, ok := report.Change("systems/shop/redis/prod-shop/03.yaml"); ok {
+		t.Errorf("got %+v for a path that has no change", c)
+	}
+}
+
+// FuzzJudge gives a VM's path any content: there is always a report, it can be stored, every problem is
+// complete, and what can be submitted has a plan.
+func FuzzJudge(f *testing.F) {
+	for _, path := range casePaths(f) {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range archive.Files {
+			if strings.HasPrefix(file.Name, "head/systems/") {
+				f.Add(file.Data)
+			}
+		}
+	}
+	f.Add([]byte("\x00\xff"))
+	base := requestOf(f, vmFile)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		in := base
+		in.Files = []File{{Path: vmPath, Head: &Content{Data: data}}}
+		report := Judge(in)
+		checkReport(t, report)
+		lines := 1
+		for _, ends := range []string{"\n", "\r", "\u0085", "\u2028", "\u2029"} { // what YAML ends lines with
+			lines += bytes.Count(data, []byte(ends))
+		}
+		for _, p := range report.AllProblems() {
+			if p.Path != vmPath || p.Line < 0 || p.Line > lines {
+				t.Errorf("a problem outside of the file's %d lines: %+v", lines, p)
+			}
+		}
+		if again := asJSON(t, Judge(in)); !bytes.Equal(again, asJSON(t, report)) {
+			t.Errorf("two runs differ on %q", data)
+		}
+	})
+}
+
+func BenchmarkJudge(b *testing.B) {
+	for _, n := range []int{1, 200} {
+		b.Run(fmt.Sprintf("%d", n), func(b *testing.B) {
+			var text strings.Builder
+			fmt.Fprintf(&text, "-- request.yaml --\nlimits: {creates: %d}\n", n)
+			for i := range n {
+				fmt.Fprintf(&text, "-- head/systems/shop/redis/prod-shop/%02d.yaml --\n%s", i+2, vmFile)
+			}
+			in := inputOf(b, text.String())
+			if report := Judge(in); !report.Submittable() || len(report.Changes) != n {
+				b.Fatalf("not what was meant: %v", report.AllProblems())
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				Judge(in)
+			}
+		})
+	}
+}
