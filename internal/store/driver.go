@@ -54,6 +54,16 @@ func (d entDriver) Dialect() string                        { return dialect.Post
 // rowScanner gives pgx's rows the face that ent scans from.
 type rowScanner struct{ pgx.Rows }
 
+// Scan takes ent's ids of upserts, which it wants as a driver.Value: pgx knows no such target, but any.
+func (s rowScanner) Scan(dest ...any) error {
+	for i, d := range dest {
+		if v, ok := d.(*driver.Value); ok {
+			dest[i] = (*any)(v)
+		}
+	}
+	return s.Rows.Scan(dest...)
+}
+
 func (s rowScanner) Close() error {
 	s.Rows.Close()
 	return s.Err()
