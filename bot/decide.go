@@ -13,7 +13,6 @@ import (
 	"kv-shepherd.io/shepherd/ent/review"
 	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/gitops/spec"
-	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/judge"
 	"kv-shepherd.io/shepherd/internal/policy"
@@ -244,9 +243,4 @@ func (c *council) caseOf(t *ent.Ticket, change judge.Change, plans []*ent.Plan) 
 		out.Plans = append(out.Plans, approval.PublishedPlan{ID: p.ID, At: *p.PublishedAt})
 	}
 	return out
-}
-
-// approved reports whether a ticket lets a change through.
-func approved(t *ent.Ticket, change judge.Change) bool {
-	return domain.TicketStatus(t.Status) == domain.TicketApproved && t.ChangeDigest == change.Digest
 }

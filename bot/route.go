@@ -3,7 +3,6 @@ package bot
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"kv-shepherd.io/shepherd/bot/forge"
@@ -223,6 +222,3 @@ on conflict (id) do update set wanted = pull_requests.wanted + 1 returning queue
 	}
 	return queue.Add(ctx, tx.PGX, jobs.JudgePullRequest{Number: number})
 }
-
-// branchOf is the short name of a pushed branch.
-func branchOf(ref string) string { return strings.TrimPrefix(ref, "refs/heads/") }
