@@ -277,3 +277,41 @@ func BenchmarkJudge(b *testing.B) {
 		})
 	}
 }
+
+// TestClaimKeys: what callers look up before a judging is what the judging claims.
+func TestClaimKeys(t *testing.T) {
+	t.Parallel()
+	eachCase(t, func(t *testing.T, in Input) {
+		for _, c := range Judge(in).Changes {
+			if len(c.Claims) == 0 {
+				continue
+			}
+			if diff := cmp.Diff(c.Claims, ClaimKeys(c.Ref, c.Document)); diff != "" {
+				t.Errorf("%s (-claimed +looked up):\n%s", c.Path, diff)
+			}
+		}
+	})
+	broken := spec.Ref{Kind: spec.KindVirtualMachine, System: "shop", Service: "redis", Namespace: "prod-shop", Index: 2}
+	if diff := cmp.Diff([]string{"vm:prod-shop-shop-redis-02", "index:redis/2"}, ClaimKeys(broken, []byte("no VM"))); diff != "" {
+		t.Errorf("a file that cannot be read (-want +got):\n%s", diff)
+	}
+	if keys := ClaimKeys(spec.Ref{Kind: spec.KindForge, Name: "CODEOWNERS"}, nil); keys != nil {
+		t.Errorf("a file of the forge claims %v", keys)
+	}
+}
+
+// TestDefaultLimits: the limit itself is allowed, one more is not.
+func TestDefaultLimits(t *testing.T) {
+	t.Parallel()
+	for n, refused := range map[int]bool{10: false, 11: true} {
+		var text strings.Builder
+		for i := range n {
+			fmt.Fprintf(&text, "-- head/systems/shop/redis/prod-shop/%02d.yaml --\n%s", i+2, vmFile)
+		}
+		in := inputOf(t, text.String())
+		in.Limits = DefaultLimits()
+		if got := Judge(in); got.Blocking() != refused {
+			t.Errorf("%d VMs: refused %v, want %v: %v", n, got.Blocking(), refused, got.AllProblems())
+		}
+	}
+}

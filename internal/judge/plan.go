@@ -114,28 +114,35 @@ func (j *judging) systemKeys(system string) []string {
 	return j.in.World.SystemKeys[system]
 }
 
-// rendered puts a problem of the renderer where people can mend it: at the request's own field, at
-// the file for what the platform's documents bring.
+// rendered puts a problem of the renderer where people can mend it: at the request's own field, else at
+// the field that names the platform's document which brings it, with the way out for somebody who cannot
+// mend that.
 func (j *judging) rendered(c *change, vm *spec.VirtualMachine, version int, p render.Problem) {
+	template := "template " + vm.Template + " v" + number(version)
+	field, source, mend := "spec", "", "nothing in this file is wrong: ask whoever keeps the platform's documents"
 	switch p.Origin {
 	case render.OriginRequest:
-		field := "spec"
 		if p.Field != "" {
 			field += "." + p.Field
 		}
 		c.found(&p.Problem, field)
 		return
 	case render.OriginTemplate:
-		if !strings.Contains(p.Message, "template "+vm.Template) {
-			p.Message += " (template " + vm.Template + " v" + number(version) + ")"
-		}
-		c.found(&p.Problem, "spec.template")
+		field, source = "spec.template", template
+		mend = "choose another template, or ask whoever keeps the platform's documents to mend this one"
 	case render.OriginSize:
-		p.Message += " (size " + vm.Size + ")"
-		c.found(&p.Problem, "spec.size")
-	default:
-		c.found(&p.Problem, "spec")
+		field, source = "spec.size", "size "+vm.Size
+		mend = "choose another size, or ask whoever keeps the platform's documents to mend this one"
+	case render.OriginRendered:
+		source = "of what " + template + " and size " + vm.Size + " make"
 	}
+	if source != "" && !strings.Contains(p.Message, "template "+vm.Template) {
+		p.Message += " (" + source + ")"
+	}
+	if p.Severity == domain.Error && p.Hint == "" {
+		p.Hint = mend
+	}
+	c.found(&p.Problem, field)
 }
 
 func diskOf(vm *spec.VirtualMachine, size *spec.InstanceSize) string {
