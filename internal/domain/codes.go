@@ -1,0 +1,75 @@
+package domain
+
+// Explanation is what a code means in general. A Problem says what it means in a case.
+type Explanation struct {
+	Code    Code
+	Meaning string
+	Do      string
+}
+
+// Explanations lists every code in the order of a request's way: the file, its names, the platform,
+// the people, the state of things, the cluster.
+func Explanations() []Explanation {
+	return []Explanation{
+		{PathInvalid, "A file lies where nothing is known, or is no regular file.", "Move it to the path that the message names."},
+		{YAMLInvalid, "The file is not one YAML document of the expected form: syntax, a repeated key, a missing or malformed field, too large.", "Mend the line; `shepherd validate` checks before a push."},
+		{UnknownField, "A field that this kind does not have.", "Use the nearest one that the message names, or take it out."},
+		{ForbiddenField, "A field that would change who the thing is, or that only the platform sets.", "Take it out: the path is the identity."},
+		{SecretSuspected, "Something that looks like a secret. Secrets are never in git.", "Take it out, and replace that secret: it was published."},
+		{NameInvalid, "A name with characters that are not allowed.", "a-z, 0-9 and -, first a letter, no two hyphens in a row."},
+		{NameTooLong, "A system, service or namespace name of more than 15 characters.", "Shorten it."},
+		{NameLengthWarning, "A name of more than 12 characters makes long VM names. A warning.", "Consider a shorter one."},
+		{NameTaken, "Somebody else has the name, or VMs would be called the same.", "Choose another name."},
+		{IndexTaken, "The index was used before in this service; an index is never used again.", "Use the next free one, which the message names."},
+		{SystemUnknown, "The system does not exist and is not created here.", "Add its system.yaml to the pull request."},
+		{ServiceUnknown, "The service does not exist in this system and is not created here.", "Add its service.yaml to the pull request."},
+		{NamespaceUnknown, "The platform has no such namespace.", "Choose one of the list, or ask a platform administrator."},
+		{TemplateUnknown, "The platform has no such template.", "Choose one of the list."},
+		{TemplateNotActive, "The template has no version that new VMs may use.", "Choose another, or ask a platform administrator to publish one."},
+		{TemplateImmutable, "A published version of a template was changed.", "Publish a new version."},
+		{TemplateLifecycle, "A template's status moved backwards.", "draft, active, deprecated, archived: forward only."},
+		{TemplateFixed, "The template of an existing VM was changed: its root disk is made already.", "Create a new VM."},
+		{SizeUnknown, "The platform has no such size.", "Choose one of the list."},
+		{SizeInUse, "The hardware of a size in use was changed.", "Add a new size."},
+		{NetworkUnknown, "The platform has no such network.", "Choose one of the list."},
+		{AddressTaken, "The address belongs to another VM.", "Choose another address."},
+		{DiskOutOfRange, "The disk is smaller or larger than the size allows.", "Stay in the range that the message names."},
+		{DiskShrink, "A disk cannot become smaller.", "Keep its size, or make it larger."},
+		{ForeignDisk, "A disk of that name exists and is not this VM's.", "Choose another name, or have the disk removed."},
+		{DedicatedCPUOvercommit, "A size with dedicated CPUs cannot overcommit.", "Take out one of both."},
+		{ProdOvercommit, "Overcommit in prod. A warning.", "Consider a size without."},
+		{RequiredFieldRemoved, "A planned spec leaves out a required field.", "Give the whole spec: a plan replaces, it does not merge."},
+		{PlanInvalid, "What would be applied cannot be: KubeVirt would refuse it, or it could never start.", "Mend the field that the message names, or ask a platform administrator about template and size."},
+		{NamespaceImmutable, "A VM's namespace cannot change after submission.", "Put the file back; create another VM in another pull request."},
+		{ServiceImmutable, "A VM's service cannot change after submission.", "Put the file back; create another VM in another pull request."},
+		{MixedChange, "A pull request changes the platform and systems together.", "Make two: the platform's first."},
+		{BatchTooLarge, "A pull request with more changes than allowed.", "Split it."},
+		{OperationUnsupported, "This version does not carry out the operation.", "Take the file back to what it was."},
+		{PermissionDenied, "The author, or somebody who pushed the change, may not do this.", "Have somebody whom the message names do it, or ask for a role."},
+		{AuthorUnknown, "The forge does not say who the author is.", "Push from an account that the forge knows."},
+		{PolicyDenied, "A rule of the platform forbids it.", "Read the rule's message; `platform/policies/` has the rule."},
+		{QuotaExceeded, "The namespace or system has no room for it.", "Ask for less, or for a larger limit."},
+		{RateLimitExceeded, "Too many requests in a short time.", "Come back at the time that the message names."},
+		{EnvironmentMismatch, "Namespace, network and cluster do not belong to one environment.", "Choose one of the same environment."},
+		{NoEligibleCluster, "No cluster of the environment can take the VM; the message says why for each.", "Ask whoever runs Shepherd."},
+		{ClusterCordoned, "The chosen cluster takes no new VMs.", "Choose another."},
+		{StorageClassUnknown, "The cluster has no such storage class.", "Choose one of the list, or none."},
+		{DuplicatePendingRequest, "Another open pull request asks for the same VM or name.", "Wait for it, or choose another name."},
+		{StaleBase, "The branch has changed the file since the pull request left it.", "Update the pull request's branch."},
+		{Superseded, "A newer request took the place of this one.", "Nothing."},
+		{Quarantined, "The branch holds content here that was merged without passing Shepherd.", "Merge the undo that Shepherd opened, then ask again."},
+		{ApprovalBypassed, "It was merged or pushed without the approval that it needs. Nothing was applied.", "Merge the undo, then open a pull request from the redo branch."},
+		{DigestMismatch, "What was merged is not what was approved. Nothing was applied.", "Merge the undo, then ask again."},
+		{HistoryRewritten, "The governed branch was rewritten; nothing is followed any more.", "An administrator sets a new baseline: `shepherd repo baseline SHA`."},
+		{DeleteConfirmationRequired, "A deletion waits for its confirmation.", "Copy the line from the comment."},
+		{ConfirmationNameMismatch, "The confirmation names another thing.", "Copy the line from the comment."},
+		{DeleteRestricted, "Something still lives below what is to be deleted.", "Delete that first, or with it."},
+		{ClusterUnreachable, "The cluster does not answer or refuses the credentials. The work waits.", "Nothing for requesters; operators: `shepherd cluster add` with good credentials."},
+		{ClusterRefused, "The cluster refused the objects, in its own words.", "Read the words; ask whoever runs the cluster."},
+		{NamespacePermissionDenied, "Shepherd may not create the namespace there.", "Run the kubectl line that the message gives."},
+		{NamespaceQuotaExceeded, "The cluster's quota refuses it.", "Ask whoever runs the cluster."},
+		{NamespaceTerminating, "The namespace is being deleted on the cluster.", "Wait until it is gone, then retry."},
+		{ForeignVM, "A VM of that name exists on the cluster and is not Shepherd's. It was not touched.", "Have it removed or renamed, or use another index."},
+		{FieldConflict, "Somebody else owns a field that this change touches.", "Settle it with the owner that the message names."},
+	}
+}
