@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"strings"
+	"slices"
 	"unicode/utf8"
 
 	"kv-shepherd.io/shepherd/bot/forge"
@@ -20,12 +20,11 @@ const (
 // Validate is the check that says whether the changes are valid and permitted, with an annotation on
 // every line that is not.
 func Validate(v View) forge.Check {
-	errors, warnings := split(v.problems())
+	r := readOpen(v)
 	c := forge.Check{Name: ValidateName, HeadSHA: v.Report.Head, Conclusion: forge.Success}
-	n := len(v.rows())
-	switch {
-	case len(errors) > 0:
-		c.Conclusion, c.Title = forge.Failure, count(len(errors), "problem")
+	switch n := len(r.rows); {
+	case r.blocking():
+		c.Conclusion, c.Title = forge.Failure, count(len(r.errors), "problem")
 	case n == 0 && !v.Report.Governed:
 		c.Title = "Nothing governed here"
 	case n == 0:
@@ -35,26 +34,26 @@ func Validate(v View) forge.Check {
 	default:
 		c.Title = fmt.Sprintf("%d changes are valid", n)
 	}
-	if len(warnings) > 0 {
-		c.Title += ", " + count(len(warnings), "warning")
+	if len(r.warnings) > 0 {
+		c.Title += ", " + count(len(r.warnings), "warning")
 	}
-	c.Summary = validateSummary(v, errors, warnings)
-	c.Annotations = annotations(append(errors, warnings...))
+	c.Summary = validateSummary(r)
+	c.Annotations = annotations(slices.Concat(r.errors, r.warnings))
 	return identified(c)
 }
 
-func validateSummary(v View, errors, warnings domain.Problems) string {
+func validateSummary(v *reading) string {
 	p := newPage(limit)
 	switch {
-	case len(errors) > 0:
-		p.must(problemHeadline(v, len(errors)) + "\n")
-	case len(v.rows()) == 0:
-		p.must(headline(v.asOpen(), false) + "\n")
+	case v.blocking():
+		p.must(problemHeadline(v) + "\n")
+	case len(v.rows) == 0:
+		p.must(headline(v, false) + "\n")
 	default:
 		p.must("Every change is valid and permitted.\n")
 	}
-	p.list("", problemLines(errors), len(errors), "")
-	p.list("Warnings:\n", problemLines(warnings), len(warnings), "")
+	p.list("", problemLines(v.errors), len(v.errors), "")
+	p.list("Warnings:\n\n", problemLines(v.warnings), len(v.warnings), "")
 	return p.String()
 }
 
@@ -82,30 +81,23 @@ func annotations(sorted domain.Problems) (out []forge.Annotation) {
 // Approval is the check that holds the merge until every change is approved or needs no approval. Its
 // summary carries the plans: that the forge has accepted it is what publishes them.
 func Approval(v View) forge.Check {
-	v = v.asOpen()
+	r := readOpen(v)
 	c := forge.Check{Name: ApprovalName, HeadSHA: v.Report.Head}
-	c.Conclusion, c.Title = v.ruling()
-	rows := v.rows()
-	changes := ""
-	if len(rows) > 0 {
-		changes = "\n" + table(rows, planColumns, v.state, limit-around)
-	}
-	p := newPage(limit - len(changes) - 1)
-	p.must(headline(v, false) + "\n")
+	c.Conclusion, c.Title = r.ruling()
+	changes := r.table(planColumns)
+	p := newPage(limit - len(changes))
+	p.must(headline(r, false) + "\n")
 	p.place(changes)
-	if !v.blocking() {
-		asked(p, v, rows)
-		fold(p, v, rows)
+	if !r.blocking() {
+		asked(p, r)
+		fold(p, r)
 	}
 	c.Summary = p.String()
 	return identified(c)
 }
 
 // ruling is the conclusion of the approval check and its title.
-func (v View) ruling() (forge.Conclusion, string) {
-	rows := v.rows()
-	stopped := v.pick(rows, rejected, held)
-	open := v.pick(rows, waiting)
+func (v *reading) ruling() (forge.Conclusion, string) {
 	switch {
 	case len(v.Quarantined) > 0:
 		return forge.Failure, "Quarantined"
@@ -113,29 +105,44 @@ func (v View) ruling() (forge.Conclusion, string) {
 		return forge.Failure, "Waiting for valid changes"
 	case v.State == Closed:
 		return forge.ActionRequired, "Closed without merging"
-	case len(rows) == 0 && v.Report.Governed:
+	case len(v.rows) == 0 && v.Report.Governed:
 		return forge.Success, "Nothing changes"
-	case len(rows) == 0:
+	case len(v.rows) == 0:
 		return forge.Success, "Nothing governed here"
-	case tooLong(v):
+	case v.tooLong:
 		return forge.Failure, "Too many changes to show"
 	case v.Report.Fork:
 		return forge.ActionRequired, "From a fork: checked, not submitted"
 	case v.Report.Draft:
 		return forge.ActionRequired, "Draft: checked, not submitted"
+	}
+	return v.decided()
+}
+
+// decided is the conclusion where every change is submitted.
+func (v *reading) decided() (forge.Conclusion, string) {
+	stopped, open := v.pick(rejected, held), v.pick(waiting)
+	switch {
 	case len(stopped) > 0:
-		return forge.Failure, plain(strings.TrimSpace("Rejected by "+stopped[0].rejecter()), 80)
+		return forge.Failure, rejectedTitle(stopped[0])
 	case len(open) > 0:
 		return forge.ActionRequired, waitingTitle(open)
-	case len(v.pick(rows, unconfirmed)) > 0:
+	case len(v.pick(unconfirmed)) > 0:
 		return forge.ActionRequired, "Waiting for a confirmation"
-	case len(v.pick(rows, approved)) == 0:
+	case len(v.pick(approved)) == 0:
 		return forge.Success, "No approval needed"
 	}
 	return forge.Success, "Approved"
 }
 
-func waitingTitle(open []Row) string {
+func rejectedTitle(r entry) string {
+	if who := plain(r.rejecter(), 60); who != "" {
+		return "Rejected by " + who
+	}
+	return "Rejected"
+}
+
+func waitingTitle(open []entry) string {
 	missing := 1
 	for _, r := range open {
 		missing = max(missing, r.required()-r.approvals())

@@ -16,20 +16,20 @@ func Closing(v View) (body string, due bool) {
 	if v.State != Merged {
 		return "", false
 	}
-	rows := v.rows()
-	t := v.tally(rows)
-	if t.underWay > 0 || len(rows) == 0 && len(v.Quarantined) == 0 {
+	r := read(v)
+	t := r.tally()
+	if t.underWay > 0 || t.all == 0 && len(v.Quarantined) == 0 {
 		return "", false
 	}
 	p := newPage(limit)
-	p.must(ClosingMarker + "\n" + mention(v.Author) + closingHeadline(v, t) + "\n")
-	p.list("", failures(v, rows), maxNotes, " in the comment above")
-	p.list("", quarantines(v), maxNotes, " in the comment above")
-	p.list("", ends(v, rows), maxNotes, " in the comment above")
+	p.must(ClosingMarker + "\n" + mention(v.Author) + closingHeadline(r, t) + "\n")
+	p.list("", failures(r), maxNotes, " in the comment above")
+	p.list("", quarantines(r), maxNotes, " in the comment above")
+	p.list("", ends(r), maxNotes, " in the comment above")
 	return p.String(), true
 }
 
-func closingHeadline(v View, t tally) string {
+func closingHeadline(v *reading, t tally) string {
 	switch {
 	case len(v.Quarantined) > 0:
 		return mergedHeadline(v)
@@ -42,17 +42,16 @@ func closingHeadline(v View, t tally) string {
 }
 
 // ends are the good ends, one line each.
-func ends(v View, rows []Row) (out []string) {
-	for _, r := range v.pick(rows, done, superseded) {
-		name := code(r.Change.Subject)
+func ends(v *reading) (out []string) {
+	for _, r := range v.pick(done, superseded) {
+		name := subject(r.Row)
 		switch {
-		case v.standing(r) == superseded:
+		case r.at == superseded:
 			out = append(out, name+" was superseded by a later change.")
 		case r.VM == nil || r.Change.Operation.RecordOnly():
 			out = append(out, name+" is recorded.")
 		case r.VM.Status == domain.VMRunning:
-			out = append(out, fmt.Sprintf("%s runs%s: %s; its host name is %s.", name, onCluster(r.VM.Cluster),
-				Escape("kubectl -n "+r.VM.Namespace+" get vm "+r.VM.Name, 300), code(r.VM.Name)))
+			out = append(out, name+" runs: "+r.VM.reach())
 		case r.VM.Status == domain.VMDeleted:
 			out = append(out, name+" is deleted.")
 		default:

@@ -20,90 +20,113 @@ const (
 // stands in the way, and the plans folded away. It takes less than 60,000 bytes. The same View gives the
 // same text, and apart from the days that it has waited nothing in it depends on the time.
 func Comment(v View) string {
-	rows := v.rows()
-	changes := ""
-	if len(rows) > 0 {
-		changes = "\n" + table(rows, summaryColumns, v.state, limit-around)
-	}
-	p := newPage(limit - len(changes) - 1)
-	p.must(Marker + "\n" + headline(v, true) + "\n")
+	r := read(v)
+	changes := r.table(summaryColumns)
+	p := newPage(limit - len(changes))
+	p.must(Marker + "\n" + headline(r, true) + "\n")
 	if v.State == Open {
-		errors, _ := split(v.problems())
-		p.list("", problemLines(errors), maxProblems, " in the checks")
+		p.list("", problemLines(r.errors), maxProblems, " in the checks")
 	}
 	p.place(changes)
-	notes(p, v, rows)
-	fold(p, v, rows)
+	notes(p, r)
+	fold(p, r)
 	return p.String()
 }
 
+// table is one line a change; empty where nothing changes.
+func (v *reading) table(columns []column) string {
+	if len(v.rows) == 0 {
+		return ""
+	}
+	return "\n" + table(v.rows, columns, v.state, limit-around)
+}
+
 // notes adds what people have to know beside the table.
-func notes(p *page, v View, rows []Row) {
+func notes(p *page, v *reading) {
 	switch v.State {
 	case Open:
-		p.list("Why an approval is asked for again:\n", reopened(v, rows), maxNotes, "")
-		p.list("Approvals that do not count:\n", discounted(v.pick(rows, waiting, held)), maxNotes, "")
-		asked(p, v, rows)
+		p.list("Why an approval is asked for again:\n\n", reopened(v), maxNotes, "")
+		p.list("Approvals that do not count:\n\n", discounted(v), maxNotes, "")
+		asked(p, v)
 	case Merged:
-		p.list("What failed:\n", failures(v, rows), maxNotes, "")
-		p.list("What was merged without passing:\n", quarantines(v), maxNotes, "")
-		p.list("How to reach what runs:\n", reach(v, rows), maxNotes, "")
+		p.list("What failed:\n\n", failures(v), maxNotes, "")
+		p.list("What was merged without passing:\n\n", quarantines(v), maxNotes, "")
+		p.list("How to reach what runs:\n\n", reach(v), maxNotes, "")
 	}
 }
 
 // asked is what people are asked to do, and what those who refused have said.
-func asked(p *page, v View, rows []Row) {
-	p.list("What was said:\n", rejections(v, rows), maxNotes, "")
-	p.list("To confirm, write these lines as comments:\n", confirmations(v, rows), maxNotes, "")
-	if len(v.pick(rows, waiting)) > 0 {
+func asked(p *page, v *reading) {
+	stopped := rejections(v)
+	p.list("What was said:\n\n", stopped, maxNotes, "")
+	p.list("To confirm, write these lines as comments:\n\n", confirmations(v), maxNotes, "")
+	if len(stopped) == 0 && len(v.MayApprove) > 0 && len(v.pick(waiting)) > 0 {
 		p.must("\nTo approve, read the plan below and send an approving review. Comments approve nothing.\n")
 	}
 }
 
-// fold adds what is read on demand.
-func fold(p *page, v View, rows []Row) {
-	_, warnings := split(v.problems())
-	var items []string
-	for _, line := range problemLines(warnings) {
-		items = append(items, "- "+line+"\n")
+// fold adds what is read on demand. Where the plans do not fit, the rules' reasons are left out first.
+func fold(p *page, v *reading) {
+	var warnings []string
+	for _, line := range problemLines(v.warnings) {
+		warnings = append(warnings, "- "+line+"\n")
 	}
-	p.fold(count(len(warnings), "warning"), items, "warning")
-	p.fold("Plans and rules", details(v, rows), "plan")
+	p.fold(count(len(warnings), "warning"), warnings, "warning", "\n")
+	plans := details(v, true)
+	if size(plans) > p.left-around/4 {
+		plans = details(v, false)
+	}
+	p.fold("Plans and rules", plans, "plan", conditions(v))
 }
 
-// details are the plans, and what they were made from.
-func details(v View, rows []Row) (out []string) {
-	for _, r := range rows {
-		out = append(out, detail(r))
+func size(texts []string) (n int) {
+	for _, s := range texts {
+		n += len(s)
 	}
-	if len(rows) > 0 && v.Report.Head != "" {
-		out = append(out, "Checked at "+digest(v.Report.Head)+".\n\n")
-	}
-	if v.Grace > 0 && len(v.pick(rows, waiting)) > 0 {
-		out = append(out, fmt.Sprintf("An approval counts when it is sent at least %s after this plan appeared, by somebody who did not work on the change.\n\n", v.Grace))
+	return n
+}
+
+// details are the plans and, with reasons, what the rules said.
+func details(v *reading, reasons bool) (out []string) {
+	for _, r := range v.rows {
+		out = append(out, detail(r.Row, reasons))
 	}
 	return out
 }
 
+// conditions are what the plans were made from, and when an approval of them counts.
+func conditions(v *reading) (text string) {
+	if head := digest(v.Report.Head); head != "" {
+		text = "Checked at " + head + ".\n\n"
+	}
+	if v.Grace > 0 && len(v.pick(waiting)) > 0 {
+		text += fmt.Sprintf("An approval counts when it is sent at least %s after this plan appeared, by somebody who did not work on the change.\n\n", v.Grace)
+	}
+	return text
+}
+
 // reach is how to get at the VMs that run.
-func reach(v View, rows []Row) (out []string) {
-	for _, r := range v.pick(rows, done) {
+func reach(v *reading) (out []string) {
+	for _, r := range v.pick(done) {
 		if r.VM != nil && r.VM.Status == domain.VMRunning && r.VM.Name != "" {
-			out = append(out, Escape("kubectl -n "+r.VM.Namespace+" get vm "+r.VM.Name, 300)+onCluster(r.VM.Cluster)+
-				"; its host name is "+code(r.VM.Name))
+			out = append(out, subject(r.Row)+": "+r.VM.reach())
 		}
 	}
 	return out
 }
 
-// Fits reports whether every change can have its visible line, in the comment and in the approval check,
-// whatever becomes of it. Where it does not, nobody can approve: the batch is too large.
-func Fits(v View) bool {
-	return !tooLong(v)
+// reach is how to look at the VM and how to log in.
+func (m VM) reach() string {
+	return Escape("kubectl -n "+m.Namespace+" get vm "+m.Name, 300) + onCluster(m.Cluster) + ", host name " + code(m.Name) +
+		". Log in with " + Escape("virtctl -n "+m.Namespace+" ssh --username USER vm/"+m.Name, 300) +
+		", the image's own user for USER, and an SSH key of the file or of the system."
 }
 
-func tooLong(v View) bool {
-	rows := v.rows()
+// Fits reports whether every change can have its visible line, in the comment and in the approval check,
+// whatever becomes of it. Where it does not, nobody can approve: the batch is too large.
+func Fits(v View) bool { return !read(v).tooLong }
+
+func tooLong(rows []entry) bool {
 	for _, columns := range [][]column{summaryColumns, planColumns} {
 		size := len(tableHead(columns))
 		for _, r := range rows {

@@ -15,11 +15,11 @@ import (
 // maxReason is how much of a requester's reason is repeated, in runes.
 const maxReason = 200
 
-// detail is the plan of one change, the rules that it stands under, and what they say.
-func detail(r Row) string {
+// detail is the plan of one change, the rule that it stands under and, with reasons, what all rules say.
+func detail(r Row, reasons bool) string {
 	c := r.Change
 	var b strings.Builder
-	fmt.Fprintf(&b, "**%s** %s", code(c.Subject), operation(c.Operation))
+	fmt.Fprintf(&b, "**%s** %s", subject(r), operation(c.Operation))
 	if c.Environment != "" {
 		b.WriteString(" in " + cell(string(c.Environment), 20))
 	}
@@ -37,13 +37,22 @@ func detail(r Row) string {
 		item("Reserves %s", claims(c.Claims))
 	}
 	if c.Requirement.Rule != "" {
-		item("Needs %s", prose(c.Requirement.String(), maxMessage))
+		item("%s", needs(c.Requirement))
 	}
 	item("Digest of the change %s%s", digest(c.Digest), orNothing(", of the plan ", digest(r.effective())))
-	if c.Verdict.Rule != "" {
+	if reasons && c.Verdict.Rule != "" {
 		b.WriteString("\n" + fence(policy.Text(c.Verdict)))
 	}
 	return b.String() + "\n"
+}
+
+// needs is the approval that a change needs.
+func needs(r policy.Requirement) string {
+	text := prose(r.String(), maxMessage)
+	if r.Approvals == 0 {
+		return strings.Replace(text, "no", "No", 1)
+	}
+	return "Needs " + text
 }
 
 func orNothing(before, s string) string {
@@ -176,7 +185,7 @@ func differences(accepted, wanted json.RawMessage) (out []string) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(both)) {
 		was, is := compact(before[key]), compact(after[key])
-		if was != is {
+		if was != is && key != "reason" {
 			out = append(out, code(key)+" from "+value(was)+" to "+value(is))
 		}
 	}

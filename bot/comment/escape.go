@@ -64,14 +64,26 @@ func prose(s string, max int) string {
 	for i, w := range words {
 		words[i] = word(w)
 	}
+	if len(words) > 0 && opensBlock(words[0]) {
+		words[0] = "`" + harmless(words[0]) + "`"
+	}
 	return strings.Join(words, " ")
+}
+
+// opensBlock finds what at the beginning of a line is a list, a rule or a heading.
+func opensBlock(w string) bool {
+	if strings.HasPrefix(w, "`") {
+		return false
+	}
+	digits := strings.TrimLeft(w, "0123456789")
+	return !strings.ContainsFunc(w, alphanumeric) || len(digits) < len(w) && (digits == "." || digits == ")")
 }
 
 // word puts what is risky in a code span and leaves the punctuation around it outside.
 func word(w string) string {
 	core := strings.TrimLeft(w, `("'“`)
 	lead := w[:len(w)-len(core)]
-	trimmed := strings.TrimRight(core, `.,;:?!)'"”`)
+	trimmed := trimEnd(core)
 	trail := core[len(trimmed):]
 	if trimmed == "" || !risky(trimmed) {
 		return w
@@ -79,12 +91,21 @@ func word(w string) string {
 	return lead + "`" + harmless(trimmed) + "`" + trail
 }
 
+// trimEnd takes off the punctuation that ends a word, and with it a parenthesis that was opened before.
+func trimEnd(w string) string {
+	w = strings.TrimRight(w, `.,;:?!'"”`)
+	if strings.HasSuffix(w, ")") && strings.Count(w, "(") < strings.Count(w, ")") {
+		return trimEnd(w[:len(w)-1])
+	}
+	return w
+}
+
 // risky reports whether a word is more than text to Markdown or to the forge: markup, mentions,
 // references, links, emoji.
 func risky(w string) bool {
 	lower := strings.ToLower(w)
 	return strings.ContainsAny(w, "@#<>&[]`\\|{}$*~^") || strings.Contains(w, "://") || strings.Contains(lower, "www.") ||
-		strings.Contains(lower, "gh-") || strings.Count(w, ":") > 1 || strings.Contains(w, "](") || looseUnderscore(w) || commitLike(w)
+		strings.HasPrefix(lower, "gh-") || strings.HasPrefix(w, ":") || strings.Count(w, ":") > 1 || looseUnderscore(w) || commitLike(w)
 }
 
 // looseUnderscore finds one that could be emphasis: not between letters or digits.

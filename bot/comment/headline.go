@@ -7,34 +7,33 @@ import (
 
 // headline is what the reader has to know first: where the pull request stands, in bold, and what to do
 // next. aged adds for how long it has waited.
-func headline(v View, aged bool) string {
+func headline(v *reading, aged bool) string {
 	switch v.State {
 	case Merged:
 		return mergedHeadline(v)
 	case Closed:
 		return "**Closed without merging.** Nothing was applied, and what was reserved is free again. Reopen the pull request to ask again."
 	}
-	rows := v.rows()
-	if !v.Report.Governed && len(rows) == 0 && len(v.problems()) == 0 {
+	if !v.Report.Governed && len(v.rows) == 0 && len(v.errors)+len(v.warnings) == 0 {
 		return "**Nothing governed here.** No file of this pull request describes a VM, a system or the platform."
 	}
-	errors, _ := split(v.problems())
 	switch {
-	case len(errors) > 0:
-		return problemHeadline(v, len(errors))
-	case len(rows) == 0:
+	case v.blocking():
+		return problemHeadline(v)
+	case len(v.rows) == 0:
 		return "**Nothing changes.** The governed files mean the same as before."
-	case tooLong(v):
-		return fmt.Sprintf("**Too many changes to show: %d.** Nobody can approve what is cut off: split the pull request.", len(rows))
+	case v.tooLong:
+		return fmt.Sprintf("**Too many changes to show: %d.** Nobody can approve what is cut off: split the pull request.", len(v.rows))
 	case v.Report.Fork:
 		return "**From a fork: checked, not submitted.** Push the branch to this repository and open the pull request from there."
 	case v.Report.Draft:
 		return "**Draft: checked, not submitted.** Mark it as ready for review to ask for approval."
 	}
-	return decisionHeadline(v, rows, aged)
+	return decisionHeadline(v, aged)
 }
 
-func problemHeadline(v View, n int) string {
+func problemHeadline(v *reading) string {
+	n := len(v.errors)
 	s := "**" + count(n, "problem") + " to mend.** "
 	if n == 1 {
 		s += "Mend it and push; nothing is submitted until then."
@@ -50,35 +49,27 @@ func problemHeadline(v View, n int) string {
 	return s
 }
 
-// pick are the rows that stand at one of the places.
-func (v View) pick(rows []Row, at ...standing) (out []Row) {
-	for _, r := range rows {
-		for _, s := range at {
-			if v.standing(r) == s {
-				out = append(out, r)
-			}
-		}
-	}
-	return out
-}
-
-func decisionHeadline(v View, rows []Row, aged bool) string {
-	if stopped := v.pick(rows, rejected, held); len(stopped) > 0 {
+func decisionHeadline(v *reading, aged bool) string {
+	if stopped := v.pick(rejected, held); len(stopped) > 0 {
 		return rejectedHeadline(stopped)
 	}
-	if open := v.pick(rows, waiting); len(open) > 0 {
+	if open := v.pick(waiting); len(open) > 0 {
 		return waitingHeadline(v, open, aged)
 	}
-	if open := v.pick(rows, unconfirmed); len(open) > 0 {
+	switch open := v.pick(unconfirmed); len(open) {
+	case 0:
+	case 1:
 		return "**Waiting for a confirmation.** Somebody who may delete this, the author included, writes the line below as a comment."
+	default:
+		return "**Waiting for " + count(len(open), "confirmation") + ".** Somebody who may delete these, the author included, writes each line below as a comment."
 	}
-	if len(v.pick(rows, approved)) == 0 {
+	if len(v.pick(approved)) == 0 {
 		return "**No approval needed.** Merge when ready."
 	}
 	return "**Approved.** Merge when ready."
 }
 
-func rejectedHeadline(stopped []Row) string {
+func rejectedHeadline(stopped []entry) string {
 	var who []string
 	seen := map[string]bool{}
 	for _, r := range stopped {
@@ -91,11 +82,11 @@ func rejectedHeadline(stopped []Row) string {
 	if people == "" {
 		return "**Rejected.** Push a change, or close the pull request."
 	}
-	return "**Rejected by " + people + ".** Push what they ask for, or talk to them: an approval or a withdrawal of the review by the same person lets it go on."
+	return "**Rejected by " + people + ".** Push what they ask for. It goes on when they approve, or withdraw the review."
 }
 
 // waitingHeadline says how many approvals are missing, and whose would count.
-func waitingHeadline(v View, open []Row, aged bool) string {
+func waitingHeadline(v *reading, open []entry, aged bool) string {
 	missing, have := 0, 0
 	for _, r := range open {
 		missing, have = max(missing, r.required()-r.approvals()), max(have, r.approvals())
@@ -113,7 +104,7 @@ func waitingHeadline(v View, open []Row, aged bool) string {
 }
 
 // whose is the rest of the sentence: who may approve what waits.
-func whose(v View, open []Row, missing int) string {
+func whose(v *reading, open []entry, missing int) string {
 	what := "these changes"
 	if envs, all := environments(open); all {
 		what = envs + " VMs"
@@ -131,28 +122,8 @@ func whose(v View, open []Row, missing int) string {
 	return who + " who may approve " + what + ": " + list + "."
 }
 
-// tally counts where merged changes stand.
-type tally struct{ all, done, failed, quarantined, underWay int }
-
-func (v View) tally(rows []Row) (t tally) {
-	for _, r := range rows {
-		t.all++
-		switch v.standing(r) {
-		case done, superseded:
-			t.done++
-		case failed:
-			t.failed++
-		case quarantined:
-			t.quarantined++
-		default:
-			t.underWay++
-		}
-	}
-	return t
-}
-
-func mergedHeadline(v View) string {
-	t := v.tally(v.rows())
+func mergedHeadline(v *reading) string {
+	t := v.tally()
 	switch {
 	case t.underWay > 0 && t.underWay == t.all:
 		return "**Merged.** " + underWay(v)
@@ -173,9 +144,9 @@ func mergedHeadline(v View) string {
 }
 
 // underWay says what is being waited for where nothing is done yet.
-func underWay(v View) string {
-	for _, r := range v.rows() {
-		if v.standing(r) != comparing {
+func underWay(v *reading) string {
+	for _, r := range v.rows {
+		if r.at != comparing {
 			return "It is being applied; this comment follows."
 		}
 	}
@@ -183,8 +154,8 @@ func underWay(v View) string {
 }
 
 // applied is the word for a good end: what only the records hold is not applied to anything.
-func applied(v View) string {
-	for _, r := range v.rows() {
+func applied(v *reading) string {
+	for _, r := range v.rows {
 		if !r.Change.Operation.RecordOnly() {
 			return "Applied"
 		}
@@ -200,7 +171,7 @@ func failedNext(n int) string {
 }
 
 // wayOut is how a quarantine ends.
-func wayOut(v View) string {
+func wayOut(v *reading) string {
 	if v.Undo == "" {
 		return "An undo is being prepared: a pull request that takes the content back."
 	}

@@ -29,11 +29,23 @@ func problemLine(p domain.Problem) string {
 		}
 		b.WriteString(Escape(where, maxPath+12) + " ")
 	}
-	b.WriteString("**" + prose(string(p.Code), 40) + "** " + prose(p.Message, maxMessage))
-	if p.Hint != "" {
-		b.WriteString(" — " + prose(p.Hint, maxHint))
+	message := prose(p.Message, maxMessage)
+	if message == "" {
+		message = "no more is known"
+	}
+	b.WriteString(name(p.Code) + message)
+	if hint := prose(p.Hint, maxHint); hint != "" {
+		b.WriteString(" — " + hint)
 	}
 	return b.String()
+}
+
+// name is a code, and the space behind it.
+func name(c domain.Code) string {
+	if s := prose(string(c), 40); s != "" {
+		return "**" + s + "** "
+	}
+	return ""
 }
 
 func problemLines(ps domain.Problems) (out []string) {
@@ -58,7 +70,7 @@ func group(lines []aloud, all int) (out []string) {
 			order = append(order, l.text)
 		}
 		for _, r := range l.rows {
-			about[l.text] = append(about[l.text], code(r.Change.Subject))
+			about[l.text] = append(about[l.text], subject(r))
 		}
 	}
 	for _, text := range order {
@@ -71,9 +83,9 @@ func group(lines []aloud, all int) (out []string) {
 }
 
 // rejections are who stopped what, in their own words.
-func rejections(v View, rows []Row) []string {
+func rejections(v *reading) []string {
 	var lines []aloud
-	for _, r := range v.pick(rows, rejected, held) {
+	for _, r := range v.pick(rejected, held) {
 		text := cell(r.rejecter(), 60)
 		if text == "" {
 			text = "Rejected"
@@ -83,25 +95,25 @@ func rejections(v View, rows []Row) []string {
 		} else {
 			text += " gave no reason"
 		}
-		lines = append(lines, aloud{text, []Row{r}})
+		lines = append(lines, aloud{text, []Row{r.Row}})
 	}
-	return group(lines, len(rows))
+	return group(lines, len(v.rows))
 }
 
 // discounted are the approvals that do not count, and why.
-func discounted(rows []Row) []string {
+func discounted(v *reading) []string {
 	var lines []aloud
-	for _, r := range rows {
+	for _, r := range v.pick(waiting, held) {
 		if r.Ticket == nil {
 			continue
 		}
 		for _, vote := range r.Ticket.Votes {
 			if !vote.Counts && vote.Review.State == approval.StateApproved {
-				lines = append(lines, aloud{reviewer(vote.Review.Reviewer) + ": " + prose(sentence(vote.Why), maxMessage), []Row{r}})
+				lines = append(lines, aloud{reviewer(vote.Review.Reviewer) + ": " + prose(sentence(vote.Why), maxMessage), []Row{r.Row}})
 			}
 		}
 	}
-	return group(lines, len(rows))
+	return group(lines, len(v.rows))
 }
 
 func reviewer(r approval.Reviewer) string {
@@ -112,19 +124,19 @@ func reviewer(r approval.Reviewer) string {
 }
 
 // reopened are the approvals that were lost again, and why.
-func reopened(v View, rows []Row) []string {
+func reopened(v *reading) []string {
 	var lines []aloud
-	for _, r := range v.pick(rows, waiting) {
+	for _, r := range v.pick(waiting) {
 		if r.Ticket != nil && r.Ticket.Decision != "" {
-			lines = append(lines, aloud{prose(sentence(r.Ticket.Decision), maxMessage), []Row{r}})
+			lines = append(lines, aloud{prose(sentence(r.Ticket.Decision), maxMessage), []Row{r.Row}})
 		}
 	}
-	return group(lines, len(rows))
+	return group(lines, len(v.rows))
 }
 
 // confirmations are the lines to copy.
-func confirmations(v View, rows []Row) (out []string) {
-	for _, r := range v.pick(rows, waiting, unconfirmed) {
+func confirmations(v *reading) (out []string) {
+	for _, r := range v.pick(waiting, unconfirmed) {
 		if !r.needsConfirmation() {
 			continue
 		}
@@ -132,24 +144,21 @@ func confirmations(v View, rows []Row) (out []string) {
 		if r.Change.Requirement.Confirm == policy.ConfirmName {
 			command = "/confirm " + r.Change.Subject + " " + spec.Digest8(r.Change.Digest)
 		}
-		out = append(out, Escape(command, 300)+" to "+operation(r.Change.Operation)+" "+code(r.Change.Subject))
+		out = append(out, Escape(command, 300)+" to "+operation(r.Change.Operation)+" "+subject(r.Row))
 	}
 	return out
 }
 
 // failures are what did not work, and what to do about each.
-func failures(v View, rows []Row) (out []string) {
-	for _, r := range v.pick(rows, failed) {
-		text := code(r.Change.Subject) + ": "
+func failures(v *reading) (out []string) {
+	for _, r := range v.pick(failed) {
+		text := subject(r.Row) + ": "
 		if r.Event.Status != domain.EventFailed {
 			out = append(out, text+"applied, but it does not run. "+prose(sentence(r.VM.Message), maxMessage)+" Look at it with "+
 				Escape("kubectl -n "+r.VM.Namespace+" describe vm "+r.VM.Name, 300)+onCluster(r.VM.Cluster)+".")
 			continue
 		}
-		if r.Event.Code != "" {
-			text += "**" + prose(string(r.Event.Code), 40) + "** "
-		}
-		out = append(out, text+prose(sentence(r.Event.Message), maxMessage)+" "+next(v, r))
+		out = append(out, text+name(r.Event.Code)+prose(sentence(r.Event.Message), maxMessage)+" "+next(v, r.Row))
 	}
 	return out
 }
@@ -163,7 +172,7 @@ func onCluster(name string) string {
 
 // next is what people do about a failure: what its message already advises, or the code's usual way
 // out; then how to try again.
-func next(v View, r Row) string {
+func next(v *reading, r Row) string {
 	again := "ask the platform team to carry it out again"
 	if v.Retry != "" {
 		again = prose(v.Retry, 100)
@@ -190,7 +199,7 @@ var waysOut = map[domain.Code]string{
 }
 
 // quarantines are what was merged without passing.
-func quarantines(v View) []string {
+func quarantines(v *reading) []string {
 	lines := problemLines(v.Quarantined.Sorted())
 	return slices.Compact(lines)
 }

@@ -22,10 +22,7 @@ func (p *page) must(s string) {
 	p.left -= len(s)
 }
 
-// reserve takes off what is placed later.
-func (p *page) reserve(s string) { p.left -= len(s) }
-
-// place adds what was reserved.
+// place adds what was taken off the limit before.
 func (p *page) place(s string) { p.parts = append(p.parts, s) }
 
 // list adds a titled list of at most max items; elsewhere says where the others are.
@@ -52,16 +49,17 @@ func (p *page) list(title string, items []string, max int, elsewhere string) {
 	}
 }
 
-// fold adds items under a line that opens on a click. Items that do not fit are counted.
-func (p *page) fold(summary string, items []string, what string) {
+// fold adds items, and a text behind them, under a line that opens on a click. Items that do not fit are
+// counted.
+func (p *page) fold(summary string, items []string, what, behind string) {
 	const closing = "</details>\n"
 	const note = 120
 	head := "\n<details><summary>" + summary + "</summary>\n\n"
-	if len(items) == 0 || len(head)+len(closing)+note > p.left {
+	if len(items) == 0 || len(head)+len(behind)+len(closing)+note > p.left {
 		return
 	}
 	p.must(head)
-	p.left -= len(closing) + note
+	p.left -= len(behind) + len(closing) + note
 	left := 0
 	for _, item := range items {
 		if len(item) > p.left {
@@ -73,5 +71,5 @@ func (p *page) fold(summary string, items []string, what string) {
 	if left > 0 {
 		p.place(fmt.Sprintf("%s left out, for want of room.\n\n", count(left, what)))
 	}
-	p.place(closing)
+	p.place(behind + closing)
 }

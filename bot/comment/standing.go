@@ -31,7 +31,7 @@ const (
 	superseded
 )
 
-func (v View) standing(r Row) standing {
+func (v *reading) standing(r Row) standing {
 	switch v.State {
 	case Merged:
 		return v.progress(r)
@@ -46,9 +46,6 @@ func (v View) standing(r Row) standing {
 	}
 	return decision(r)
 }
-
-// blocking reports whether anything stops the pull request as a whole.
-func (v View) blocking() bool { return v.problems().Blocking() }
 
 // decision is where a submitted change stands.
 func decision(r Row) standing {
@@ -85,7 +82,7 @@ func (r Row) needsConfirmation() bool {
 }
 
 // progress is where a merged change stands.
-func (v View) progress(r Row) standing {
+func (v *reading) progress(r Row) standing {
 	if _, ok := v.quarantine(r); ok {
 		return quarantined
 	}
@@ -131,7 +128,7 @@ func (r Row) settled() standing {
 }
 
 // quarantine is why the row's change was merged and not applied.
-func (v View) quarantine(r Row) (domain.Problem, bool) {
+func (v *reading) quarantine(r Row) (domain.Problem, bool) {
 	for _, p := range v.Quarantined {
 		if p.Path == r.Change.Path {
 			return p, true
@@ -142,8 +139,8 @@ func (v View) quarantine(r Row) (domain.Problem, bool) {
 
 // state is where a change stands, in a few words. The short form is never longer than maxState, however
 // long the names in it are.
-func (v View) state(r Row, short bool) string {
-	switch s := v.standing(r); s {
+func (v *reading) state(r entry, short bool) string {
+	switch r.at {
 	case blocked:
 		errors, _ := split(r.Change.Problems)
 		return "❌ " + count(len(errors), "problem")
@@ -162,7 +159,7 @@ func (v View) state(r Row, short bool) string {
 	case withdrawn:
 		return "not applied"
 	default:
-		return v.outcome(r, s, short)
+		return v.outcome(r, short)
 	}
 }
 
@@ -170,17 +167,17 @@ func (v View) state(r Row, short bool) string {
 const maxState = 64
 
 // outcome is what became of a merged change, in a few words.
-func (v View) outcome(r Row, s standing, short bool) string {
-	switch s {
+func (v *reading) outcome(r entry, short bool) string {
+	switch r.at {
 	case comparing:
 		return "⏳ merged, being checked"
 	case quarantined:
-		p, _ := v.quarantine(r)
+		p, _ := v.quarantine(r.Row)
 		return because("❌ quarantined", p.Code)
 	case applying:
 		return "⏳ applying…"
 	case settling:
-		return "⏳ " + onTheWay(r)
+		return "⏳ " + onTheWay(r.Row)
 	case unclear:
 		return "⏳ applied, state not known"
 	case done:

@@ -12,29 +12,39 @@ import (
 type column struct {
 	title  string
 	always bool
-	cell   func(Row) string
+	cell   func(entry) string
 }
 
 // summaryColumns are those of the comment, but for the state.
 var summaryColumns = []column{
-	{"Change", true, func(r Row) string { return code(r.Change.Subject) }},
-	{"Operation", true, func(r Row) string { return operation(r.Change.Operation) }},
-	{"Environment", false, func(r Row) string { return cell(string(r.Change.Environment), 20) }},
-	{"Size", false, func(r Row) string { return cell(r.size(), 40) }},
-	{"Cluster", false, func(r Row) string { return cell(r.cluster(), 40) }},
-	{"Digest", true, func(r Row) string { return digest(r.Change.Digest) }},
+	{"Change", true, func(r entry) string { return subject(r.Row) }},
+	{"Operation", true, func(r entry) string { return operation(r.Change.Operation) }},
+	{"Environment", false, func(r entry) string { return cell(string(r.Change.Environment), 20) }},
+	{"Size", false, func(r entry) string { return cell(r.size(), 40) }},
+	{"Cluster", false, func(r entry) string { return cell(r.cluster(), 40) }},
+	{"Digest", true, func(r entry) string { return digest(r.Change.Digest) }},
 }
 
 // planColumns are those of the approval check: what an approver signs.
 var planColumns = []column{
 	summaryColumns[0], summaryColumns[1], summaryColumns[2],
-	{"Template", false, func(r Row) string { return cell(r.template(), 60) }},
+	{"Template", false, func(r entry) string { return cell(r.template(), 60) }},
 	summaryColumns[3],
-	{"Disk", false, func(r Row) string { return cell(r.disk(), 20) }},
+	{"Disk", false, func(r entry) string { return cell(r.disk(), 20) }},
 	summaryColumns[4],
-	{"Storage class", false, func(r Row) string { return cell(r.storageClass(), 40) }},
+	{"Storage class", false, func(r entry) string { return cell(r.storageClass(), 40) }},
 	summaryColumns[5],
-	{"Plan", false, func(r Row) string { return digest(r.effective()) }},
+	{"Plan digest", false, func(r entry) string { return digest(r.effective()) }},
+}
+
+// subject is the name of what changes.
+func subject(r Row) string {
+	for _, name := range []string{r.Change.Subject, r.Change.Path} {
+		if s := code(name); s != "" {
+			return s
+		}
+	}
+	return "unnamed"
 }
 
 // digest is the part of a digest that people are shown and repeat.
@@ -42,7 +52,7 @@ func digest(d string) string { return code(spec.Digest8(d)) }
 
 // table is one line a change. It takes no more than limit bytes: states get their short form first; only
 // what can never be approved, because it does not fit even then, is cut.
-func table(rows []Row, columns []column, state func(r Row, short bool) string, limit int) string {
+func table(rows []entry, columns []column, state func(r entry, short bool) string, limit int) string {
 	columns = used(columns, rows)
 	for _, short := range []bool{false, true} {
 		var b strings.Builder
@@ -57,7 +67,7 @@ func table(rows []Row, columns []column, state func(r Row, short bool) string, l
 	return cutTable(rows, columns, state, limit)
 }
 
-func cutTable(rows []Row, columns []column, state func(r Row, short bool) string, limit int) string {
+func cutTable(rows []entry, columns []column, state func(r entry, short bool) string, limit int) string {
 	var b strings.Builder
 	b.WriteString(tableHead(columns))
 	for i, r := range rows {
@@ -71,7 +81,7 @@ func cutTable(rows []Row, columns []column, state func(r Row, short bool) string
 	return b.String()
 }
 
-func used(columns []column, rows []Row) (out []column) {
+func used(columns []column, rows []entry) (out []column) {
 	for _, c := range columns {
 		keep := c.always
 		for _, r := range rows {
@@ -93,7 +103,7 @@ func tableHead(columns []column) string {
 	return head + " State |\n" + rule + "---|\n"
 }
 
-func line(r Row, columns []column, state string) string {
+func line(r entry, columns []column, state string) string {
 	var b strings.Builder
 	for _, c := range columns {
 		text := c.cell(r)

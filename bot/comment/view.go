@@ -87,50 +87,6 @@ type VM struct {
 	Namespace string
 }
 
-// rows are those of the view, and one for every change of the report that has none.
-func (v View) rows() []Row {
-	known := map[string]bool{}
-	for _, r := range v.Rows {
-		known[r.Change.Path] = true
-	}
-	rows := append([]Row(nil), v.Rows...)
-	for _, c := range v.Report.Changes {
-		if !known[c.Path] {
-			rows = append(rows, Row{Change: c})
-		}
-	}
-	return rows
-}
-
-// problems are all that people have to be told before the merge, in reading order.
-func (v View) problems() domain.Problems {
-	all := append(domain.Problems(nil), v.Report.Problems...)
-	for _, r := range v.rows() {
-		all = append(all, r.Change.Problems...)
-	}
-	return all.Sorted()
-}
-
-// split sorts problems into those that stop and those that only warn.
-func split(all domain.Problems) (errors, warnings domain.Problems) {
-	for _, p := range all {
-		if p.Severity == domain.Warning {
-			warnings = append(warnings, p)
-		} else {
-			errors = append(errors, p)
-		}
-	}
-	return errors, warnings
-}
-
-// asOpen is the view before the merge: what was decided, not what became of it.
-func (v View) asOpen() View {
-	if v.State == Merged {
-		v.State = Open
-	}
-	return v
-}
-
 // veto is the review that stops the change, nil where none does.
 func (r Row) veto() *approval.Review {
 	if r.Ticket != nil && r.Ticket.Veto != nil {

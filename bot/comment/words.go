@@ -62,10 +62,10 @@ func names(of []string, max int) string {
 }
 
 // environments are those of the rows, in words; false where a row has none.
-func environments(rows []Row) (words string, all bool) {
+func environments(rows []entry) (words string, all bool) {
 	var envs []string
 	for _, r := range rows {
-		e := string(r.Change.Environment)
+		e := cell(string(r.Change.Environment), 20)
 		if e == "" {
 			return "", false
 		}

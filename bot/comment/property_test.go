@@ -1,0 +1,402 @@
+package comment
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kv-shepherd.io/shepherd/bot/forge"
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
+	"kv-shepherd.io/shepherd/internal/judge"
+	"kv-shepherd.io/shepherd/internal/policy"
+)
+
+// hostile are texts that try to be more than text.
+var hostile = []string{
+	"@alice @acme/platform a@b.example",
+	"[x](https://evil.example) ![x](https://evil.example/x.png) <https://evil.example> https://evil.example www.evil.example",
+	"</details></summary></table><script>alert(1)</script><!-- shepherd -->",
+	"` @alice ` `` ``` ~~~ \\` \\",
+	"one\n\n# two\r\n> three\n- [ ] four\n```\nfive\n---\n===\n| a | b |\n|---|---|\n",
+	"\u202egnp.exe\u2066 \u200f\u05d0\u05d1 \u0645\u0631\u062d\u0628\u0627",
+	"&#64;alice &commat;alice &lt;b&gt; #12 GH-12 acme/specs#12 5f0c2e7a91b34d6688aa0b1c2d3e4f5061728394",
+	"**bold** __bold__ *x* _x_ ~~x~~ $x$ :tada: [^1] [x][y]",
+	"- x", "1. x", "+ x", "| x |", "    indented", "\t@alice", "-", "===", "|", "\\|", "x|`|`|@a",
+	strings.Repeat("@alice ", 1500),
+	strings.Repeat("a", 10000),
+	strings.Repeat("`", 10000),
+	"\xff\xfe@alice\x00\x1b[31m",
+	"",
+}
+
+// everywhere is a view with the text wherever somebody outside could have written one.
+func everywhere(s string, state State, stage int) View {
+	c := judge.Change{
+		Ref: spec.Ref{Kind: spec.KindVirtualMachine}, Path: s, Subject: s, Operation: domain.CreateVM, Environment: domain.Environment(s),
+		Wanted: quoted("power", s), Accepted: quoted("size", s), Digest: s, Reason: s, Claims: []string{s, s},
+		Verdict:     policy.Verdict{Rule: s, Outcome: policy.Allow, Message: s, Hint: s, Children: []policy.Verdict{{Rule: s}}},
+		Requirement: policy.Requirement{Operation: domain.CreateVM, Approvals: 1, Rule: s, Confirm: policy.ConfirmName},
+		Plan: &judge.Plan{
+			Choice: judge.Choice{Cluster: s, StorageClass: s}, Template: s, Size: s, Disk: s, KubernetesNamespace: s, EffectiveDigest: s,
+			TemplateSnapshot: &spec.Template{Image: spec.Image{ContainerDisk: &spec.ContainerDisk{Image: s}}},
+			SizeSnapshot:     &spec.InstanceSize{Memory: s, Hugepages: s, GPUs: []spec.GPU{{DeviceName: s}}, SpecOverrides: map[string]any{s: s}},
+		},
+	}
+	problem := domain.Problem{Code: domain.Code(s), Severity: domain.Error, Path: s, Line: 3, Message: s, Hint: s}
+	warning := problem
+	warning.Severity = domain.Warning
+	c.Problems = domain.Problems{warning}
+	review := approval.Review{Reviewer: approval.Reviewer{Login: s}, State: approval.StateApproved, Text: s}
+	ticket := &Ticket{
+		Status: domain.TicketPending, Required: 1, DecidedBy: s, Decision: s, Votes: []approval.Vote{{Review: review, Why: s}},
+	}
+	row := Row{Change: c, Ticket: ticket, VM: &VM{Status: domain.VMRunning, Message: s, Cluster: s, Name: s, Namespace: s}}
+	v := View{State: state, Author: s, MayApprove: []string{s, s}, Retry: s, Undo: s, Report: judge.Report{Governed: true, Head: s}}
+	switch stage {
+	case 1:
+		v.Report.Problems = domain.Problems{problem}
+		row.Change.Problems = domain.Problems{problem}
+	case 2:
+		ticket.Status, ticket.Veto = domain.TicketRejected, &review
+		row.Event = &Event{Status: domain.EventFailed, Code: domain.Code(s), Message: s}
+	case 3:
+		ticket.Status, ticket.Votes[0].Counts = domain.TicketApproved, true
+		row.Event = &Event{Status: domain.EventCompleted}
+	case 4:
+		v.Quarantined = domain.Problems{problem}
+	case 5:
+		row.VM.Status, row.Event = domain.VMFailed, &Event{Status: domain.EventCompleted}
+	}
+	v.Rows = []Row{row}
+	return v
+}
+
+func quoted(field, s string) json.RawMessage {
+	data, err := json.Marshal(map[string]string{field: s})
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+// stages is how many kinds of view everywhere makes.
+const stages = 6
+
+// sound holds all that is said about a view to the rules of texts from outside.
+func sound(t *testing.T, v View) {
+	t.Helper()
+	body, _ := Closing(v)
+	body = strings.TrimPrefix(body, ClosingMarker+"\n"+mention(v.Author))
+	texts := map[string]string{
+		"comment": Comment(v), "validate": Validate(v).Summary, "approval": Approval(v).Summary, "closing": body,
+	}
+	for name, s := range texts {
+		switch {
+		case len(s) > limit:
+			t.Errorf("%s takes %d bytes", name, len(s))
+		case !utf8.ValidString(s):
+			t.Errorf("%s is not UTF-8: %q", name, s)
+		case strings.Count(s, "@") != strings.Count(s, "@\u200b"):
+			t.Errorf("%s mentions somebody:\n%s", name, s)
+		}
+		for _, u := range unwanted(s) {
+			if v.Undo == "" || !strings.HasSuffix(u, " "+v.Undo) {
+				t.Errorf("%s has %s:\n%s", name, u, s)
+			}
+		}
+	}
+	for _, c := range []forge.Check{Validate(v), Approval(v)} {
+		if utf8.RuneCountInString(c.Title) > 200 || strings.ContainsAny(c.Title, "\r\n") || !utf8.ValidString(c.Title) {
+			t.Errorf("title %q", c.Title)
+		}
+		for _, a := range c.Annotations {
+			if a.Line < 1 || a.Path == "" || !utf8.ValidString(a.Path) || len(a.Message) > 4*(maxMessage+maxHint)+1 {
+				t.Errorf("annotation %+v", a)
+			}
+		}
+	}
+}
+
+func TestHostileTexts(t *testing.T) {
+	t.Parallel()
+	for i, s := range hostile {
+		for _, state := range []State{Open, Closed, Merged} {
+			for stage := range stages {
+				t.Run(fmt.Sprintf("%d/%s/%d", i, state, stage), func(t *testing.T) {
+					t.Parallel()
+					sound(t, everywhere(s, state, stage))
+				})
+			}
+		}
+	}
+}
+
+func FuzzComment(f *testing.F) {
+	for i, s := range hostile {
+		f.Add(s, i%2 == 0, i%stages)
+	}
+	f.Fuzz(func(t *testing.T, s string, merged bool, stage int) {
+		state := Open
+		if merged {
+			state = Merged
+		}
+		sound(t, everywhere(s, state, max(stage, 0)%stages))
+	})
+}
+
+// many is a view of n VMs with the longest names that there can be.
+func many(n int) View {
+	name := strings.Repeat("n", 15)
+	v := View{State: Open, MayApprove: []string{"bob"}, Report: judge.Report{Governed: true, Head: strings.Repeat("a", 40)}}
+	for i := range n {
+		ref := spec.Ref{Kind: spec.KindVirtualMachine, System: name, Service: name, Namespace: name, Index: i + 1}
+		v.Rows = append(v.Rows, Row{
+			Ticket: &Ticket{Status: domain.TicketPending, Required: 2},
+			Change: judge.Change{
+				Ref: ref, Path: ref.Path(), Subject: ref.String(), Operation: domain.CreateVM, Environment: domain.Prod,
+				Digest: fmt.Sprintf("%08x", i) + strings.Repeat("0", 56), Requirement: policy.Requirement{Operation: domain.CreateVM, Approvals: 2, Rule: "r"},
+				Plan: &judge.Plan{
+					Choice: judge.Choice{Cluster: name, StorageClass: name}, Template: name, TemplateVersion: 12, Size: name, Disk: "500Gi",
+					KubernetesNamespace: name, EffectiveDigest: fmt.Sprintf("%08x", i+1<<20) + strings.Repeat("0", 56),
+				},
+			},
+		})
+	}
+	return v
+}
+
+// TestEveryVMHasItsLine: whatever fits shows each VM with what an approver signs, before the merge and
+// after it, however long what is said beside it.
+func TestEveryVMHasItsLine(t *testing.T) {
+	t.Parallel()
+	const n = 150
+	v := many(n)
+	if !Fits(v) {
+		t.Fatalf("%d VMs do not fit", n)
+	}
+	hasLines(t, "waiting", v, Comment(v), Approval(v).Summary)
+	for i := range v.Rows {
+		v.Rows[i].Ticket.Votes = []approval.Vote{{Why: strings.Repeat(fmt.Sprint("why ", i, " "), 80), Review: approval.Review{State: approval.StateApproved, Reviewer: approval.Reviewer{Login: "eve"}}}}
+		v.Rows[i].Change.Problems = domain.Problems{{Severity: domain.Warning, Code: domain.ProdOvercommit, Path: v.Rows[i].Change.Path, Message: strings.Repeat("warning ", 60)}}
+	}
+	hasLines(t, "talkative", v, Comment(v), Approval(v).Summary)
+	v.State = Merged
+	for i := range v.Rows {
+		r := &v.Rows[i]
+		r.Ticket.Status, r.Event = domain.TicketCompleted, &Event{Status: domain.EventCompleted}
+		r.VM = &VM{Status: domain.VMRunning, Cluster: strings.Repeat("c", 63), Namespace: strings.Repeat("n", 63), Name: r.Change.Subject}
+	}
+	hasLines(t, "merged", v, Comment(v))
+}
+
+func hasLines(t *testing.T, name string, v View, texts ...string) {
+	t.Helper()
+	for _, s := range texts {
+		if len(s) > limit {
+			t.Errorf("%s: %d bytes", name, len(s))
+		}
+		for _, r := range v.Rows {
+			found := false
+			for line := range strings.Lines(s) {
+				found = found || strings.HasPrefix(line, "| `"+r.Change.Subject+"` | create VM | prod | ") && strings.Contains(line, r.Change.Digest[:8])
+			}
+			if !found {
+				t.Fatalf("%s: no line for %s in\n%.2000s", name, r.Change.Subject, s)
+			}
+		}
+	}
+}
+
+// TestTooManyToShow: what does not fit can never be approved.
+func TestTooManyToShow(t *testing.T) {
+	t.Parallel()
+	v := many(1000)
+	for i := range v.Rows {
+		v.Rows[i].Ticket.Status, v.Rows[i].Ticket.Approvals = domain.TicketApproved, 2
+	}
+	if Fits(v) {
+		t.Error("1,000 VMs fit")
+	}
+	check := Approval(v)
+	if check.Conclusion != forge.Failure {
+		t.Errorf("the approval check is %s", check.Conclusion)
+	}
+	for name, s := range map[string]string{"comment": Comment(v), "approval": check.Summary} {
+		if len(s) > limit || !strings.Contains(s, "more that cannot be shown") || !strings.Contains(s, "**Too many changes to show: 1000.**") {
+			t.Errorf("%s: %d bytes:\n%.500s", name, len(s), s)
+		}
+	}
+}
+
+// TestFitsDoesNotDependOnProgress: a batch that was shown stays shown.
+func TestFitsDoesNotDependOnProgress(t *testing.T) {
+	t.Parallel()
+	for n := 1; n < 400; n += 7 {
+		v := many(n)
+		before := Fits(v)
+		for i := range v.Rows {
+			v.Rows[i].VM = &VM{Status: domain.VMRunning, Cluster: strings.Repeat("c", 200), Name: "x"}
+			v.Rows[i].Event = &Event{Status: domain.EventFailed, Code: domain.NamespacePermissionDenied, Message: "no"}
+		}
+		v.State = Merged
+		if Fits(v) != before {
+			t.Errorf("%d VMs: %t before, %t after", n, before, !before)
+		}
+	}
+}
+
+func TestStatesAreShort(t *testing.T) {
+	t.Parallel()
+	for _, s := range hostile {
+		for _, state := range []State{Open, Closed, Merged} {
+			for stage := range stages {
+				r := read(everywhere(s, state, stage))
+				for _, row := range r.rows {
+					if got := r.state(row, true); len(got) > maxState+3*30 && stage != 2 && stage != 4 || strings.Contains(got, "|") {
+						t.Errorf("%d bytes: %s", len(got), got)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestDeterministic(t *testing.T) {
+	t.Parallel()
+	for _, file := range cases(t) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			a, b := loadFile(t, file), loadFile(t, file)
+			b.Now = b.Now.Add(3 * time.Hour) // the same day of waiting
+			for i := range b.Rows {
+				if b.Rows[i].Ticket != nil {
+					b.Rows[i].Ticket.Published = !b.Rows[i].Ticket.Published // the text itself publishes
+				}
+			}
+			for range 3 {
+				if diff := cmp.Diff(Comment(a), Comment(b)); diff != "" {
+					t.Error(diff)
+				}
+				if diff := cmp.Diff([]forge.Check{Validate(a), Approval(a)}, []forge.Check{Validate(b), Approval(b)}); diff != "" {
+					t.Error(diff)
+				}
+			}
+			b.Now = b.Now.Add(40 * 24 * time.Hour)
+			if diff := cmp.Diff(Approval(a), Approval(b)); diff != "" {
+				t.Errorf("the check depends on the day: %s", diff)
+			}
+		})
+	}
+}
+
+func TestExternalID(t *testing.T) {
+	t.Parallel()
+	a, b := many(1), many(1)
+	b.Rows[0].Change.Plan.EffectiveDigest = strings.Repeat("f", 64)
+	if got := Approval(a).ExternalID; len(got) != 16 || got != Approval(many(1)).ExternalID {
+		t.Errorf("id %q", got)
+	}
+	if Approval(a).ExternalID == Approval(b).ExternalID {
+		t.Error("two plans, one id")
+	}
+	if Validate(a).ExternalID != Validate(b).ExternalID {
+		t.Error("the plan moved the id of the other check")
+	}
+}
+
+// TestConclusions: green means that nobody has to do anything before the merge.
+func TestConclusions(t *testing.T) {
+	t.Parallel()
+	for _, file := range cases(t) {
+		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := loadFile(t, file)
+			green := Approval(v).Conclusion == forge.Success
+			r := readOpen(v)
+			settled := len(r.pick(approved, free)) == len(r.rows)
+			if green && !(settled && !r.blocking() && !v.Report.Draft && !v.Report.Fork && len(v.Quarantined) == 0) {
+				t.Errorf("green, while %+v", r.rows)
+			}
+			if valid := Validate(v).Conclusion == forge.Success; valid == r.blocking() {
+				t.Errorf("valid is %t", valid)
+			}
+		})
+	}
+}
+
+func TestClosingIsDueAtTheEnd(t *testing.T) {
+	t.Parallel()
+	row := func(e domain.EventStatus, vm domain.VMStatus) Row {
+		return Row{Change: judge.Change{Path: string(e+"/") + string(vm), Operation: domain.CreateVM}, Event: &Event{Status: e}, VM: &VM{Status: vm}}
+	}
+	for name, tt := range map[string]struct {
+		v    View
+		want bool
+	}{
+		"open":              {View{State: Open, Rows: []Row{row(domain.EventCompleted, domain.VMRunning)}}, false},
+		"nothing known":     {View{State: Merged}, false},
+		"no event yet":      {View{State: Merged, Rows: []Row{{Change: judge.Change{Operation: domain.CreateVM}}}}, false},
+		"pending":           {View{State: Merged, Rows: []Row{row(domain.EventPending, "")}}, false},
+		"processing":        {View{State: Merged, Rows: []Row{row(domain.EventProcessing, domain.VMRunning)}}, false},
+		"starting":          {View{State: Merged, Rows: []Row{row(domain.EventCompleted, domain.VMCreating)}}, false},
+		"unknown":           {View{State: Merged, Rows: []Row{row(domain.EventCompleted, domain.VMUnknown)}}, false},
+		"running":           {View{State: Merged, Rows: []Row{row(domain.EventCompleted, domain.VMRunning)}}, true},
+		"stopped":           {View{State: Merged, Rows: []Row{row(domain.EventCompleted, domain.VMStopped)}}, true},
+		"deleted":           {View{State: Merged, Rows: []Row{row(domain.EventCompleted, domain.VMDeleted)}}, true},
+		"does not run":      {View{State: Merged, Rows: []Row{row(domain.EventCompleted, domain.VMFailed)}}, true},
+		"refused":           {View{State: Merged, Rows: []Row{row(domain.EventFailed, domain.VMCreating)}}, true},
+		"one of two":        {View{State: Merged, Rows: []Row{row(domain.EventCompleted, domain.VMRunning), row(domain.EventProcessing, domain.VMCreating)}}, false},
+		"quarantined":       {View{State: Merged, Quarantined: domain.Problems{{Code: domain.ApprovalBypassed}}}, true},
+		"quarantined, busy": {View{State: Merged, Quarantined: domain.Problems{{Path: "x"}}, Rows: []Row{row(domain.EventProcessing, "")}}, false},
+	} {
+		if _, got := Closing(tt.v); got != tt.want {
+			t.Errorf("%s: due is %t", name, got)
+		}
+	}
+}
+
+func TestClosingMentionsOnlyTheAuthor(t *testing.T) {
+	t.Parallel()
+	for author, want := range map[string]string{
+		"alice": "@alice ", "a-b": "@a-b ", "a.b_c": "@a.b_c ", "": "", "acme/platform": "", "alice @bob": "", "-alice": "",
+		"renovate[bot]": "", "alice\n": "", strings.Repeat("a", 80): "",
+	} {
+		v := many(1)
+		v.State, v.Author = Merged, author
+		v.Rows[0].Event = &Event{Status: domain.EventFailed, Message: "ask @bob"}
+		body, due := Closing(v)
+		if !due || strings.Count(strings.ReplaceAll(body, "@\u200b", ""), "@") != strings.Count(want, "@") || !strings.HasPrefix(body, ClosingMarker+"\n"+want+"**Failed.**") {
+			t.Errorf("%q: %s", author, body)
+		}
+	}
+}
+
+func TestWaited(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 20, 12, 0, 0, 0, time.UTC)
+	for days, want := range map[int]string{
+		0: "**Waiting for", 1: "**Waiting 1 day for", 3: "**Waiting 3 days for", 4: "🟡 **Waiting 4 days for", 7: "🟡 **Waiting 7 days for", 8: "🔴 **Waiting 8 days for",
+	} {
+		v := many(1)
+		v.Now, v.WaitingSince = now, now.Add(-time.Duration(days)*24*time.Hour-time.Hour)
+		if got := Comment(v); !strings.HasPrefix(got, Marker+"\n"+want) {
+			t.Errorf("%d days: %.80q", days, got)
+		}
+	}
+}
+
+func BenchmarkComment(b *testing.B) {
+	v := many(150)
+	for b.Loop() {
+		_ = Comment(v)
+	}
+}
