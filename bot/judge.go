@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"kv-shepherd.io/shepherd/bot/comment"
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/gitops"
@@ -147,7 +148,7 @@ func (j *Judge) open(ctx context.Context, pull forge.PullRequest, wanted int64) 
 	if err != nil {
 		return fmt.Errorf("judge #%d: %w", pull.Number, err)
 	}
-	report := judge.Judge(in)
+	report := bounded(judge.Judge(in))
 	c, err := j.convene(ctx, pull, head, report, in)
 	if err != nil {
 		return fmt.Errorf("judge #%d: %w", pull.Number, err)
@@ -158,6 +159,22 @@ func (j *Judge) open(ctx context.Context, pull forge.PullRequest, wanted int64) 
 	}
 	_, err = j.decide(ctx, pull.Number, c)
 	return err
+}
+
+// bounded refuses what cannot be shown: nobody approves what was cut off.
+func bounded(report judge.Report) judge.Report {
+	v := comment.View{State: comment.Open, Report: report}
+	for _, c := range report.Changes {
+		v.Rows = append(v.Rows, comment.Row{Change: c})
+	}
+	if !comment.Fits(v) {
+		report.Problems = append(report.Problems, domain.Problem{
+			Code: domain.BatchTooLarge, Severity: domain.Error,
+			Message: fmt.Sprintf("%d changes are more than one comment can show, and nobody can approve what is not shown", len(report.Changes)),
+			Hint:    "split the pull request",
+		})
+	}
+	return report
 }
 
 // fetch brings the branch and the pull request's head into the mirror. The head is the one that the

@@ -27,7 +27,9 @@ func New(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/webhooks/github", o.Webhooks)
 	mux.Handle("GET /metrics", o.Metrics)
-	mux.HandleFunc("GET /health/live", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, map[string]string{"status": "live"}) })
+	mux.HandleFunc("GET /health/live", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, http.StatusOK, map[string]string{"status": "live"})
+	})
 	mux.HandleFunc("GET /health/ready", ready(o.Ready))
 	return mux
 }

@@ -47,7 +47,9 @@ func NewMetrics(pool *pgxpool.Pool, log *slog.Logger) *Metrics {
 }
 
 // Handler serves them.
-func (m *Metrics) Handler() http.Handler { return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}) }
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
 
 // Delivery counts a webhook.
 func (m *Metrics) Delivery(outcome string) { m.deliveries.WithLabelValues(outcome).Inc() }

@@ -57,7 +57,7 @@ func (a *App) Serve(ctx context.Context, listening func(addr string)) error {
 		return errors.Join(fmt.Errorf("start the jobs: %w", err), ln.Close())
 	}
 	var draining atomic.Bool
-	server := &http.Server{Handler: a.drain(&draining), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+	server := &http.Server{Handler: a.drain(&draining), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
 	var wg sync.WaitGroup
 	wg.Go(func() { failed <- server.Serve(ln) })

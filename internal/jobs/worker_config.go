@@ -28,9 +28,9 @@ type Workers struct {
 
 // Config is what differs between installations.
 type Config struct {
-	Logger     *slog.Logger
+	Logger *slog.Logger
 	// ID names this process among the replicas: see Presence.
-	ID string
+	ID         string
 	Middleware []rivertype.Middleware
 	// Periodic are jobs that the leader queues again and again.
 	Periodic []Periodic

@@ -239,17 +239,19 @@ func (g *Gateway) endPull(ctx context.Context, tx *store.Tx, s Span) error {
 	if err := releaseAllBut(ctx, tx, s.Pull.Number, running(s)); err != nil {
 		return err
 	}
-	outcome, err := json.Marshal(judge.Report{Head: s.To, Governed: true, Changes: changesOf(s), Problems: problemsOf(s)})
+	outcome, err := json.Marshal(judge.Report{Head: s.To, Governed: len(s.Merged)+len(s.Quarantined) > 0, Changes: changesOf(s), Problems: problemsOf(s)})
 	if err != nil {
 		return fmt.Errorf("write the report on #%d: %w", s.Pull.Number, err)
 	}
-	n, err := tx.PullRequest.Update().Where(pullrequest.ID(s.Pull.Number)).SetState(pullrequest.StateMerged).
-		SetMergeReport(outcome).Save(ctx)
+	// The row may be missing where no webhook ever told of the pull request.
+	err = tx.PullRequest.Create().SetID(s.Pull.Number).SetTitle(s.Pull.Title).SetURL(s.Pull.URL).
+		SetAuthorID(s.Pull.Author.ID).SetAuthorLogin(s.Pull.Author.Login).SetHeadSha(s.Pull.HeadSHA).SetBaseRef(s.Pull.BaseRef).
+		SetState(pullrequest.StateMerged).SetMergeReport(outcome).
+		OnConflictColumns(pullrequest.FieldID).Update(func(u *ent.PullRequestUpsert) {
+		u.UpdateTitle().UpdateURL().UpdateAuthorID().UpdateAuthorLogin().UpdateState().UpdateMergeReport()
+	}).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("close #%d: %w", s.Pull.Number, err)
-	}
-	if n == 0 {
-		return nil // never heard of before its merge: nobody waits for words there
 	}
 	return g.tell(ctx, tx, s.Pull.Number)
 }

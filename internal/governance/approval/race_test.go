@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"kv-shepherd.io/shepherd/internal/domain"
 )
@@ -60,7 +61,11 @@ func TestMergeRaces(t *testing.T) {
 				w.pull(number)
 				w.approved(number, newVM(i))
 				s := w.span(number, cursor, next, newVM(i))
-				errs := together(func() error { return w.g.Merge(t.Context(), s) }, other(w, number, i))
+				interfere := other(w, number, i)
+				errs := together(func() error { return w.g.Merge(t.Context(), s) }, func() error {
+					time.Sleep(time.Duration(i%6) * time.Millisecond) // before, amid and after the merge
+					return interfere()
+				})
 				if errs[1] != nil && !errors.Is(errs[1], ErrMoved) {
 					t.Fatalf("round %d: %v", i, errs[1])
 				}
