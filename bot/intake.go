@@ -33,11 +33,12 @@ type Intake struct {
 	log      *slog.Logger
 	now      func() time.Time
 	count    func(outcome string)
+	limit    int64
 }
 
 // NewIntake gives the handler; count is told how each delivery was answered, for metrics.
 func NewIntake(e Envelope, db *store.DB, queue *jobs.Queue, log *slog.Logger, now func() time.Time, count func(outcome string)) *Intake {
-	return &Intake{envelope: e, db: db, queue: queue, log: log, now: now, count: count}
+	return &Intake{envelope: e, db: db, queue: queue, log: log, now: now, count: count, limit: MaxDelivery}
 }
 
 // ServeHTTP answers 202 for what is stored (again), 401 for what is not ours, 413 for too much, 400
@@ -54,9 +55,10 @@ func (i *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (i *Intake) take(w http.ResponseWriter, r *http.Request) (status int, outcome string) {
 	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
 		return http.StatusMethodNotAllowed, "post webhooks here"
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxDelivery))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, i.limit))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -106,7 +108,7 @@ func (i *Intake) store(ctx context.Context, id, event string, body []byte) (stor
 // would: only then does a repetition queue it again.
 func abandoned(ctx context.Context, tx *store.Tx, id string) (yes bool, err error) {
 	const query = `select d.status = 'received' and not exists (
-  select 1 from river_job j where j.kind = 'route_delivery' and j.args->>'delivery_id' = d.id
+  select 1 from river_job j where j.kind = 'route_delivery' and j.args @> jsonb_build_object('delivery_id', d.id)
      and j.state not in ('completed', 'cancelled', 'discarded'))
 from deliveries d where d.id = $1`
 	if err := tx.PGX.QueryRow(ctx, query, id).Scan(&yes); err != nil {

@@ -127,8 +127,10 @@ func (r *Router) log(ctx context.Context, tx *store.Tx, d *ent.Delivery, p forge
 func (r *Router) reviewed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e forge.Event) error {
 	v := e.Review
 	if v.State == forge.Dismissed {
-		if err := r.dismissed(ctx, tx, e); err != nil {
-			return err
+		if e.Action == "dismissed" { // an edit of a dismissed review is nobody's dismissal
+			if err := r.dismissed(ctx, tx, d, e); err != nil {
+				return err
+			}
 		}
 		return Want(ctx, tx, r.queue, e.PullRequest)
 	}
@@ -146,14 +148,35 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (id) do nothing`
 // "dismiss stale approvals" GitHub dismisses in the pusher's name.
 const pushWindow = time.Minute
 
-func (r *Router) dismissed(ctx context.Context, tx *store.Tx, e forge.Event) error {
-	byForge, err := tx.Push.Query().Where(push.PullRequest(e.PullRequest), push.PusherID(e.Sender.ID), push.AtGT(r.now().Add(-pushWindow))).Exist(ctx)
+func (r *Router) dismissed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e forge.Event) error {
+	if err := r.pushesRouted(ctx, tx, d); err != nil {
+		return err
+	}
+	byForge, err := tx.Push.Query().Where(push.PullRequest(e.PullRequest), push.PusherID(e.Sender.ID),
+		push.AtGT(d.ReceivedAt.Add(-pushWindow)), push.AtLT(d.ReceivedAt.Add(pushWindow))).Exist(ctx)
 	if err != nil {
 		return fmt.Errorf("read the pushes to #%d: %w", e.PullRequest, err)
 	}
 	const update = `update reviews set dismissed_by = $2, dismissed_by_forge = $3 where id = $1 and dismissed_by = 0`
 	if _, err := tx.PGX.Exec(ctx, update, e.Review.ID, e.Sender.ID, byForge); err != nil {
 		return fmt.Errorf("keep the dismissal of review %d: %w", e.Review.ID, err)
+	}
+	return nil
+}
+
+// pushesRouted asks to wait while a push that came in with a dismissal is not routed yet: jobs run side by
+// side, and who dismissed is written down only once.
+func (r *Router) pushesRouted(ctx context.Context, tx *store.Tx, d *ent.Delivery) error {
+	if r.now().Sub(d.ReceivedAt) > pushWindow {
+		return nil // long enough: that push will not be routed any more
+	}
+	waiting, err := tx.Delivery.Query().Where(delivery.StatusEQ(delivery.StatusReceived), delivery.Event("pull_request"),
+		delivery.ReceivedAtGT(d.ReceivedAt.Add(-pushWindow)), delivery.ReceivedAtLTE(d.ReceivedAt.Add(time.Second))).Exist(ctx)
+	if err != nil {
+		return fmt.Errorf("look for pushes that are not routed yet: %w", err)
+	}
+	if waiting {
+		return jobs.Later(busy, fmt.Errorf("dismissal %s waits for the push that it may come from", d.ID))
 	}
 	return nil
 }
