@@ -161,13 +161,15 @@ type Applied struct {
 func (g *Gateway) Finish(ctx context.Context, w Work, a Applied) error {
 	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		now := g.now()
-		t, err := tx.Ticket.Query().Where(ticket.ID(w.Ticket.ID)).ForUpdate().Only(ctx)
+		// The event is locked before the ticket, as load does: nobody waits for the other way round.
+		e, err := tx.Event.Query().Where(event.ID(w.Event.ID)).WithTicket().ForUpdate().Only(ctx)
 		if err != nil {
-			return fmt.Errorf("read ticket %s: %w", w.Ticket.ID, err)
+			return fmt.Errorf("read event %s: %w", w.Event.ID, err)
 		}
-		if domain.TicketStatus(t.Status).Final() {
+		if domain.EventStatus(e.Status).Final() {
 			return nil
 		}
+		t := e.Edges.Ticket
 		if err := tx.Effect.UpdateOneID(applyEffect(w.Event.ID)).SetStatus(effect.StatusDone).SetResult(a.Summary).SetDoneAt(now).Exec(ctx); err != nil {
 			return fmt.Errorf("note the result of event %s: %w", w.Event.ID, err)
 		}

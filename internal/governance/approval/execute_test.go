@@ -179,3 +179,24 @@ func TestObserve(t *testing.T) {
 	w.same("trail", []string{"4"}, w.texts("select count(*)::text from audit_log where action_code = 'VM_OBSERVED'"))
 	w.same("the event does not move", []string{"prod-shop-shop-redis-01 APPROVED PROCESSING"}, w.states(7))
 }
+
+// What was pushed without a pull request is carried out as well; there is nobody to tell.
+func TestExecuteWithoutPullRequest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.ok(w.g.Merge(t.Context(), w.span(0, "c0", "c1", newVM(1, free), newVM(2, free))))
+	work := w.started(vm1.Path)
+	w.same("url", "", work.PullURL)
+	w.ok(w.g.Finish(t.Context(), work, answer))
+	w.ok(w.g.Observe(t.Context(), work.Event.ID, domain.VMRunning, "it runs"))
+	w.ok(w.g.Fail(t.Context(), w.started(vm2.Path).Event.ID, outOfQuota))
+	w.same("tickets", []string{"prod-shop-shop-redis-01 COMPLETED COMPLETED", "prod-shop-shop-redis-02 FAILED FAILED NAMESPACE_QUOTA_EXCEEDED"}, w.states(0))
+	w.same("jobs", []string{"event_job", "event_job", "verify_vm"}, w.texts("select kind from river_job order by id"))
+}
+
+func TestParsePayload(t *testing.T) {
+	t.Parallel()
+	if _, err := ParsePayload([]byte(`{"operation": `)); err == nil || !strings.Contains(err.Error(), "payload") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -82,6 +82,11 @@ REQUEST_SUBMITTED ada prod-shop-shop-redis-01 prod #7 ticket event {"head": "hea
 		jobs:  tellSeven, statements: 7,
 	},
 	{
+		name:  "submit: another plan before any approval",
+		given: resubmits(submission(7, newVM(1, cluster("west"))), asked),
+		jobs:  tellSeven, statements: 7,
+	},
+	{
 		name:  "submit: no longer valid",
 		given: resubmits(submission(7, newVM(1, invalid)), agreed),
 		trail: `APPROVAL_WITHDRAWN shepherd prod-shop-shop-redis-01 prod #7 ticket event {"why": "the request is no longer valid: no such size"}`,

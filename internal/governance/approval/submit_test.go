@@ -169,6 +169,9 @@ func TestSubmitInvalid(t *testing.T) {
 	w.submit(7, newVM(1, invalid), vm2, newSystem(0))
 	w.same("tickets", []string{"prod-shop-shop-redis-01 PENDING_APPROVAL PENDING", "prod-shop-shop-redis-02 APPROVED PENDING"}, w.states(7))
 	w.same("claims", []string{"index:redis/01 #7", "index:redis/02 #7", "vm:prod-shop-shop-redis-01 #7", "vm:prod-shop-shop-redis-02 #7"}, w.claims())
+	// What cannot be planned, for whatever reason, waits too.
+	w.submit(7, newVM(1), newVM(2, func(c *judge.Change) { c.Plan = nil }), newSystem(0))
+	w.same("decision", "the request is no longer valid: it cannot be planned", w.ticket(vm2.Path).Decision)
 	// A change that is gone loses its ticket even when the rest is invalid.
 	w.submit(7, newVM(1, invalid))
 	w.same("tickets", []string{"prod-shop-shop-redis-01 PENDING_APPROVAL PENDING", "prod-shop-shop-redis-02 CANCELLED CANCELLED SUPERSEDED"}, w.states(7))
