@@ -23,6 +23,8 @@ func Validate(v View) forge.Check {
 	r := readOpen(v)
 	c := forge.Check{Name: ValidateName, HeadSHA: v.Report.Head, Conclusion: forge.Success}
 	switch n := len(r.rows); {
+	case len(v.Quarantined) > 0:
+		c.Conclusion, c.Title = forge.Failure, "Quarantined"
 	case r.blocking():
 		c.Conclusion, c.Title = forge.Failure, count(len(r.errors), "problem")
 	case n == 0 && !v.Report.Governed:
@@ -37,14 +39,17 @@ func Validate(v View) forge.Check {
 	if len(r.warnings) > 0 {
 		c.Title += ", " + count(len(r.warnings), "warning")
 	}
-	c.Summary = validateSummary(r)
+	c.Summary = validateSummary(v, r)
 	c.Annotations = annotations(slices.Concat(r.errors, r.warnings))
 	return identified(c)
 }
 
-func validateSummary(v *reading) string {
+func validateSummary(given View, v *reading) string {
 	p := newPage(limit)
 	switch {
+	case len(v.Quarantined) > 0:
+		p.must(headline(read(given), false) + "\n")
+		p.list("", quarantines(v), len(v.Quarantined), "")
 	case v.blocking():
 		p.must(problemHeadline(v) + "\n")
 	case len(v.rows) == 0:
@@ -86,7 +91,11 @@ func Approval(v View) forge.Check {
 	c.Conclusion, c.Title = r.ruling()
 	changes := r.table(planColumns)
 	p := newPage(limit - len(changes))
-	p.must(headline(r, false) + "\n")
+	if len(v.Quarantined) > 0 {
+		p.must(headline(read(v), false) + "\n")
+	} else {
+		p.must(headline(r, false) + "\n")
+	}
 	p.place(changes)
 	if !r.blocking() {
 		asked(p, r)

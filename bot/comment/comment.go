@@ -89,7 +89,9 @@ func size(texts []string) (n int) {
 // details are the plans and, with reasons, what the rules said.
 func details(v *reading, reasons bool) (out []string) {
 	for _, r := range v.rows {
-		out = append(out, detail(r.Row, reasons))
+		if r.Change.Digest != "" { // else it never became a change
+			out = append(out, detail(r.Row, reasons))
+		}
 	}
 	return out
 }

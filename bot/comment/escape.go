@@ -19,17 +19,28 @@ func Escape(s string, max int) string {
 
 // harmless takes the backticks, which would end a span or a fence, and breaks mentions: a code span
 // alone does not hold when a mail client quotes the comment without it.
-func harmless(s string) string {
-	return strings.NewReplacer("`", "'", "@", "@\u200b").Replace(s)
-}
+func harmless(s string) string { return disarm.Replace(s) }
+
+var disarm = strings.NewReplacer("`", "'", "@", "@\u200b")
 
 // marksInRow is how many combining marks a letter may carry: more of them paint over other lines.
 const marksInRow = 3
 
-// plain is text on one line without control and formatting characters, cut to max runes.
+// enough is how many bytes hold any text that is shown, and much that is not.
+const enough = 1 << 14
+
+// plain is text on one line without control and formatting characters, cut to max runes. Of a text that
+// is very much longer only the beginning is looked at.
 func plain(s string, max int) string {
+	if max < enough/16 && len(s) > enough {
+		s = s[:enough]
+	}
 	marks := 0
 	visible := strings.Map(func(r rune) rune {
+		if r > ' ' && r < unicode.MaxASCII {
+			marks = 0
+			return r
+		}
 		if !unicode.Is(unicode.M, r) {
 			marks = 0
 		} else if marks++; marks > marksInRow {

@@ -3,7 +3,9 @@ package comment
 import (
 	"slices"
 
+	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/judge"
 )
 
 // reading is a View with what follows from it, worked out once.
@@ -22,16 +24,7 @@ type entry struct {
 
 func read(v View) *reading {
 	r := &reading{View: v}
-	known := map[string]bool{}
-	for _, row := range v.Rows {
-		known[row.Change.Path] = true
-		r.rows = append(r.rows, entry{Row: row})
-	}
-	for _, c := range v.Report.Changes {
-		if !known[c.Path] {
-			r.rows = append(r.rows, entry{Row: Row{Change: c}})
-		}
-	}
+	r.rows = rows(v)
 	all := slices.Clone(v.Report.Problems)
 	for _, row := range r.rows {
 		all = append(all, row.Change.Problems...)
@@ -44,10 +37,50 @@ func read(v View) *reading {
 	return r
 }
 
+// rows are those of the view, and one for everything else that the view speaks of: what the report names
+// without a row, what was merged and never became a change.
+func rows(v View) (out []entry) {
+	known := map[string]bool{}
+	add := func(r Row) {
+		if !known[r.Change.Path] {
+			known[r.Change.Path] = true
+			out = append(out, entry{Row: r})
+		}
+	}
+	for _, r := range v.Rows {
+		add(r)
+	}
+	for _, c := range v.Report.Changes {
+		add(Row{Change: c})
+	}
+	if v.State != Merged {
+		return out
+	}
+	for _, p := range v.Quarantined {
+		if p.Path == "" {
+			continue
+		}
+		c := judge.Change{Path: p.Path, Subject: p.Path}
+		if ref, governed, problems := spec.ParsePath(p.Path); governed && !problems.Blocking() {
+			c.Ref, c.Subject = ref, ref.String()
+		}
+		add(Row{Change: c})
+	}
+	return out
+}
+
 // readOpen reads the view as it was before the merge: what was decided, not what became of it.
 func readOpen(v View) *reading {
-	if v.State == Merged {
-		v.State = Open
+	if v.State != Merged {
+		return read(v)
+	}
+	v.State, v.Rows = Open, slices.Clone(v.Rows)
+	for i, r := range v.Rows {
+		if r.Ticket != nil && r.Event != nil && r.Event.Code == domain.Superseded {
+			decided := *r.Ticket
+			decided.Status = domain.TicketApproved
+			v.Rows[i].Ticket = &decided
+		}
 	}
 	return read(v)
 }
