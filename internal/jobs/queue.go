@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
@@ -15,7 +16,9 @@ type Queue struct{ client *river.Client[pgx.Tx] }
 
 // NewQueue gives a queue that only inserts. It needs no connection of its own.
 func NewQueue() (*Queue, error) {
-	client, err := river.NewClient(riverpgxv5.New(nil), &river.Config{})
+	// River tells waiting workers of at most one insert a cooldown: at its default of 100 ms the next
+	// step of a request would often wait for the workers' own poll.
+	client, err := river.NewClient(riverpgxv5.New(nil), &river.Config{FetchCooldown: time.Millisecond})
 	if err != nil {
 		return nil, fmt.Errorf("open the job queue: %w", err)
 	}

@@ -36,8 +36,6 @@ type Config struct {
 	Periodic []Periodic
 	// Clusters have a queue each; see also Runner.AddCluster.
 	Clusters []string
-	// PollInterval is how often a queue looks for work when no notification came.
-	PollInterval time.Duration
 }
 
 // Periodic is a job that the leader queues every so often, and once at start.
@@ -68,7 +66,8 @@ func NewRunner(pool *pgxpool.Pool, cfg Config, w Workers) (*Runner, error) {
 		ID:                          cfg.ID,
 		Queues:                      queues,
 		Workers:                     register(w),
-		Logger:                      cfg.Logger,
+		Logger:                      slog.New(warnings{cfg.Logger.Handler()}),
+		ErrorHandler:                failures{cfg.Logger},
 		Middleware:                  cfg.Middleware,
 		PeriodicJobs:                periodic(cfg.Periodic),
 		JobTimeout:                  jobTimeout,
@@ -76,7 +75,7 @@ func NewRunner(pool *pgxpool.Pool, cfg Config, w Workers) (*Runner, error) {
 		CompletedJobRetentionPeriod: 24 * time.Hour,
 		CancelledJobRetentionPeriod: 24 * time.Hour,
 		DiscardedJobRetentionPeriod: 168 * time.Hour,
-		FetchPollInterval:           cfg.PollInterval,
+		FetchPollInterval:           pollInterval,
 		FetchCooldown:               fetchCooldown,
 	})
 	if err != nil {
@@ -88,6 +87,10 @@ func NewRunner(pool *pgxpool.Pool, cfg Config, w Workers) (*Runner, error) {
 // fetchCooldown bounds how soon after one fetch the next may follow: it is most of the time between
 // a job's insertion and its start.
 const fetchCooldown = 20 * time.Millisecond
+
+// pollInterval is how often a queue looks by itself: for jobs that were snoozed, whose time comes
+// without a notification.
+const pollInterval = 250 * time.Millisecond
 
 // AddCluster gives a cluster its queue while running.
 func (r *Runner) AddCluster(name string) error {
