@@ -196,7 +196,7 @@ func (a *App) wire(ctx context.Context) error {
 		Logger: a.Log.With("part", "jobs"), ID: a.id, Middleware: []rivertype.Middleware{a.metrics.Middleware()}, Clusters: a.clusters,
 		Periodic: []jobs.Periodic{
 			{Every: jobs.HeartbeatEvery, Args: func() river.JobArgs { return jobs.Heartbeat{} }},
-			{Every: time.Minute, Args: func() river.JobArgs { return jobs.WalkBranch{RepositoryID: a.Repo.ID} }},
+			{Every: time.Duration(cfg.Repository.WalkEvery), Args: func() river.JobArgs { return jobs.WalkBranch{RepositoryID: a.Repo.ID} }},
 		},
 	}, jobs.Workers{
 		RouteDelivery:    router.Route,

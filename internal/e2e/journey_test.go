@@ -3,10 +3,11 @@ package e2e
 import (
 	"strings"
 	"testing"
+	"time"
 
 	kubevirtv1 "kubevirt.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"kv-shepherd.io/shepherd/internal/config"
 	"kv-shepherd.io/shepherd/internal/kubetest"
 )
 
@@ -14,7 +15,7 @@ import (
 // running, told.
 func TestJourney(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := setup{config: func(c *config.Config) { c.Approval.Grace = config.Duration(time.Second) }}.world(t)
 	pr := w.ask("shop", twoVMs())
 	w.check(pr, "shepherd/validate", "success")
 	w.check(pr, "shepherd/approval", "action_required")
@@ -33,19 +34,17 @@ func TestJourney(t *testing.T) {
 	w.merge(pr, "merge")
 
 	for env, name := range map[string]string{"test": "test-shop-shop-redis-01", "prod": "prod-shop-shop-redis-02"} {
-		vm := w.vm(env, name)
-		if got := vm.Labels["kubevirt-shepherd.io/environment"]; got != env {
+		if got := w.vm(name).Labels["kubevirt-shepherd.io/environment"]; got != env {
 			t.Errorf("%s: environment label %q", name, got)
 		}
-		key := client.ObjectKeyFromObject(vm)
-		if err := kubetest.SetVMStatus(t.Context(), w.kube.Client(), key, kubevirtv1.VirtualMachineStatusRunning); err != nil {
+		if err := kubetest.SetVMStatus(t.Context(), w.kube.Client(), w.key(name), kubevirtv1.VirtualMachineStatusRunning); err != nil {
 			t.Fatal(err)
 		}
 	}
 	w.eventually("both VMs to be known as running", func() bool {
 		return w.count("select count(*) from vms where status = 'RUNNING'") == 2
 	})
-	w.eventually("the closing remark", func() bool { return len(pr.CommentsBy("shepherd[bot]")) == 2 })
+	w.eventually("the closing remark", func() bool { return len(w.comments(pr)) == 2 })
 	body := w.comment(pr, "running")
 	if strings.Contains(body, "⏳") {
 		t.Errorf("the comment still waits:\n%s", body)
@@ -56,5 +55,4 @@ func TestJourney(t *testing.T) {
 	if n := len(w.Forge.Unhandled()); n != 0 {
 		t.Errorf("%d calls that the stand-in does not know: %v", n, w.Forge.Unhandled())
 	}
-	t.Log(body)
 }

@@ -5,19 +5,21 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"flag"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	kubevirtv1 "kubevirt.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kv-shepherd.io/shepherd/bot"
 	"kv-shepherd.io/shepherd/internal/app"
 	"kv-shepherd.io/shepherd/internal/config"
+	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/forgetest"
 	"kv-shepherd.io/shepherd/internal/governance/audit"
 	"kv-shepherd.io/shepherd/internal/kubetest"
@@ -25,15 +27,168 @@ import (
 	"kv-shepherd.io/shepherd/internal/stage"
 )
 
+// TestMain lets a few worlds live at once: most of a journey is waiting.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	set := false
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "test.parallel" })
+	if !set {
+		_ = flag.Set("test.parallel", "4") // a number
+	}
+	code := m.Run()
+	removeBinary()
+	os.Exit(code)
+}
+
 // world is one scene with a server that governs it.
 type world struct {
 	*stage.Stage
-	t    *testing.T
-	cfg  config.Config
-	pool *pgxpool.Pool
-	kube *kubetest.Cluster
-	log  *logBuffer
-	stop func()
+	t      testing.TB
+	cfg    config.Config
+	pool   *pgxpool.Pool
+	kube   *kubetest.Cluster
+	prefix string // of its namespaces on the API server, which all worlds share
+	log    *logBuffer
+	stop   func()
+}
+
+// newWorld sets the scene, adds the clusters, takes the baseline and starts the server.
+func newWorld(t testing.TB, change ...func(*stage.Options)) *world {
+	t.Helper()
+	return setup{stage: change}.world(t)
+}
+
+// setup is what differs between worlds.
+type setup struct {
+	stage      []func(*stage.Options)
+	config     func(*config.Config)
+	kubeconfig func(*world) []byte // for both clusters; nil: the administrator's
+	asleep     bool                // no baseline and no server yet
+}
+
+func (o setup) world(t testing.TB) *world {
+	t.Helper()
+	w := &world{t: t, prefix: "e2e-" + strings.ToLower(rand.Text()[:8]), log: &logBuffer{}}
+	options := stage.Options{Dir: t.TempDir(), Files: w.namespaces()}
+	for _, change := range o.stage {
+		change(&options)
+	}
+	s, err := stage.Set(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Forge.Close() })
+	t.Cleanup(w.complain)
+	w.Stage, w.kube = s, kubetest.New(t)
+	w.cfg = s.Config(migrated(t), t.TempDir(), "127.0.0.1:0")
+	w.cfg.Approval.Grace = 0 // nobody has to read the plans; TestJourney waits
+	if o.config != nil {
+		o.config(&w.cfg)
+	}
+	kubeconfig := w.kube.Kubeconfig()
+	if o.kubeconfig != nil {
+		kubeconfig = o.kubeconfig(w)
+	}
+	w.connect(kubeconfig)
+	if !o.asleep {
+		w.baseline(w.Repo.Head("main"))
+		w.serve()
+	}
+	return w
+}
+
+// namespaces are those of the platform, each of which has a namespace of its own on the API server.
+func (w *world) namespaces() forgetest.Files {
+	files := forgetest.Files{}
+	for _, env := range []string{"test", "prod"} {
+		files["platform/namespaces/"+env+"-shop.yaml"] = []byte("apiVersion: kubevirt-shepherd.io/v1alpha1\nkind: Namespace\nspec:\n  environment: " +
+			env + "\n  kubernetesName: " + w.kubeNamespace(env) + "\n")
+	}
+	return files
+}
+
+func (w *world) kubeNamespace(env string) string { return w.prefix + "-" + env }
+
+func migrated(t testing.TB) string {
+	return pgtest.Template(t, "shepherd", func(ctx context.Context, dsn string) error {
+		pool, err := pgxpool.New(ctx, dsn)
+		if err != nil {
+			return err
+		}
+		defer pool.Close()
+		_, err = app.Migrate(ctx, pool)
+		return err
+	})
+}
+
+// connect opens the database and adds the clusters' credentials.
+func (w *world) connect(kubeconfig []byte) {
+	w.t.Helper()
+	ctx := w.t.Context()
+	pool, err := pgxpool.New(ctx, w.cfg.Database.Reveal())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(pool.Close)
+	w.pool = pool
+	clusters, _, err := app.NewClusters(w.cfg, pool, w.logger())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, name := range []string{"test-1", "prod-1"} {
+		if _, err := clusters.Add(ctx, name, kubeconfig); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) baseline(sha string) bot.BaselineResult {
+	w.t.Helper()
+	result, problems, err := w.tryBaseline(sha)
+	if err != nil {
+		w.t.Fatal(err, problems)
+	}
+	return result
+}
+
+func (w *world) tryBaseline(sha string) (bot.BaselineResult, domain.Problems, error) {
+	w.t.Helper()
+	ctx := w.t.Context()
+	a, err := app.NewAside(ctx, w.cfg, w.logger())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer a.Close()
+	b := bot.Baseline{DB: a.DB, Mirror: a.Mirror, Rules: a.Rules, Repo: a.Repo, Log: a.Log}
+	return b.Set(ctx, sha, audit.Actor{Login: "dave", ID: 104})
+}
+
+// serve runs the server in this process until stop or the end of the test.
+func (w *world) serve() {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
+	a, err := app.New(ctx, w.cfg, w.logger())
+	if err != nil {
+		cancel()
+		w.t.Fatal(err)
+	}
+	addr, done := make(chan string, 1), make(chan error, 1)
+	go func() { done <- a.Serve(ctx, func(at string) { addr <- at }) }()
+	select {
+	case at := <-addr:
+		w.Hook(at)
+	case err := <-done:
+		cancel()
+		w.t.Fatal(err)
+	}
+	w.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Errorf("serve: %v", err)
+		}
+		a.Close()
+	})
+	w.t.Cleanup(w.stop)
 }
 
 // logBuffer keeps the server's log for failing tests.
@@ -54,226 +209,21 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
-const patience = 60 * time.Second
-
-// namespaces keeps worlds apart on the shared API server: each has namespaces of its own.
-func platform(prefix string) forgetest.Files {
-	files := forgetest.Files{}
-	for _, env := range []string{"test", "prod"} {
-		files["platform/namespaces/"+env+"-shop.yaml"] = []byte("apiVersion: kubevirt-shepherd.io/v1alpha1\nkind: Namespace\nspec:\n  environment: " +
-			env + "\n  kubernetesName: " + prefix + "-" + env + "\n")
-	}
-	return files
-}
-
-// newWorld sets the scene, takes the baseline, adds the clusters and starts the server.
-func newWorld(t *testing.T, change ...func(*stage.Options)) *world {
-	t.Helper()
-	prefix := "e" + strings.ToLower(strings.ReplaceAll(time.Now().Format("150405.000000"), ".", ""))
-	o := stage.Options{Dir: t.TempDir(), Files: platform(prefix)}
-	for _, c := range change {
-		c(&o)
-	}
-	s, err := stage.Set(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Forge.Close() })
-	w := &world{Stage: s, t: t, kube: kubetest.New(t), log: &logBuffer{}}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log("the server said:\n" + w.log.String())
-		}
-	})
-	w.cfg = s.Config(migrated(t), t.TempDir(), "127.0.0.1:0")
-	w.prepare()
-	w.serve()
-	return w
-}
-
-func migrated(t *testing.T) string {
-	return pgtest.Template(t, "shepherd", func(ctx context.Context, dsn string) error {
-		pool, err := pgxpool.New(ctx, dsn)
-		if err != nil {
-			return err
-		}
-		defer pool.Close()
-		_, err = app.Migrate(ctx, pool)
-		return err
-	})
-}
-
 func (w *world) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
 }
 
-// prepare is an operator's day one: credentials and baseline.
-func (w *world) prepare() {
-	w.t.Helper()
-	ctx := w.t.Context()
-	pool, err := pgxpool.New(ctx, w.cfg.Database.Reveal())
-	if err != nil {
-		w.t.Fatal(err)
+// complain shows what the server and the forge's pages said, when the test failed.
+func (w *world) complain() {
+	if !w.t.Failed() {
+		return
 	}
-	w.t.Cleanup(pool.Close)
-	w.pool = pool
-	clusters, _, err := app.NewClusters(w.cfg, pool, w.logger())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, name := range []string{"test-1", "prod-1"} {
-		if _, err := clusters.Add(ctx, name, w.kube.Kubeconfig()); err != nil {
-			w.t.Fatal(err)
+	w.t.Log("the server said:\n" + w.log.String())
+	for _, pr := range w.Repo.Pulls() {
+		for _, c := range pr.Checks() {
+			w.t.Logf("#%d %s: %s, %s\n%s", pr.Number(), c.Name, c.Conclusion, c.Title, c.Summary)
 		}
 	}
-	w.baseline(w.Repo.Head("main"))
 }
 
-func (w *world) baseline(sha string) {
-	w.t.Helper()
-	ctx := w.t.Context()
-	a, err := app.NewAside(ctx, w.cfg, w.logger())
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer a.Close()
-	b := bot.Baseline{DB: a.DB, Mirror: a.Mirror, Rules: a.Rules, Repo: a.Repo, Log: a.Log}
-	if _, problems, err := b.Set(ctx, sha, audit.Actor{Login: "dave", ID: 104}); err != nil {
-		w.t.Fatal(err, problems)
-	}
-}
-
-// serve runs the server in this process until stop or the end of the test.
-func (w *world) serve() {
-	w.t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
-	a, err := app.New(ctx, w.cfg, w.logger())
-	if err != nil {
-		cancel()
-		w.t.Fatal(err)
-	}
-	addr, done := make(chan string, 1), make(chan error, 1)
-	go func() { done <- a.Serve(ctx, func(at string) { addr <- at }) }()
-	select {
-	case at := <-addr:
-		w.Hook(at)
-		w.cfg.Listen = at
-	case err := <-done:
-		cancel()
-		w.t.Fatal(err)
-	}
-	w.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			w.t.Errorf("serve: %v", err)
-		}
-		a.Close()
-	})
-	w.t.Cleanup(w.stop)
-}
-
-// eventually waits for what the system comes to by itself.
-func (w *world) eventually(what string, ok func() bool) {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
-	defer cancel()
-	if err := stage.Wait(ctx, what, func() (bool, error) { return ok(), nil }); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-// check waits until a check of the pull request's head has a conclusion.
-func (w *world) check(pr *forgetest.Pull, name, conclusion string) forgetest.Check {
-	w.t.Helper()
-	var last forgetest.Check
-	w.eventually(name+" "+conclusion, func() bool {
-		c, ok := pr.Check(name)
-		last = c
-		return ok && c.Conclusion == conclusion
-	})
-	return last
-}
-
-// comment waits until the bot's comment says something.
-func (w *world) comment(pr *forgetest.Pull, text string) string {
-	w.t.Helper()
-	var body string
-	w.eventually("a comment with "+text, func() bool {
-		for _, c := range pr.CommentsBy("shepherd[bot]") {
-			body = c.Body
-			if strings.Contains(body, text) {
-				return true
-			}
-		}
-		return false
-	})
-	return body
-}
-
-// vm waits for a virtual machine on the cluster.
-func (w *world) vm(env, name string) *kubevirtv1.VirtualMachine {
-	w.t.Helper()
-	vm := &kubevirtv1.VirtualMachine{}
-	w.eventually("vm "+name, func() bool {
-		return w.kube.Client().Get(w.t.Context(), client.ObjectKey{Namespace: w.kubeNamespace(env), Name: name}, vm) == nil
-	})
-	return vm
-}
-
-func (w *world) kubeNamespace(env string) string {
-	data, ok := w.Repo.File("main", "platform/namespaces/"+env+"-shop.yaml")
-	if !ok {
-		w.t.Fatal("the platform has no namespace of " + env)
-	}
-	_, name, _ := strings.Cut(string(data), "kubernetesName: ")
-	return strings.TrimSpace(name)
-}
-
-// ask opens a pull request with files.
-func (w *world) ask(branch string, files forgetest.Files) *forgetest.Pull {
-	w.t.Helper()
-	if _, err := w.Alice.Commit(w.Repo, branch, "main", files, "ask for machines"); err != nil {
-		w.t.Fatal(err)
-	}
-	pr, err := w.Alice.OpenPull(w.Repo, "Machines for the shop", branch, "main", "", false)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return pr
-}
-
-// approve waits out the grace and approves.
-func (w *world) approve(u *forgetest.User, pr *forgetest.Pull) {
-	w.t.Helper()
-	time.Sleep(time.Duration(w.cfg.Approval.Grace) + time.Second)
-	if _, err := u.Approve(pr); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-func (w *world) merge(pr *forgetest.Pull, method string) {
-	w.t.Helper()
-	w.eventually("the branch protection to allow the merge", func() bool { return len(pr.Blockers()) == 0 })
-	if _, err := w.Bob.Merge(pr, method); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-// count runs a query that counts.
-func (w *world) count(query string, args ...any) (n int) {
-	w.t.Helper()
-	if err := w.pool.QueryRow(w.t.Context(), query, args...).Scan(&n); err != nil {
-		w.t.Fatal(err)
-	}
-	return n
-}
-
-func twoVMs() forgetest.Files {
-	return forgetest.Files{
-		"systems/shop/system.yaml":             stage.System("the web shop"),
-		"systems/shop/redis/service.yaml":      stage.Service("the cache"),
-		"systems/shop/redis/test-shop/01.yaml": stage.VM("small", "a cache to try things on"),
-		"systems/shop/redis/prod-shop/02.yaml": stage.VM("medium", "the cache of the winter sale"),
-	}
-}
-
+const patience = 60 * time.Second

@@ -132,6 +132,7 @@ func (s *Stage) Environ(c config.Config) []string {
 		"SHEPHERD_DATA_DIR=" + c.DataDir,
 		"DATABASE_URL=" + c.Database.Reveal(),
 		fmt.Sprintf("SHEPHERD_REPOSITORY_ID=%d", c.Repository.ID),
+		"SHEPHERD_REPOSITORY_WALK_EVERY=" + time.Duration(c.Repository.WalkEvery).String(),
 		"SHEPHERD_GITHUB_BASE_URL=" + c.GitHub.BaseURL,
 		fmt.Sprintf("SHEPHERD_GITHUB_APP_ID=%d", c.GitHub.App.ID),
 		fmt.Sprintf("SHEPHERD_GITHUB_APP_INSTALLATION_ID=%d", c.GitHub.App.InstallationID),
