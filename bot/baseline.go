@@ -8,11 +8,13 @@ import (
 
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/accepted"
+	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/ent/repository"
 	"kv-shepherd.io/shepherd/gitops"
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/governance/audit"
+	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/store"
 )
 
@@ -152,9 +154,31 @@ func (b *Baseline) accept(ctx context.Context, tx *store.Tx, out *BaselineResult
 	if err != nil {
 		return fmt.Errorf("set the cursor: %w", err)
 	}
+	if err := b.judgeAgain(ctx, tx); err != nil {
+		return err
+	}
 	return audit.Append(ctx, tx, audit.Entry{Action: audit.BaselineSet, Actor: by, Subject: b.Repo.Branch, Params: map[string]any{
 		"commit": out.Commit, "systems": out.Systems, "services": out.Services, "vmsWaiting": len(out.Waiting),
 	}})
+}
+
+// judgeAgain asks for every open pull request to be looked at by the new rules, and for a walk from the
+// new start: whoever waited for the baseline waits no longer.
+func (b *Baseline) judgeAgain(ctx context.Context, tx *store.Tx) error {
+	queue, err := jobs.NewQueue()
+	if err != nil {
+		return err
+	}
+	open, err := tx.PullRequest.Query().Where(pullrequest.StateEQ(pullrequest.StateOpen)).IDs(ctx)
+	if err != nil {
+		return fmt.Errorf("read the open pull requests: %w", err)
+	}
+	for _, number := range open {
+		if err := Want(ctx, tx, queue, number); err != nil {
+			return err
+		}
+	}
+	return queue.Add(ctx, tx.PGX, jobs.WalkBranch{RepositoryID: b.Repo.ID})
 }
 
 func acceptDocument(ctx context.Context, tx *store.Tx, d document, commit string, by audit.Actor) error {

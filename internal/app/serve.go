@@ -56,6 +56,10 @@ func (a *App) Serve(ctx context.Context, listening func(addr string)) error {
 	if err := a.runner.Start(context.WithoutCancel(ctx)); err != nil {
 		return errors.Join(fmt.Errorf("start the jobs: %w", err), ln.Close())
 	}
+	// What was merged while nobody served: at once, not when a leader for periodic jobs is found.
+	if _, err := a.runner.Insert(ctx, jobs.WalkBranch{RepositoryID: a.Repo.ID}, nil); err != nil {
+		return errors.Join(fmt.Errorf("look for merges: %w", err), a.runner.Stop(context.WithoutCancel(ctx)), ln.Close())
+	}
 	var draining atomic.Bool
 	server := &http.Server{Handler: a.drain(&draining), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
