@@ -171,17 +171,20 @@ func (j *Judge) contributions(ctx context.Context, pull forge.PullRequest, h hea
 	if err != nil {
 		return nil, fmt.Errorf("read the commits: %w", err)
 	}
-	if !complete {
+	known := map[gitops.SHA]forge.Commit{}
+	for _, c := range commits {
+		known[gitops.SHA(c.SHA)] = c
+	}
+	if complete {
+		err = j.commitPeople(ctx, pull, h, report, paths, known, out)
+	}
+	if !complete || errors.Is(err, gitops.ErrTooLarge) {
 		for _, made := range out {
 			made.unattributed = fmt.Sprintf("the pull request has more than %d commits, too many to know who contributed", maxCommits)
 		}
 		return out, nil
 	}
-	known := map[gitops.SHA]forge.Commit{}
-	for _, c := range commits {
-		known[gitops.SHA(c.SHA)] = c
-	}
-	return out, j.commitPeople(ctx, pull, h, report, paths, known, out)
+	return out, err
 }
 
 func (made *contribution) add(p forge.Person, how string) {

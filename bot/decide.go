@@ -113,6 +113,10 @@ func asSeen(r forge.Review, row *ent.Review, moves []*ent.Push, head string) app
 	}
 	if row == nil {
 		out.CommitSHA = headAt(r, moves, head)
+		if out.Withdrawn {
+			// What it said is lost. As the last word of its author it takes back what went before.
+			out.State = approval.StateChangesRequested
+		}
 		return out
 	}
 	out.State, out.CommitSHA, out.Text, out.SubmittedAt = approval.State(row.State), row.CommitSha, row.Body, row.SubmittedAt

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -11,8 +12,9 @@ import (
 	"kv-shepherd.io/shepherd/internal/policy"
 )
 
-// teamForge tells who is in which team.
+// teamForge tells who is in which team, and under which login somebody goes now.
 type teamForge interface {
+	User(ctx context.Context, id int64) (forge.Person, error)
 	TeamMember(ctx context.Context, orgID, teamID int64, login string) (bool, error)
 }
 
@@ -69,7 +71,7 @@ func (p *People) member(ctx context.Context, team policy.TeamID, who forge.Perso
 	if ok && p.now().Before(a.until) {
 		return a.member, nil
 	}
-	member, err := p.forge.TeamMember(ctx, team.Org, team.Team, who.Login)
+	member, err := p.ask(ctx, team, who)
 	if err != nil {
 		return false, err
 	}
@@ -80,6 +82,19 @@ func (p *People) member(ctx context.Context, team policy.TeamID, who forge.Perso
 	}
 	p.known[key] = answer{member, p.now().Add(p.keep)}
 	return member, nil
+}
+
+// ask asks the forge. Teams list logins, and the one that we know may be somebody else's by now: a
+// push remembers who sent it under the login of that day.
+func (p *People) ask(ctx context.Context, team policy.TeamID, who forge.Person) (bool, error) {
+	current, err := p.forge.User(ctx, who.ID)
+	if errors.Is(err, forge.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return p.forge.TeamMember(ctx, team.Org, team.Team, current.Login)
 }
 
 // maxMemberships bounds the memory that memberships may take.

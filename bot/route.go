@@ -11,6 +11,7 @@ import (
 	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/ent/push"
 	"kv-shepherd.io/shepherd/gitops"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/governance/audit"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/store"
@@ -205,7 +206,7 @@ func (r *Router) commented(ctx context.Context, tx *store.Tx, e forge.Event) (de
 	if err != nil {
 		return "", "", err
 	}
-	return delivery.StatusRouted, "our comment was " + e.Action, r.queue.Add(ctx, tx.PGX, jobs.TellPullRequest{Number: e.PullRequest})
+	return delivery.StatusRouted, "our comment was " + e.Action, approval.Tell(ctx, tx, r.queue, e.PullRequest)
 }
 
 // askedAgain forgets what the checks said, so that they are posted anew.

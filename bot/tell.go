@@ -60,11 +60,29 @@ func NewTeller(d TellerDeps) *Teller {
 // Run tells of one pull request. What is said already is not said again.
 func (t *Teller) Run(ctx context.Context, args jobs.TellPullRequest) error {
 	return locked(ctx, t.pool, pullLock(args.Number), func(ctx context.Context) error {
-		if err := t.run(ctx, args.Number); err != nil {
+		// Cleared first: what happens from now on asks for another telling.
+		if err := t.waiting(ctx, args.Number, false); err != nil {
+			return err
+		}
+		err := t.run(ctx, args.Number)
+		if jobs.IsLater(err) {
+			// This job comes back, and stands for all until then.
+			err = errors.Join(err, t.waiting(ctx, args.Number, true))
+		}
+		if err != nil {
 			return fmt.Errorf("tell #%d: %w", args.Number, err)
 		}
 		return nil
 	})
+}
+
+// waiting marks whether a tell job waits.
+func (t *Teller) waiting(ctx context.Context, number int, waits bool) error {
+	err := t.db.PullRequest.Update().Where(pullrequest.ID(number)).SetTelling(waits).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("tell #%d: %w", number, err)
+	}
+	return nil
 }
 
 func (t *Teller) run(ctx context.Context, number int) error {

@@ -12,6 +12,7 @@ import (
 	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/gitops"
 	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/store"
 )
@@ -149,7 +150,7 @@ func (u *Undoer) done(ctx context.Context, key, to, result string) error {
 		if err := tx.PGX.QueryRow(ctx, merged, to).Scan(&number); err != nil || number == 0 {
 			return err
 		}
-		return u.queue.Add(ctx, tx.PGX, jobs.TellPullRequest{Number: number})
+		return approval.Tell(ctx, tx, u.queue, number)
 	})
 }
 

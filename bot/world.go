@@ -171,6 +171,11 @@ func (w *world) systems(ctx context.Context) ([]policy.SystemPeople, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the systems: %w", err)
 	}
+	if len(rows) < len(w.each(system)) {
+		if err := w.systemNames(ctx); err != nil {
+			return nil, err
+		}
+	}
 	var people []policy.SystemPeople
 	for _, row := range rows {
 		decoded, err := spec.Decode(spec.KindSystem, row.Spec)
@@ -185,6 +190,21 @@ func (w *world) systems(ctx context.Context) ([]policy.SystemPeople, error) {
 		})
 	}
 	return people, nil
+}
+
+// maxNames bounds what is looked up only to help with a misspelt name.
+const maxNames = 1000
+
+// systemNames adds the other systems where one is unknown, so that the nearest can be named.
+func (w *world) systemNames(ctx context.Context) error {
+	names, err := w.db.Accepted.Query().Where(accepted.Kind(string(spec.KindSystem))).Limit(maxNames).Select(accepted.FieldName).Strings(ctx)
+	if err != nil {
+		return fmt.Errorf("read the systems' names: %w", err)
+	}
+	for _, name := range names {
+		w.out.Systems[name] = true
+	}
+	return nil
 }
 
 func (w *world) services(ctx context.Context) error {

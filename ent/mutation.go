@@ -9294,6 +9294,7 @@ type PullRequestMutation struct {
 	addjudged          *int64
 	queued             *bool
 	epoch              *time.Time
+	telling            *bool
 	report             *json.RawMessage
 	appendreport       json.RawMessage
 	outcomes           *json.RawMessage
@@ -9958,6 +9959,42 @@ func (m *PullRequestMutation) ResetEpoch() {
 	delete(m.clearedFields, pullrequest.FieldEpoch)
 }
 
+// SetTelling sets the "telling" field.
+func (m *PullRequestMutation) SetTelling(b bool) {
+	m.telling = &b
+}
+
+// Telling returns the value of the "telling" field in the mutation.
+func (m *PullRequestMutation) Telling() (r bool, exists bool) {
+	v := m.telling
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTelling returns the old "telling" field's value of the PullRequest entity.
+// If the PullRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PullRequestMutation) OldTelling(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTelling is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTelling requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTelling: %w", err)
+	}
+	return oldValue.Telling, nil
+}
+
+// ResetTelling resets all changes to the "telling" field.
+func (m *PullRequestMutation) ResetTelling() {
+	m.telling = nil
+}
+
 // SetReport sets the "report" field.
 func (m *PullRequestMutation) SetReport(jm json.RawMessage) {
 	m.report = &jm
@@ -10436,7 +10473,7 @@ func (m *PullRequestMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PullRequestMutation) Fields() []string {
-	fields := make([]string, 0, 22)
+	fields := make([]string, 0, 23)
 	if m.title != nil {
 		fields = append(fields, pullrequest.FieldTitle)
 	}
@@ -10475,6 +10512,9 @@ func (m *PullRequestMutation) Fields() []string {
 	}
 	if m.epoch != nil {
 		fields = append(fields, pullrequest.FieldEpoch)
+	}
+	if m.telling != nil {
+		fields = append(fields, pullrequest.FieldTelling)
 	}
 	if m.report != nil {
 		fields = append(fields, pullrequest.FieldReport)
@@ -10537,6 +10577,8 @@ func (m *PullRequestMutation) Field(name string) (ent.Value, bool) {
 		return m.Queued()
 	case pullrequest.FieldEpoch:
 		return m.Epoch()
+	case pullrequest.FieldTelling:
+		return m.Telling()
 	case pullrequest.FieldReport:
 		return m.Report()
 	case pullrequest.FieldOutcomes:
@@ -10590,6 +10632,8 @@ func (m *PullRequestMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldQueued(ctx)
 	case pullrequest.FieldEpoch:
 		return m.OldEpoch(ctx)
+	case pullrequest.FieldTelling:
+		return m.OldTelling(ctx)
 	case pullrequest.FieldReport:
 		return m.OldReport(ctx)
 	case pullrequest.FieldOutcomes:
@@ -10707,6 +10751,13 @@ func (m *PullRequestMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetEpoch(v)
+		return nil
+	case pullrequest.FieldTelling:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTelling(v)
 		return nil
 	case pullrequest.FieldReport:
 		v, ok := value.(json.RawMessage)
@@ -10942,6 +10993,9 @@ func (m *PullRequestMutation) ResetField(name string) error {
 		return nil
 	case pullrequest.FieldEpoch:
 		m.ResetEpoch()
+		return nil
+	case pullrequest.FieldTelling:
+		m.ResetTelling()
 		return nil
 	case pullrequest.FieldReport:
 		m.ResetReport()

@@ -45,6 +45,8 @@ type PullRequest struct {
 	Queued bool `json:"queued,omitempty"`
 	// decisions from before count no more: reopened or retargeted
 	Epoch *time.Time `json:"epoch,omitempty"`
+	// a tell job waits
+	Telling bool `json:"telling,omitempty"`
 	// the last judging, for telling
 	Report json.RawMessage `json:"report,omitempty"`
 	// the reviews as last weighed, by path
@@ -73,7 +75,7 @@ func (*PullRequest) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case pullrequest.FieldReport, pullrequest.FieldOutcomes, pullrequest.FieldMergeReport:
 			values[i] = new([]byte)
-		case pullrequest.FieldDraft, pullrequest.FieldFork, pullrequest.FieldQueued:
+		case pullrequest.FieldDraft, pullrequest.FieldFork, pullrequest.FieldQueued, pullrequest.FieldTelling:
 			values[i] = new(sql.NullBool)
 		case pullrequest.FieldID, pullrequest.FieldAuthorID, pullrequest.FieldWanted, pullrequest.FieldJudged, pullrequest.FieldCommentID:
 			values[i] = new(sql.NullInt64)
@@ -180,6 +182,12 @@ func (_m *PullRequest) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Epoch = new(time.Time)
 				*_m.Epoch = value.Time
+			}
+		case pullrequest.FieldTelling:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field telling", values[i])
+			} else if value.Valid {
+				_m.Telling = value.Bool
 			}
 		case pullrequest.FieldReport:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -318,6 +326,9 @@ func (_m *PullRequest) String() string {
 		builder.WriteString("epoch=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("telling=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Telling))
 	builder.WriteString(", ")
 	builder.WriteString("report=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Report))

@@ -205,6 +205,20 @@ func (_c *PullRequestCreate) SetNillableEpoch(v *time.Time) *PullRequestCreate {
 	return _c
 }
 
+// SetTelling sets the "telling" field.
+func (_c *PullRequestCreate) SetTelling(v bool) *PullRequestCreate {
+	_c.mutation.SetTelling(v)
+	return _c
+}
+
+// SetNillableTelling sets the "telling" field if the given value is not nil.
+func (_c *PullRequestCreate) SetNillableTelling(v *bool) *PullRequestCreate {
+	if v != nil {
+		_c.SetTelling(*v)
+	}
+	return _c
+}
+
 // SetReport sets the "report" field.
 func (_c *PullRequestCreate) SetReport(v json.RawMessage) *PullRequestCreate {
 	_c.mutation.SetReport(v)
@@ -396,6 +410,10 @@ func (_c *PullRequestCreate) defaults() {
 		v := pullrequest.DefaultQueued
 		_c.mutation.SetQueued(v)
 	}
+	if _, ok := _c.mutation.Telling(); !ok {
+		v := pullrequest.DefaultTelling
+		_c.mutation.SetTelling(v)
+	}
 	if _, ok := _c.mutation.CommentID(); !ok {
 		v := pullrequest.DefaultCommentID
 		_c.mutation.SetCommentID(v)
@@ -460,6 +478,9 @@ func (_c *PullRequestCreate) check() error {
 	}
 	if _, ok := _c.mutation.Queued(); !ok {
 		return &ValidationError{Name: "queued", err: errors.New(`ent: missing required field "PullRequest.queued"`)}
+	}
+	if _, ok := _c.mutation.Telling(); !ok {
+		return &ValidationError{Name: "telling", err: errors.New(`ent: missing required field "PullRequest.telling"`)}
 	}
 	if _, ok := _c.mutation.CommentID(); !ok {
 		return &ValidationError{Name: "comment_id", err: errors.New(`ent: missing required field "PullRequest.comment_id"`)}
@@ -560,6 +581,10 @@ func (_c *PullRequestCreate) createSpec() (*PullRequest, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Epoch(); ok {
 		_spec.SetField(pullrequest.FieldEpoch, field.TypeTime, value)
 		_node.Epoch = &value
+	}
+	if value, ok := _c.mutation.Telling(); ok {
+		_spec.SetField(pullrequest.FieldTelling, field.TypeBool, value)
+		_node.Telling = value
 	}
 	if value, ok := _c.mutation.Report(); ok {
 		_spec.SetField(pullrequest.FieldReport, field.TypeJSON, value)
@@ -826,6 +851,18 @@ func (u *PullRequestUpsert) UpdateEpoch() *PullRequestUpsert {
 // ClearEpoch clears the value of the "epoch" field.
 func (u *PullRequestUpsert) ClearEpoch() *PullRequestUpsert {
 	u.SetNull(pullrequest.FieldEpoch)
+	return u
+}
+
+// SetTelling sets the "telling" field.
+func (u *PullRequestUpsert) SetTelling(v bool) *PullRequestUpsert {
+	u.Set(pullrequest.FieldTelling, v)
+	return u
+}
+
+// UpdateTelling sets the "telling" field to the value that was provided on create.
+func (u *PullRequestUpsert) UpdateTelling() *PullRequestUpsert {
+	u.SetExcluded(pullrequest.FieldTelling)
 	return u
 }
 
@@ -1213,6 +1250,20 @@ func (u *PullRequestUpsertOne) UpdateEpoch() *PullRequestUpsertOne {
 func (u *PullRequestUpsertOne) ClearEpoch() *PullRequestUpsertOne {
 	return u.Update(func(s *PullRequestUpsert) {
 		s.ClearEpoch()
+	})
+}
+
+// SetTelling sets the "telling" field.
+func (u *PullRequestUpsertOne) SetTelling(v bool) *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.SetTelling(v)
+	})
+}
+
+// UpdateTelling sets the "telling" field to the value that was provided on create.
+func (u *PullRequestUpsertOne) UpdateTelling() *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.UpdateTelling()
 	})
 }
 
@@ -1787,6 +1838,20 @@ func (u *PullRequestUpsertBulk) UpdateEpoch() *PullRequestUpsertBulk {
 func (u *PullRequestUpsertBulk) ClearEpoch() *PullRequestUpsertBulk {
 	return u.Update(func(s *PullRequestUpsert) {
 		s.ClearEpoch()
+	})
+}
+
+// SetTelling sets the "telling" field.
+func (u *PullRequestUpsertBulk) SetTelling(v bool) *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.SetTelling(v)
+	})
+}
+
+// UpdateTelling sets the "telling" field to the value that was provided on create.
+func (u *PullRequestUpsertBulk) UpdateTelling() *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.UpdateTelling()
 	})
 }
 

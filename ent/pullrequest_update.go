@@ -239,6 +239,20 @@ func (_u *PullRequestUpdate) ClearEpoch() *PullRequestUpdate {
 	return _u
 }
 
+// SetTelling sets the "telling" field.
+func (_u *PullRequestUpdate) SetTelling(v bool) *PullRequestUpdate {
+	_u.mutation.SetTelling(v)
+	return _u
+}
+
+// SetNillableTelling sets the "telling" field if the given value is not nil.
+func (_u *PullRequestUpdate) SetNillableTelling(v *bool) *PullRequestUpdate {
+	if v != nil {
+		_u.SetTelling(*v)
+	}
+	return _u
+}
+
 // SetReport sets the "report" field.
 func (_u *PullRequestUpdate) SetReport(v json.RawMessage) *PullRequestUpdate {
 	_u.mutation.SetReport(v)
@@ -480,6 +494,9 @@ func (_u *PullRequestUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	}
 	if _u.mutation.EpochCleared() {
 		_spec.ClearField(pullrequest.FieldEpoch, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Telling(); ok {
+		_spec.SetField(pullrequest.FieldTelling, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.Report(); ok {
 		_spec.SetField(pullrequest.FieldReport, field.TypeJSON, value)
@@ -764,6 +781,20 @@ func (_u *PullRequestUpdateOne) ClearEpoch() *PullRequestUpdateOne {
 	return _u
 }
 
+// SetTelling sets the "telling" field.
+func (_u *PullRequestUpdateOne) SetTelling(v bool) *PullRequestUpdateOne {
+	_u.mutation.SetTelling(v)
+	return _u
+}
+
+// SetNillableTelling sets the "telling" field if the given value is not nil.
+func (_u *PullRequestUpdateOne) SetNillableTelling(v *bool) *PullRequestUpdateOne {
+	if v != nil {
+		_u.SetTelling(*v)
+	}
+	return _u
+}
+
 // SetReport sets the "report" field.
 func (_u *PullRequestUpdateOne) SetReport(v json.RawMessage) *PullRequestUpdateOne {
 	_u.mutation.SetReport(v)
@@ -1035,6 +1066,9 @@ func (_u *PullRequestUpdateOne) sqlSave(ctx context.Context) (_node *PullRequest
 	}
 	if _u.mutation.EpochCleared() {
 		_spec.ClearField(pullrequest.FieldEpoch, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Telling(); ok {
+		_spec.SetField(pullrequest.FieldTelling, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.Report(); ok {
 		_spec.SetField(pullrequest.FieldReport, field.TypeJSON, value)

@@ -289,24 +289,28 @@ func init() {
 	pullrequestDescQueued := pullrequestFields[12].Descriptor()
 	// pullrequest.DefaultQueued holds the default value on creation for the queued field.
 	pullrequest.DefaultQueued = pullrequestDescQueued.Default.(bool)
+	// pullrequestDescTelling is the schema descriptor for telling field.
+	pullrequestDescTelling := pullrequestFields[14].Descriptor()
+	// pullrequest.DefaultTelling holds the default value on creation for the telling field.
+	pullrequest.DefaultTelling = pullrequestDescTelling.Default.(bool)
 	// pullrequestDescCommentID is the schema descriptor for comment_id field.
-	pullrequestDescCommentID := pullrequestFields[17].Descriptor()
+	pullrequestDescCommentID := pullrequestFields[18].Descriptor()
 	// pullrequest.DefaultCommentID holds the default value on creation for the comment_id field.
 	pullrequest.DefaultCommentID = pullrequestDescCommentID.Default.(int64)
 	// pullrequestDescCommentHash is the schema descriptor for comment_hash field.
-	pullrequestDescCommentHash := pullrequestFields[18].Descriptor()
+	pullrequestDescCommentHash := pullrequestFields[19].Descriptor()
 	// pullrequest.DefaultCommentHash holds the default value on creation for the comment_hash field.
 	pullrequest.DefaultCommentHash = pullrequestDescCommentHash.Default.(string)
 	// pullrequestDescValidateHash is the schema descriptor for validate_hash field.
-	pullrequestDescValidateHash := pullrequestFields[19].Descriptor()
+	pullrequestDescValidateHash := pullrequestFields[20].Descriptor()
 	// pullrequest.DefaultValidateHash holds the default value on creation for the validate_hash field.
 	pullrequest.DefaultValidateHash = pullrequestDescValidateHash.Default.(string)
 	// pullrequestDescApprovalHash is the schema descriptor for approval_hash field.
-	pullrequestDescApprovalHash := pullrequestFields[20].Descriptor()
+	pullrequestDescApprovalHash := pullrequestFields[21].Descriptor()
 	// pullrequest.DefaultApprovalHash holds the default value on creation for the approval_hash field.
 	pullrequest.DefaultApprovalHash = pullrequestDescApprovalHash.Default.(string)
 	// pullrequestDescCreatedAt is the schema descriptor for created_at field.
-	pullrequestDescCreatedAt := pullrequestFields[22].Descriptor()
+	pullrequestDescCreatedAt := pullrequestFields[23].Descriptor()
 	// pullrequest.DefaultCreatedAt holds the default value on creation for the created_at field.
 	pullrequest.DefaultCreatedAt = pullrequestDescCreatedAt.Default.(func() time.Time)
 	pushFields := schema.Push{}.Fields()

@@ -361,6 +361,7 @@ var (
 		{Name: "judged", Type: field.TypeInt64, Default: 0},
 		{Name: "queued", Type: field.TypeBool, Default: false},
 		{Name: "epoch", Type: field.TypeTime, Nullable: true},
+		{Name: "telling", Type: field.TypeBool, Default: false},
 		{Name: "report", Type: field.TypeJSON, Nullable: true},
 		{Name: "outcomes", Type: field.TypeJSON, Nullable: true},
 		{Name: "merge_report", Type: field.TypeJSON, Nullable: true},

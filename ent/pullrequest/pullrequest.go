@@ -40,6 +40,8 @@ const (
 	FieldQueued = "queued"
 	// FieldEpoch holds the string denoting the epoch field in the database.
 	FieldEpoch = "epoch"
+	// FieldTelling holds the string denoting the telling field in the database.
+	FieldTelling = "telling"
 	// FieldReport holds the string denoting the report field in the database.
 	FieldReport = "report"
 	// FieldOutcomes holds the string denoting the outcomes field in the database.
@@ -78,6 +80,7 @@ var Columns = []string{
 	FieldJudged,
 	FieldQueued,
 	FieldEpoch,
+	FieldTelling,
 	FieldReport,
 	FieldOutcomes,
 	FieldMergeReport,
@@ -122,6 +125,8 @@ var (
 	DefaultJudged int64
 	// DefaultQueued holds the default value on creation for the "queued" field.
 	DefaultQueued bool
+	// DefaultTelling holds the default value on creation for the "telling" field.
+	DefaultTelling bool
 	// DefaultCommentID holds the default value on creation for the "comment_id" field.
 	DefaultCommentID int64
 	// DefaultCommentHash holds the default value on creation for the "comment_hash" field.
@@ -232,6 +237,11 @@ func ByQueued(opts ...sql.OrderTermOption) OrderOption {
 // ByEpoch orders the results by the epoch field.
 func ByEpoch(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldEpoch, opts...).ToFunc()
+}
+
+// ByTelling orders the results by the telling field.
+func ByTelling(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTelling, opts...).ToFunc()
 }
 
 // ByCommentID orders the results by the comment_id field.

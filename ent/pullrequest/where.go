@@ -114,6 +114,11 @@ func Epoch(v time.Time) predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldEQ(FieldEpoch, v))
 }
 
+// Telling applies equality check predicate on the "telling" field. It's identical to TellingEQ.
+func Telling(v bool) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldEQ(FieldTelling, v))
+}
+
 // CommentID applies equality check predicate on the "comment_id" field. It's identical to CommentIDEQ.
 func CommentID(v int64) predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldEQ(FieldCommentID, v))
@@ -687,6 +692,16 @@ func EpochIsNil() predicate.PullRequest {
 // EpochNotNil applies the NotNil predicate on the "epoch" field.
 func EpochNotNil() predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldNotNull(FieldEpoch))
+}
+
+// TellingEQ applies the EQ predicate on the "telling" field.
+func TellingEQ(v bool) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldEQ(FieldTelling, v))
+}
+
+// TellingNEQ applies the NEQ predicate on the "telling" field.
+func TellingNEQ(v bool) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldNEQ(FieldTelling, v))
 }
 
 // ReportIsNil applies the IsNil predicate on the "report" field.

@@ -72,6 +72,7 @@ func (PullRequest) Fields() []ent.Field {
 		field.Int64("judged").Default(0).Comment("the last asked-for judging that is done"),
 		field.Bool("queued").Default(false).Comment("a judge job waits"),
 		field.Time("epoch").Optional().Nillable().Comment("decisions from before count no more: reopened or retargeted"),
+		field.Bool("telling").Default(false).Comment("a tell job waits"),
 		field.JSON("report", json.RawMessage{}).Optional().Comment("the last judging, for telling"),
 		field.JSON("outcomes", json.RawMessage{}).Optional().Comment("the reviews as last weighed, by path"),
 		field.JSON("merge_report", json.RawMessage{}).Optional().Comment("what became of it at its merge"),

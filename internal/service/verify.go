@@ -19,6 +19,9 @@ import (
 // patience is how long a VM is watched that neither settles nor fails.
 const patience = time.Hour
 
+// worthTelling is from when on people are told why a VM is not there yet: most are before.
+const worthTelling = 15 * time.Second
+
 // Verify looks once what became of an applied VM, notes it, and asks to look again until the VM is
 // healthy, stopped as asked, or failed.
 func (s *VMs) Verify(ctx context.Context, args jobs.VerifyVM) error {
@@ -43,8 +46,10 @@ func (s *VMs) Verify(ctx context.Context, args jobs.VerifyVM) error {
 		status, settled = domain.VMUnknown, true
 		verdict.Message = "KubeVirt has not finished within an hour: " + verdict.Message
 	}
-	if err := s.gateway.Observe(ctx, e.ID, status, verdict.Message); err != nil {
-		return fmt.Errorf("verify %s: %w", e.Subject, err)
+	if settled || since > worthTelling {
+		if err := s.gateway.Observe(ctx, e.ID, status, verdict.Message); err != nil {
+			return fmt.Errorf("verify %s: %w", e.Subject, err)
+		}
 	}
 	if !settled {
 		return jobs.Later(pause(since), errors.New(verdict.Message))

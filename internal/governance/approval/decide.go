@@ -9,7 +9,6 @@ import (
 
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/decision"
-	"kv-shepherd.io/shepherd/ent/event"
 	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -27,9 +26,12 @@ type Decided struct {
 
 // Decide writes outcomes down: who accepted or refused which plan, and where that moves a ticket. A
 // ticket whose plan or status moved since it was weighed is left alone; the judging that moved it
-// weighs it again.
+// weighs it again. After the merge nothing is decided.
 func (g *Gateway) Decide(ctx context.Context, number int, all []Decided) error {
 	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if merged, err := lockPull(ctx, tx, number); err != nil || merged {
+			return err
+		}
 		moved := false
 		for _, d := range all {
 			m, err := g.decideOne(ctx, tx, d)
@@ -75,14 +77,6 @@ func (g *Gateway) decideOne(ctx context.Context, tx *store.Tx, d Decided) (moved
 	}
 	status := domain.TicketStatus(t.Status)
 	if !status.Open() || t.PlanID != d.Plan {
-		return false, nil
-	}
-	// Read once the ticket is locked: a merge that was waited for has moved its event.
-	waits, err := tx.Event.Query().Where(event.ID(t.EventID), event.StatusEQ(event.StatusPENDING)).Exist(ctx)
-	if err != nil {
-		return false, fmt.Errorf("read event %s: %w", t.EventID, err)
-	}
-	if !waits {
 		return false, nil
 	}
 	for _, v := range d.Outcome.Votes {
@@ -151,9 +145,12 @@ func record(ctx context.Context, tx *store.Tx, t *ent.Ticket, r Review, verdict 
 }
 
 // Cancel ends every open ticket of a pull request that was closed without a merge, or that no longer
-// aims at the governed branch, and frees its claims.
+// aims at the governed branch, and frees its claims. One that turns out to be merged is left alone.
 func (g *Gateway) Cancel(ctx context.Context, pull Pull, judged int64, why string) error {
 	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if merged, err := lockPull(ctx, tx, pull.Number); err != nil || merged {
+			return err
+		}
 		open, err := openTickets(ctx, tx, pull.Number)
 		if err != nil {
 			return err

@@ -134,6 +134,7 @@ func TestOrder(t *testing.T) {
 	// The first comes back from the dead: somebody set it to run once more.
 	w.sql("update events set status = 'PROCESSING', finished_at = null where id = $1", first)
 	w.sql("update tickets set status = 'APPROVED' where event_id = $1", first)
+	w.sql("update pull_requests set telling = false")
 	jobsBefore := w.last("river_job")
 	if _, err := w.g.Start(t.Context(), first); !errors.Is(err, ErrDone) {
 		t.Errorf("an event that came too late: got %v", err)
@@ -199,4 +200,21 @@ func TestParsePayload(t *testing.T) {
 	if _, err := ParsePayload([]byte(`{"operation": `)); err == nil || !strings.Contains(err.Error(), "payload") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// However much happens while a tell job waits, one is queued; once it has begun, the next news queue
+// another.
+func TestTellOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	told := func() string { return w.texts("select count(*)::text from river_job where kind = 'tell_pull_request'")[0] }
+	w.approved(7, vm1)
+	w.submit(7, vm1, vm2)
+	w.same("while it waits", "1", told())
+	w.sql("update pull_requests set telling = false") // it runs
+	w.submit(7, vm1)
+	w.submit(7, vm1, vm2)
+	w.same("after it began", "2", told())
+	w.submit(8, vm3)
+	w.same("another pull request", "3", told())
 }

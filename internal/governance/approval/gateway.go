@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 
 	"kv-shepherd.io/shepherd/ent"
-	"kv-shepherd.io/shepherd/ent/claim"
 	"kv-shepherd.io/shepherd/ent/event"
+	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/governance/audit"
@@ -36,6 +36,19 @@ func New(db *store.DB, queue *jobs.Queue, now func() time.Time) *Gateway {
 // ErrMoved says that the state which a transaction builds on is no longer there: somebody else was
 // faster. The caller looks again.
 var ErrMoved = errors.New("the state moved meanwhile")
+
+// lockPull makes the transactions about one pull request wait for each other, from before they read
+// anything, and reports whether its merge is written down: from then on nothing asks or decides there.
+func lockPull(ctx context.Context, tx *store.Tx, number int) (merged bool, err error) {
+	p, err := tx.PullRequest.Query().Where(pullrequest.ID(number)).Select(pullrequest.FieldID, pullrequest.FieldState).ForUpdate().Only(ctx)
+	if ent.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("lock #%d: %w", number, err)
+	}
+	return p.State == pullrequest.StateMerged, nil
+}
 
 // move changes a ticket's status where that is legal and nobody else has changed it since it was
 // read. change may set further columns in the same update.
@@ -103,14 +116,6 @@ func (g *Gateway) end(ctx context.Context, tx *store.Tx, t *ent.Ticket, to domai
 	return audit.Append(ctx, tx, entry(t, action, by, map[string]any{"code": string(code), "why": why}))
 }
 
-// release frees what a change of a pull request had reserved.
-func release(ctx context.Context, tx *store.Tx, number int, path string) error {
-	if _, err := tx.Claim.Delete().Where(claim.PullRequest(number), claim.Path(path)).Exec(ctx); err != nil {
-		return fmt.Errorf("release the claims of %s: %w", path, err)
-	}
-	return nil
-}
-
 // entry is a line of the trail about a ticket.
 func entry(t *ent.Ticket, action audit.Action, by audit.Actor, params map[string]any) audit.Entry {
 	return audit.Entry{
@@ -119,10 +124,19 @@ func entry(t *ent.Ticket, action audit.Action, by audit.Actor, params map[string
 	}
 }
 
-// tell queues the job that says on the pull request what is now true.
 func (g *Gateway) tell(ctx context.Context, tx *store.Tx, number int) error {
-	if number == 0 {
-		return nil
+	return Tell(ctx, tx, g.queue, number)
+}
+
+// Tell asks for a pull request to be told of, in the caller's transaction. However much happens while a
+// tell job waits, one runs: it says what is true then.
+func Tell(ctx context.Context, tx *store.Tx, queue *jobs.Queue, number int) error {
+	n, err := tx.PullRequest.Update().Where(pullrequest.ID(number), pullrequest.Telling(false)).SetTelling(true).Save(ctx)
+	if err != nil {
+		return fmt.Errorf("ask to tell #%d: %w", number, err)
 	}
-	return g.queue.Add(ctx, tx.PGX, jobs.TellPullRequest{Number: number})
+	if n == 0 {
+		return nil // one waits already, or there is no pull request to tell
+	}
+	return queue.Add(ctx, tx.PGX, jobs.TellPullRequest{Number: number})
 }

@@ -56,6 +56,9 @@ func (g *Gateway) Merge(ctx context.Context, s Span) error {
 		if err := moveCursor(ctx, tx, s); err != nil {
 			return err
 		}
+		if _, err := lockPull(ctx, tx, s.Pull.Number); err != nil {
+			return err
+		}
 		var queued []river.JobArgs
 		for _, m := range s.Merged {
 			job, err := g.mergeOne(ctx, tx, s, m)
@@ -140,7 +143,8 @@ func (g *Gateway) approvedTicket(ctx context.Context, tx *store.Tx, s Span, m Me
 	if err != nil {
 		return nil, fmt.Errorf("read ticket %s: %w", m.Ticket, err)
 	}
-	if t.Status != ticket.StatusAPPROVED || t.ChangeDigest != m.Change.Digest || t.Path != m.Change.Path {
+	same := t.PullRequest == s.Pull.Number && t.Path == m.Change.Path && t.ChangeDigest == m.Change.Digest
+	if !same || t.Status != ticket.StatusAPPROVED {
 		return nil, fmt.Errorf("ticket %s does not approve this: %w", t.ID, ErrMoved)
 	}
 	return t, moveEvent(ctx, tx, t.EventID, domain.EventPending, domain.EventProcessing, begin)

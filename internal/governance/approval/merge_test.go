@@ -103,6 +103,7 @@ func TestMergeRefuses(t *testing.T) {
 		"another digest":        func(s *Span) { s.Merged[1].Change.Digest = "digest-other" },
 		"another path":          func(s *Span) { s.Merged[1].Change = newVM(4, digest(vm2.Digest)) },
 		"a ticket that waits":   func(s *Span) { s.Merged[1] = Merged{Change: vm3, Ticket: w.ticket(vm3.Path).ID} },
+		"a ticket of elsewhere": func(s *Span) { s.Pull.Number = 8 },
 		"the same ticket twice": func(s *Span) { s.Merged[1] = s.Merged[0] },
 		"a ticket that is gone": func(s *Span) { s.Merged[1].Ticket = uuid.New() },
 		"an index that is used": func(s *Span) {
@@ -160,4 +161,18 @@ func TestMergeUnheard(t *testing.T) {
 	repo, err := w.db.Repository.Get(t.Context(), repositoryID)
 	w.ok(err)
 	w.same("cursor", "c3", repo.Cursor)
+}
+
+// What was judged before the merge and arrives after it changes nothing.
+func TestAfterTheMerge(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.merged(7, "c0", "c1", newSystem(0), vm1)
+	decision := w.decided(vm1.Path, Outcome{Status: domain.TicketPending})
+	before := w.dump()
+	w.submit(7, newSystem(0), vm1)
+	w.submit(7, newVM(1, cluster("west")), vm2)
+	w.ok(w.g.Cancel(t.Context(), pullOf(7), 9, "closed"))
+	w.ok(w.g.Decide(t.Context(), 7, decision))
+	w.same("database", before, w.dump())
 }

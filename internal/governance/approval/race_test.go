@@ -83,6 +83,9 @@ where e.status = 'PROCESSING' and t.status <> 'APPROVED' or t.status in ('REJECT
 			w.same("jobs", []string{fmt.Sprint(merges)}, w.texts(`select count(*)::text from river_job where kind = 'event_job'`))
 			w.same("events", []string{fmt.Sprint(merges)}, w.texts(`select count(*)::text from events where status = 'PROCESSING'`))
 			w.same("machines", []string{fmt.Sprint(merges)}, w.texts(`select count(*)::text from vms`))
+			w.same("merged", []string{fmt.Sprint(merges)}, w.texts(`select count(*)::text from pull_requests where state = 'merged'`))
+			w.same("asked for after the merge", []string(nil), w.texts(`select t.subject || ' ' || t.status from tickets t join pull_requests p on p.id = t.pull_request
+where p.state = 'merged' and t.status = 'PENDING_APPROVAL'`))
 			t.Logf("%d of %d merged", merges, rounds)
 		})
 	}

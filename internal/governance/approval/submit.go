@@ -6,15 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
 	"kv-shepherd.io/shepherd/ent"
-	"kv-shepherd.io/shepherd/ent/claim"
 	"kv-shepherd.io/shepherd/ent/event"
-	"kv-shepherd.io/shepherd/ent/plan"
-	"kv-shepherd.io/shepherd/ent/planhead"
 	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -51,9 +47,13 @@ var ErrClaimed = fmt.Errorf("claimed by another pull request: %w", ErrMoved)
 
 // Submit makes the database agree with a judging: tickets whose change moved away are cancelled, those
 // whose plan moved wait again, and, where the whole pull request is submittable, new changes get their
-// event, ticket, plan and claims. All of it or nothing. No job that changes anything is queued.
+// event, ticket, plan and claims. All of it or nothing. No job that changes anything is queued. A judging
+// that comes after the merge changes nothing.
 func (g *Gateway) Submit(ctx context.Context, s Submission) error {
 	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if merged, err := lockPull(ctx, tx, s.Pull.Number); err != nil || merged {
+			return err
+		}
 		open, err := openTickets(ctx, tx, s.Pull.Number)
 		if err != nil {
 			return err
@@ -118,15 +118,6 @@ func (g *Gateway) review(ctx context.Context, tx *store.Tx, s Submission, t *ent
 		return true, fmt.Errorf("refresh ticket %s: %w", t.ID, err)
 	}
 	return true, nil
-}
-
-// replan gives the ticket the plan that the change has now, which nobody has approved.
-func (g *Gateway) replan(ctx context.Context, tx *store.Tx, s Submission, t *ent.Ticket, c judge.Change) error {
-	id, err := writePlan(ctx, tx, s, c)
-	if err != nil {
-		return err
-	}
-	return g.wait(ctx, tx, t, "the plan changed", func(u *ent.TicketUpdate) { setPlan(u, id, c) })
 }
 
 // wait sends an approved ticket back to be decided again; a waiting one only gets the changes.
@@ -258,108 +249,6 @@ func writeTicket(ctx context.Context, tx *store.Tx, s Submission, c judge.Change
 	return t, nil
 }
 
-// writePlan keeps what would be applied, and that this head has it.
-func writePlan(ctx context.Context, tx *store.Tx, s Submission, c judge.Change) (uuid.UUID, error) {
-	create := tx.Plan.Create().SetPullRequest(s.Pull.Number).SetPath(c.Path).SetChangeDigest(c.Digest).
-		SetEffectiveDigest(effectiveDigest(c))
-	if p := c.Plan; p != nil {
-		manifests, err := json.Marshal(p.Manifests)
-		if err != nil {
-			return uuid.Nil, fmt.Errorf("write the manifests of %s: %w", c.Path, err)
-		}
-		template, err := toMap(p.TemplateSnapshot)
-		if err != nil {
-			return uuid.Nil, err
-		}
-		size, err := toMap(p.SizeSnapshot)
-		if err != nil {
-			return uuid.Nil, err
-		}
-		create.SetCluster(p.Cluster).SetStorageClass(p.StorageClass).
-			SetTemplate(p.Template).SetTemplateVersion(p.TemplateVersion).SetKubernetesNamespace(p.KubernetesNamespace).
-			SetTemplateSnapshot(template).SetSizeSnapshot(size).SetManifests(manifests)
-	}
-	p, err := create.Save(ctx)
-	if err != nil {
-		return uuid.Nil, fmt.Errorf("write the plan of %s: %w", c.Path, err)
-	}
-	return p.ID, noteHead(ctx, tx, p.ID, s.Report.Head)
-}
-
-func noteHead(ctx context.Context, tx *store.Tx, planID uuid.UUID, head string) error {
-	seen, err := tx.PlanHead.Query().Where(planhead.PlanID(planID), planhead.Sha(head)).Exist(ctx)
-	if err != nil {
-		return fmt.Errorf("read the heads of plan %s: %w", planID, err)
-	}
-	if seen {
-		return nil
-	}
-	if err := tx.PlanHead.Create().SetPlanID(planID).SetSha(head).Exec(ctx); err != nil {
-		return fmt.Errorf("note head %s of plan %s: %w", head, planID, err)
-	}
-	return nil
-}
-
-func setPlan(u *ent.TicketUpdate, id uuid.UUID, c judge.Change) {
-	u.SetPlanID(id).SetSelectedCluster(choice(c).Cluster).SetSelectedStorageClass(choice(c).StorageClass).
-		SetSelectedTemplateVersion(templateVersion(c)).SetApprovalsRequired(c.Requirement.Approvals)
-}
-
-// claimAll makes the pull request's claims those of its changes: claims of changes that are gone are
-// released, new ones are written. One that another pull request holds is ErrClaimed.
-func claimAll(ctx context.Context, tx *store.Tx, s Submission, wanted map[string]uuid.UUID) error {
-	var keys []string
-	for _, c := range s.Report.Changes {
-		if _, ok := wanted[c.Path]; ok {
-			keys = append(keys, c.Claims...)
-		}
-	}
-	number := s.Pull.Number
-	if _, err := tx.Claim.Delete().Where(claim.PullRequest(number), claim.IDNotIn(keys...)).Exec(ctx); err != nil {
-		return fmt.Errorf("release the claims of #%d: %w", number, err)
-	}
-	for _, c := range s.Report.Changes {
-		owner, ok := wanted[c.Path]
-		if !ok {
-			continue // refused: it reserves nothing
-		}
-		for _, key := range c.Claims {
-			if err := claimOne(ctx, tx, number, c.Path, key, owner); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// claimOne is one statement, so that two pull requests cannot both believe that they have the key.
-func claimOne(ctx context.Context, tx *store.Tx, number int, path, key string, ticketID uuid.UUID) error {
-	var owner *uuid.UUID
-	if ticketID != uuid.Nil {
-		owner = &ticketID
-	}
-	const upsert = `insert into claims (id, pull_request, path, ticket_id, created_at) values ($1, $2, $3, $4, now())
-on conflict (id) do update set path = excluded.path, ticket_id = excluded.ticket_id where claims.pull_request = excluded.pull_request`
-	tag, err := tx.PGX.Exec(ctx, upsert, key, number, path, owner)
-	if err != nil {
-		return fmt.Errorf("claim %s: %w", key, err)
-	}
-	if tag.RowsAffected() != 1 {
-		return fmt.Errorf("claim %s: %w", key, ErrClaimed)
-	}
-	return nil
-}
-
-// releaseAllBut keeps the claims of these changes only, such as those of standing tickets: what is not
-// valid reserves nothing.
-func releaseAllBut(ctx context.Context, tx *store.Tx, number int, paths []string) error {
-	_, err := tx.Claim.Delete().Where(claim.PullRequest(number), claim.PathNotIn(paths...)).Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("release the claims of #%d: %w", number, err)
-	}
-	return nil
-}
-
 // savePull keeps what was judged. The row exists: routing made it.
 func savePull(ctx context.Context, tx *store.Tx, s Submission) error {
 	report, err := json.Marshal(s.Report)
@@ -377,64 +266,9 @@ func savePull(ctx context.Context, tx *store.Tx, s Submission) error {
 	return nil
 }
 
-// Publish notes when the forge accepted the check that carries the plans: from then on an approval can
-// accept them. A plan is published once; a second time changes nothing.
-func (g *Gateway) Publish(ctx context.Context, number int, plans []uuid.UUID, at time.Time) error {
-	if len(plans) == 0 {
-		return nil
-	}
-	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		n, err := tx.Plan.Update().Where(plan.IDIn(plans...), plan.PullRequest(number), plan.PublishedAtIsNil()).
-			SetPublishedAt(at).Save(ctx)
-		if err != nil {
-			return fmt.Errorf("publish the plans of #%d: %w", number, err)
-		}
-		if n == 0 {
-			return nil
-		}
-		return audit.Append(ctx, tx, audit.Entry{
-			Action: audit.PlanPublished, PullRequest: number, Params: map[string]any{"plans": n, "at": at.UTC().Format(time.RFC3339)},
-		})
-	})
-}
-
 func firstMessage(ps domain.Problems) string {
 	for _, p := range ps.Sorted() {
 		return p.Message
 	}
 	return "it cannot be planned"
-}
-
-func choice(c judge.Change) judge.Choice {
-	if c.Plan == nil {
-		return judge.Choice{}
-	}
-	return c.Plan.Choice
-}
-
-// effectiveDigest stands for all that would be done. Where recording is all, that is the change itself.
-func effectiveDigest(c judge.Change) string {
-	if c.Plan == nil {
-		return c.Digest
-	}
-	return c.Plan.EffectiveDigest
-}
-
-func templateVersion(c judge.Change) int {
-	if c.Plan == nil {
-		return 0
-	}
-	return c.Plan.TemplateVersion
-}
-
-func toMap(v any) (map[string]any, error) {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("write a snapshot: %w", err)
-	}
-	var m map[string]any
-	if err := json.Unmarshal(data, &m); err != nil {
-		return nil, fmt.Errorf("write a snapshot: %w", err)
-	}
-	return m, nil
 }
