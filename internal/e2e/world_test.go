@@ -49,7 +49,9 @@ type world struct {
 	kube   *kubetest.Cluster
 	prefix string // of its namespaces on the API server, which all worlds share
 	log    *logBuffer
-	stop   func()
+
+	address string // of the server in this process
+	stop    func() // that server
 }
 
 // newWorld sets the scene, adds the clusters, takes the baseline and starts the server.
@@ -176,6 +178,7 @@ func (w *world) serve() {
 	go func() { done <- a.Serve(ctx, func(at string) { addr <- at }) }()
 	select {
 	case at := <-addr:
+		w.address = at
 		w.Hook(at)
 	case err := <-done:
 		cancel()
