@@ -121,7 +121,7 @@ func (m *Mirror) resolve(commit SHA, path string) (object.TreeEntry, error) {
 		return at, err
 	}
 	if len(path) > maxPathBytes {
-		return at, fmt.Errorf("%w: %.100q...", ErrNotFound, path)
+		return at, fmt.Errorf("%w: the path that begins with %.100q", ErrNotFound, path)
 	}
 	walked := 0
 	for name := range strings.SplitSeq(path, "/") {

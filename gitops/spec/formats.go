@@ -146,7 +146,7 @@ func checkSSHKey(s string) *domain.Problem {
 		return &domain.Problem{Message: "is not a public SSH key", Hint: hint}
 	case len(options) > 0:
 		return &domain.Problem{Message: "carries options before the key", Hint: "remove them: begin with the key's type, such as ssh-ed25519"}
-	case key.Type() == ssh.InsecureKeyAlgoDSA:
+	case key.Type() == "ssh-dss":
 		return &domain.Problem{Message: "is a DSA key, which servers refuse", Hint: "make a new one: ssh-keygen -t ed25519"}
 	case strings.Contains(key.Type(), "-cert-"):
 		return &domain.Problem{Message: "is a certificate", Hint: hint}

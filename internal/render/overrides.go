@@ -132,7 +132,7 @@ type step struct {
 func parsePath(path string) ([]step, error) {
 	rest, ok := strings.CutPrefix(path, "spec")
 	if !ok || rest == "" || rest[0] != '.' && rest[0] != '[' {
-		return nil, fmt.Errorf("path %q does not begin with spec.", path)
+		return nil, fmt.Errorf("path %q has to begin with spec. and a field", path)
 	}
 	steps := []step{{"spec", -1}}
 	for rest != "" {
