@@ -1,7 +1,6 @@
 package approval
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -332,6 +331,6 @@ func TestWeighProperties(t *testing.T) {
 		}
 	}
 	if approved < 500 || rejected < 500 {
-		t.Fatal(fmt.Sprintf("the cases are too odd: %d approved, %d rejected", approved, rejected))
+		t.Fatalf("the cases are too odd: %d approved, %d rejected", approved, rejected)
 	}
 }
