@@ -4,6 +4,8 @@
 PKG ?= ./...
 # ONCE=1 ends the demo after one walk through the journey.
 ONCE ?=
+# CLUSTERS=1 lets one kube-apiserver stand for both clusters of the demo.
+CLUSTERS ?=
 # CRDS=1 makes verify check KubeVirt's definitions, which takes minutes the first time.
 CRDS ?=
 
@@ -57,8 +59,10 @@ verify: ## Fail when generated files are not current (CRDS=1 for KubeVirt's defi
 	scripts/verify $(MAKE) --no-print-directory generate $(if $(CRDS),generate-crds)
 
 .PHONY: demo
-demo: build postgres controlplane ## Walk through the journey on a machine of one's own (ONCE=1 to end after it)
-	ONCE=$(ONCE) bin/demo
+# The demo runs a PostgreSQL of its own, whatever server the tests are pointed at.
+demo: override export DATABASE_URL :=
+demo: build postgres controlplane ## Play a first day on real parts (ONCE=1 to end after it, CLUSTERS=1 for less memory)
+	@bin/demo $(if $(ONCE),-once) $(if $(CLUSTERS),-clusters=$(CLUSTERS))
 
 .PHONY: postgres
 postgres: ## Install PostgreSQL where there is none

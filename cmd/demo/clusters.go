@@ -25,6 +25,7 @@ const (
 	asTable  = "application/json;as=Table;v=v1;g=meta.k8s.io"
 )
 
+// vmPath is where a virtual machine is found.
 const vmPath = "/apis/kubevirt.io/v1/namespaces/%s/virtualmachines/%s"
 
 // get reads from a cluster's API with nothing but its kubeconfig: no code of the server takes part.
@@ -88,7 +89,7 @@ func (c cluster) vm(ctx context.Context, m machine) (*unstructured.Unstructured,
 	return vm, nil
 }
 
-// kubectl is what `kubectl get` prints of a path: the server's own columns.
+// kubectl is what `kubectl get -L` prints of a path: the server's own columns and the environment.
 func (c cluster) kubectl(ctx context.Context, path string) ([][]string, error) {
 	body, err := c.get(ctx, path, asTable)
 	if err != nil {
@@ -98,24 +99,36 @@ func (c cluster) kubectl(ctx context.Context, path string) ([][]string, error) {
 	if err := json.Unmarshal(body, &table); err != nil {
 		return nil, fmt.Errorf("read the table of %s: %w", path, err)
 	}
-	var rows [][]string
-	header := []string{}
+	rows := [][]string{nil}
 	for _, column := range table.ColumnDefinitions {
 		if column.Priority == 0 {
-			header = append(header, strings.ToUpper(column.Name))
+			rows[0] = append(rows[0], strings.ToUpper(column.Name))
 		}
 	}
-	rows = append(rows, header)
+	rows[0] = append(rows[0], "ENVIRONMENT")
 	for _, row := range table.Rows {
-		var cells []string
-		for i, column := range table.ColumnDefinitions {
-			if column.Priority == 0 {
-				cells = append(cells, cell(column, row.Cells[i]))
-			}
+		cells, err := tableRow(table.ColumnDefinitions, row)
+		if err != nil {
+			return nil, err
 		}
 		rows = append(rows, cells)
 	}
 	return rows, nil
+}
+
+// tableRow is a row with the environment that its object is labelled with.
+func tableRow(columns []metav1.TableColumnDefinition, row metav1.TableRow) ([]string, error) {
+	var cells []string
+	for i, column := range columns {
+		if column.Priority == 0 {
+			cells = append(cells, cell(column, row.Cells[i]))
+		}
+	}
+	var object metav1.PartialObjectMetadata
+	if err := json.Unmarshal(row.Object.Raw, &object); err != nil {
+		return nil, fmt.Errorf("read a row's object: %w", err)
+	}
+	return append(cells, object.Labels[render.LabelEnvironment]), nil
 }
 
 // cell is a value as kubectl prints it; a definition's dates come as times, not as ages.

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -44,11 +45,14 @@ func run(ctx context.Context, args []string, out io.Writer) int {
 	if stopErr := d.stop(); err == nil {
 		err = stopErr
 	}
-	if err != nil {
-		t.failed(err)
-		return 1
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errInterrupted):
+		return 130
 	}
-	return 0
+	t.failed(err)
+	return 1
 }
 
 func parse(args []string) (o options, err error) {

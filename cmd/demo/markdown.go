@@ -36,7 +36,7 @@ func (p *page) blocks(parent ast.Node, tight bool) (out []string) {
 	for n := parent.FirstChild(); n != nil; n = n.NextSibling() {
 		inside := within
 		if h, ok := n.(*ast.HTMLBlock); ok {
-			within += details(p.html(h))
+			within = max(0, within+details(p.html(h)))
 			inside = min(inside, within)
 		}
 		if p.fold && inside > 0 {

@@ -66,6 +66,10 @@ func (d *demo) stop() error {
 }
 
 func (d *demo) makeDir() (err error) {
+	// A cluster of somebody's own is for tests, which clean up behind them; the demo does not.
+	if err := os.Unsetenv("SHEPHERD_TEST_KUBECONFIG"); err != nil {
+		return err
+	}
 	if _, err := os.Stat(d.options.shepherd); err != nil {
 		return fmt.Errorf("find the server's program: %w", err)
 	}
@@ -89,31 +93,31 @@ func (d *demo) startPostgres(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
 	d.onStop(func() error { return d.db.Close(context.Background()) })
-	return nil, nil
+	return []string{d.address()}, nil
 }
 
 // startCluster starts a control plane, or takes the one that there is when there is to be one for both.
 func (d *demo) startCluster(name, environment string) func(*demo, context.Context) ([]string, error) {
 	return func(_ *demo, ctx context.Context) ([]string, error) {
 		if d.options.clusters == 1 && len(d.clusters) > 0 {
-			return nil, d.addCluster(name, environment, d.clusters[0].kube)
+			return d.addCluster(name, environment, d.clusters[0].kube)
 		}
 		kube, err := kubetest.Start(ctx, kubetest.Options{})
 		if err != nil {
 			return nil, err
 		}
 		d.onStop(kube.Stop)
-		return nil, d.addCluster(name, environment, kube)
+		return d.addCluster(name, environment, kube)
 	}
 }
 
-func (d *demo) addCluster(name, environment string, kube *kubetest.Cluster) error {
+func (d *demo) addCluster(name, environment string, kube *kubetest.Cluster) ([]string, error) {
 	c := cluster{name: name, environment: environment, kube: kube, kubeconfig: filepath.Join(d.dir, name+".kubeconfig")}
 	if err := os.WriteFile(c.kubeconfig, kube.Kubeconfig(), 0o600); err != nil {
-		return fmt.Errorf("write the kubeconfig: %w", err)
+		return nil, fmt.Errorf("write the kubeconfig: %w", err)
 	}
 	d.clusters = append(d.clusters, c)
-	return nil
+	return []string{kube.Config().Host}, nil
 }
 
 func (d *demo) startForge(context.Context) (_ []string, err error) {
@@ -122,7 +126,7 @@ func (d *demo) startForge(context.Context) (_ []string, err error) {
 	}
 	d.onStop(d.stage.Forge.Close)
 	d.cfg = d.stage.Config(d.dsn, filepath.Join(d.dir, "shepherd"), "127.0.0.1:0")
-	return nil, d.writeEnviron()
+	return []string{d.stage.Repo.CloneURL()}, d.writeEnviron()
 }
 
 // environFile is a shell script that lets people run the server's program as the demo does.

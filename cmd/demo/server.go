@@ -82,7 +82,7 @@ func (d *demo) startServer(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	d.stage.Hook(s.addr)
-	return nil, nil
+	return []string{"http://" + s.addr + ", its log in " + s.log}, nil
 }
 
 func (s *server) start(dir string, environ []string, command ...string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -58,20 +59,20 @@ func (d *demo) showEnd(ctx context.Context) error {
 }
 
 const eventsQuery = `
-select e.subject, e.operation, e.requested_by_login, t.approvals_required::text, coalesce(nullif(t.decided_by_login, ''), '-'),
-  e.status, left(t.id::text, 8), left(e.id::text, 8), coalesce(v.cluster, '-'), coalesce(v.status, '-'), coalesce(v.uid, '-')
+select e.subject, e.operation, e.requested_by_login, t.approvals_required || ' needed', coalesce(nullif(t.decided_by_login, ''), '-'),
+  e.status, '…' || right(t.id::text, 8), '…' || right(e.id::text, 8), coalesce(v.cluster, '-'), coalesce(v.status, '-'), coalesce(v.uid, '-')
 from events e join tickets t on t.event_id = e.id left join vms v on v.name = e.subject
 order by e.created_at, e.subject`
 
 func (d *demo) showEvents(ctx context.Context) error {
 	d.heading("Events and their tickets", "Why a machine exists: who asked, who decided, what came of it, and the uid that the cluster gave it.")
-	return d.query(ctx, []string{"SUBJECT", "OPERATION", "ASKED BY", "NEEDS", "DECIDED BY", "EVENT", "TICKET ID", "EVENT ID", "CLUSTER", "VM", "UID IN THE CLUSTER"}, eventsQuery)
+	return d.query(ctx, []string{"SUBJECT", "OPERATION", "ASKED BY", "APPROVALS", "DECIDED BY", "EVENT", "TICKET ID", "EVENT ID", "CLUSTER", "VM", "UID IN THE CLUSTER"}, eventsQuery)
 }
 
 const auditQuery = `
 select to_char(performed_at, 'HH24:MI:SS.MS'), action_code, performed_by, coalesce(nullif(subject, ''), '-'),
   coalesce(nullif(environment, ''), '-'), case pull_request when 0 then '-' else '#' || pull_request end,
-  coalesce(nullif(left(ticket_id, 8), ''), '-')
+  case ticket_id when '' then '-' else '…' || right(ticket_id, 8) end
 from audit_log order by id`
 
 func (d *demo) showAudit(ctx context.Context) error {
@@ -105,22 +106,19 @@ func (d *demo) query(ctx context.Context, header []string, query string) error {
 	return nil
 }
 
-// kinds are what shepherd applies for a machine.
-var kinds = []struct{ name, path string }{
-	{"virtualmachines", "/apis/kubevirt.io/v1/namespaces/%s/virtualmachines"},
-	{"secrets", "/api/v1/namespaces/%s/secrets"},
-}
-
 func (d *demo) showObjects(ctx context.Context) error {
-	d.heading("In the clusters", "What kubectl prints, columns and all.")
+	d.heading("In the clusters", "What kubectl prints. The namespaces were not there before: shepherd made them in time.")
 	for _, m := range machines {
 		c := d.clusterOf(m.environment)
-		for _, kind := range kinds {
-			rows, err := c.kubectl(ctx, fmt.Sprintf(kind.path, m.namespace))
+		for _, get := range []struct{ what, path string }{
+			{"namespace " + m.namespace, "/api/v1/namespaces/" + m.namespace},
+			{"vm -n " + m.namespace, "/apis/kubevirt.io/v1/namespaces/" + m.namespace + "/virtualmachines"},
+		} {
+			rows, err := c.kubectl(ctx, get.path)
 			if err != nil {
 				return err
 			}
-			d.lines("", d.paint(dim, fmt.Sprintf("$ kubectl --kubeconfig %s -n %s get %s", c.name, m.namespace, kind.name)))
+			d.lines("", d.paint(dim, fmt.Sprintf("$ kubectl --kubeconfig %s get %s -L %s", filepath.Base(c.kubeconfig), get.what, render.LabelEnvironment)))
 			d.lines("", append(aligned(rows), "")...)
 		}
 	}
@@ -129,7 +127,7 @@ func (d *demo) showObjects(ctx context.Context) error {
 
 func (d *demo) showVM(ctx context.Context) error {
 	m := machines[1]
-	d.heading("Who "+m.name+" is", "The head of its YAML: identity in the labels, the way here in the annotations. Both come from git and the reviews.")
+	d.heading("Who "+m.name+" is", "The head of its YAML: identity in the labels, the way here in the annotations. Both follow from the file's path and the reviews.")
 	vm, err := d.clusterOf(m.environment).vm(ctx, m)
 	if err != nil {
 		return err
@@ -165,7 +163,7 @@ func affordable() (clusters int, reason string) {
 }
 
 // memoryPerCluster is what a control plane takes, with room for the server beside it.
-const memoryPerCluster = 1 << 30
+const memoryPerCluster = 768 << 20
 
 // availableMemory is what Linux believes programs can still have.
 func availableMemory() (bytes int64, ok bool) {

@@ -1,27 +1,32 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	kubevirtv1 "kubevirt.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"kv-shepherd.io/shepherd/internal/forgetest"
 	"kv-shepherd.io/shepherd/internal/kubetest"
+	"kv-shepherd.io/shepherd/internal/stage"
 )
 
-// playEvery is how often the demo looks for machines that KubeVirt would start.
-const playEvery = time.Second
+// lookEvery is how often the demo looks for what happened meanwhile.
+const lookEvery = time.Second
 
-// stay keeps everything running until ctx ends, and goes on playing KubeVirt for whoever makes a pull
-// request of their own.
+// stay keeps everything running until ctx ends. For whoever makes a pull request of their own it goes on
+// playing KubeVirt, and tells what the bot does.
 func (d *demo) stay(ctx context.Context) error {
 	d.showAddresses()
 	d.showCommands()
-	d.lines("", "", d.paint(bold, "Everything keeps running until Ctrl-C."))
-	tick := time.NewTicker(playEvery)
+	told := map[int]string{d.pull.Number(): summary(d.pull)}
+	d.lines("", "", d.paint(bold, "Everything keeps running until Ctrl-C."), "")
+	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -32,10 +37,42 @@ func (d *demo) stay(ctx context.Context) error {
 			return errServerEnded
 		case <-tick.C:
 		}
+		d.tellPulls(told)
 		if err := d.startMachines(ctx); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
+}
+
+// tellPulls says which pull requests are not as they were told to be.
+func (d *demo) tellPulls(told map[int]string) {
+	for _, p := range d.stage.Repo.Pulls() {
+		if now := summary(p); now != told[p.Number()] {
+			told[p.Number()] = now
+			d.news(fmt.Sprintf("pull request #%d %s", p.Number(), now))
+		}
+	}
+}
+
+// news is a line about something that just happened.
+func (d *demo) news(line string) {
+	d.lines("  ", d.paint(dim, time.Now().Format(time.TimeOnly))+"  "+printable(line))
+}
+
+// summary is what a page shows of a pull request at the first glance.
+func summary(p *forgetest.Pull) string {
+	state := p.State()
+	if p.Merged() {
+		state = "merged"
+	}
+	words := []string{"(" + state + ")"}
+	for _, c := range p.Checks() {
+		words = append(words, strings.TrimPrefix(c.Name, "shepherd/")+" "+cmp.Or(c.Conclusion, c.Status)+":", c.Title+".")
+	}
+	if n := len(p.CommentsBy(botLogin)); n > 1 {
+		words = append(words, "The bot wrote its closing remark.")
+	}
+	return strings.Join(words, " ")
 }
 
 // startMachines reports every new machine that should run as running.
@@ -52,7 +89,7 @@ func (d *demo) startMachines(ctx context.Context) error {
 			if err := kubetest.SetVMStatus(ctx, c.kube.Client(), client.ObjectKeyFromObject(&vm), wanted(vm)); err != nil {
 				return err
 			}
-			d.lines("", fmt.Sprintf("%s  %s: the demo reports %s/%s as %s, as KubeVirt would", time.Now().Format(time.TimeOnly), c.name, vm.Namespace, vm.Name, wanted(vm)))
+			d.news(fmt.Sprintf("%s/%s is in %s; the demo writes the status %s, as KubeVirt would", vm.Namespace, vm.Name, c.name, wanted(vm)))
 		}
 	}
 	return nil
@@ -73,41 +110,46 @@ func (d *demo) showAddresses() {
 		{"spec repository", d.stage.Repo.CloneURL()},
 		{"health", d.url("/health/ready")},
 		{"metrics", d.url("/metrics")},
-		{"database", d.address() + "   (the password is in the file env below)"},
+		{"database", d.address()},
+		{"server's log", d.server.log},
 	}
 	for _, c := range d.clusters {
 		rows = append(rows, []string{c.name, "kubectl --kubeconfig " + c.kubeconfig + " get vm -A"})
 	}
-	rows = append(rows, []string{"server's log", filepath.Join(d.dir, "server.log")},
-		[]string{"why a VM exists", fmt.Sprintf("(. %s; %s history %s)", d.environFile(), d.options.shepherd, machines[1].name)})
+	history := fmt.Sprintf("(. %s; %s history %s)", d.environFile(), d.options.shepherd, machines[1].name)
+	rows = append(rows, []string{"why a VM exists", history})
 	d.lines("  ", aligned(rows)...)
+	d.lines("  ", "", "The file "+d.environFile()+" holds the server's configuration, the database's password among it.")
 }
 
 // showCommands are what to type for a pull request of one's own, from the push to the merge.
 func (d *demo) showCommands() {
-	d.heading("Make a pull request of your own", "Ready to paste into another terminal: alice asks for a third machine, bob approves and merges.")
-	alice, bob, work := d.stage.Alice, d.stage.Bob, filepath.Join(d.dir, "mine")
-	api := fmt.Sprintf("%s/api/v3/repos/%s/pulls", d.stage.Forge.URL(), d.stage.Repo.FullName())
-	asBob := "curl -sS -o /dev/null -H 'Authorization: Bearer " + bob.Token() + "'"
-	d.lines("", "git clone -q "+d.stage.Repo.CloneURLFor(alice)+" "+work+" && cd "+work,
-		"git switch -q -c third",
+	d.heading("Make a pull request of your own", "To paste into another terminal, block by block. curl does what the buttons of GitHub's pages would do.")
+	alice, repo := d.stage.Alice, d.stage.Repo
+	work := filepath.Join(d.dir, "mine")
+	pull := fmt.Sprintf("/pulls/%d", d.pull.Number()+1)
+	d.block("1. alice asks for a third machine.",
+		"git clone -q "+repo.CloneURLFor(alice)+" "+work,
+		"cd "+work+" && git switch -q -c third",
 		"cat > systems/shop/redis/test-shop/03.yaml <<'END'",
-		"apiVersion: kubevirt-shepherd.io/v1alpha1",
-		"kind: VirtualMachine",
-		"spec:",
-		"  template: ubuntu-24.04",
-		"  size: medium",
-		"  power: running",
-		"  reason: a third machine",
+		strings.TrimSuffix(string(stage.VM("medium", "a third machine")), "\n"),
 		"END",
 		"git add . && git -c user.name=Alice -c user.email="+alice.Email()+" commit -q -m 'shop: a third machine'",
 		"git push -q origin third",
-		"curl -sS -o /dev/null -H 'Authorization: Bearer "+alice.Token()+"' "+api+` -d '{"title":"A third machine","head":"third","base":"main"}'`,
-		"",
-		d.paint(dim, "# read "+d.stage.Forge.URL()+"/acme/vms/pull/2, then, as bob:"),
-		asBob+" "+api+`/2/reviews -d '{"event":"APPROVE"}'`,
-		"",
-		d.paint(dim, "# the check shepherd/approval is green now:"),
-		asBob+" -X PUT "+api+`/2/merge -d '{}'`,
-	)
+		d.curl(alice, "POST", "/pulls", `{"title":"A third machine","head":"third","base":"main"}`))
+	d.block(fmt.Sprintf("2. bob reads the plan on %s/%s/pull/%d and approves it.", d.stage.Forge.URL(), repo.FullName(), d.pull.Number()+1),
+		d.curl(d.stage.Bob, "POST", pull+"/reviews", `{"event":"APPROVE"}`))
+	d.block("3. shepherd/approval is green: bob merges.",
+		d.curl(d.stage.Bob, "PUT", pull+"/merge", `{"merge_method":"merge"}`))
+}
+
+func (d *demo) block(title string, commands ...string) {
+	d.lines("", d.paint(dim, "# "+title))
+	d.lines("", append(commands, "")...)
+}
+
+// curl is a request to the forge's interface as somebody.
+func (d *demo) curl(who *forgetest.User, method, path, body string) string {
+	return fmt.Sprintf("curl -fsS -o /dev/null -X %s -H 'Authorization: Bearer %s' -d '%s' %s/api/v3/repos/%s%s",
+		method, who.Token(), body, d.stage.Forge.URL(), d.stage.Repo.FullName(), path)
 }

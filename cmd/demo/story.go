@@ -62,10 +62,13 @@ func (d *demo) day() []act {
 			{"shepherd applies both machines to their clusters", (*demo).applied, ""},
 			{"KubeVirt does not run here: the demo writes the status that it would report", (*demo).playKubeVirt, ""},
 			{"the bot reports on the pull request that both machines run", (*demo).reported, ""},
-			{"somebody else, with a client of their own, finds both machines in the clusters", (*demo).seen, ""},
+			{"the clusters themselves are asked: both machines are there", (*demo).seen, ""},
 		}, show: (*demo).showEnd},
 	}
 }
+
+// errInterrupted says that somebody wanted the day to end early.
+var errInterrupted = errors.New("interrupted")
 
 // play tells the day, and then stays until ctx ends unless it is to be played once.
 func (d *demo) play(ctx context.Context) error {
@@ -87,6 +90,7 @@ func (d *demo) play(ctx context.Context) error {
 			return err
 		}
 	}
+	d.lines("", "", d.paint(green, "✓ ")+fmt.Sprintf("Asked for, approved, applied, running, told: %.0f seconds for a whole day.", time.Since(d.began).Seconds()))
 	if d.options.once {
 		return nil
 	}
@@ -109,9 +113,9 @@ func (d *demo) take(ctx context.Context, s step) error {
 		return nil
 	}
 	if ctx.Err() != nil {
-		return fmt.Errorf("interrupted: %s", s.name)
+		return errInterrupted
 	}
 	d.lines("            ", err.Error())
 	d.help(s)
-	return errors.New(s.name)
+	return fmt.Errorf("%s: %w", s.name, err)
 }
