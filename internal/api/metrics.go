@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -64,13 +65,25 @@ func (m *Metrics) Middleware() rivertype.Middleware {
 	return river.WorkerMiddlewareFunc(func(ctx context.Context, job *rivertype.JobRow, work func(context.Context) error) error {
 		began := time.Now()
 		err := work(ctx)
-		result := "ok"
-		if err != nil {
-			result = "error"
-		}
-		m.jobs.WithLabelValues(job.Kind, result).Observe(time.Since(began).Seconds())
+		m.jobs.WithLabelValues(job.Kind, resultOf(err)).Observe(time.Since(began).Seconds())
 		return err
 	})
+}
+
+// resultOf tells a job that waits from one that failed, and one that will never work from one that is tried
+// again.
+func resultOf(err error) string {
+	var snooze *river.JobSnoozeError
+	var cancel *river.JobCancelError
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.As(err, &snooze):
+		return "later"
+	case errors.As(err, &cancel):
+		return "never"
+	}
+	return "error"
 }
 
 var (

@@ -2,9 +2,13 @@ package jobs
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
 )
 
 // EventJob carries out one domain event. It is the only kind that changes clusters.
@@ -42,14 +46,48 @@ type eventWorker struct {
 	exec Executor
 }
 
+// Work carries the event out. Whatever way the last attempt ends, it is written down: an event that stayed
+// unfinished would hold up all later ones of its VM.
 func (w *eventWorker) Work(ctx context.Context, job *river.Job[EventJob]) error {
-	err := w.exec.Execute(ctx, job.Args.EventID)
-	last := job.Attempt >= job.MaxAttempts && !IsLater(err)
-	if err == nil || (!IsTerminal(err) && !last) {
-		return outcome(err)
+	id, last := job.Args.EventID, job.Attempt >= job.MaxAttempts
+	defer func() {
+		if p := recover(); p != nil {
+			if last {
+				_ = w.fail(ctx, id, fmt.Errorf("panic: %v", p)) // the panic says more
+			}
+			panic(p)
+		}
+	}()
+	err := w.exec.Execute(ctx, id)
+	switch {
+	case err == nil:
+		return nil
+	case cutOff(ctx):
+		return river.JobSnooze(0)
+	case IsTerminal(err), last && !IsLater(err):
+		return w.fail(ctx, id, err)
 	}
-	if failed := w.exec.Fail(ctx, job.Args.EventID, err); failed != nil {
-		return failed // the failure itself could not be written down: try again
+	return outcome(err)
+}
+
+// How long the writing of a failure may take, and when it is tried again.
+const (
+	failTimeout = 10 * time.Second
+	failPause   = 10 * time.Second
+)
+
+// fail ends the event, also when the job's time is up. Where even that is not possible the job stays, and
+// does not count the attempt.
+func (w *eventWorker) fail(ctx context.Context, id uuid.UUID, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), failTimeout)
+	defer cancel()
+	if err := w.exec.Fail(ctx, id, cause); err != nil {
+		return fmt.Errorf("write down that event %s failed: %w (%w)", id, err, river.JobSnooze(failPause))
 	}
-	return river.JobCancel(err)
+	return river.JobCancel(cause)
+}
+
+// cutOff reports whether a stopping server took the job's time away. That is not the event's fault.
+func cutOff(ctx context.Context) bool {
+	return errors.Is(ctx.Err(), context.Canceled) && !errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely)
 }
