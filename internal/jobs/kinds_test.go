@@ -1,0 +1,176 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/riverqueue/river"
+)
+
+var eventID = uuid.MustParse("00000000-0000-4000-8000-000000000001")
+
+// all are the kinds with every argument set.
+var all = []river.JobArgs{
+	EventJob{EventID: eventID, Cluster: "prod-1"},
+	Heartbeat{},
+	JudgePullRequest{Number: 7},
+	OfferUndo{From: "c1", To: "c2"},
+	PrepareRedo{From: "c1", To: "c2", Undo: 9},
+	RouteDelivery{DeliveryID: "d1"},
+	TellPullRequest{Number: 7},
+	VerifyVM{EventID: eventID, Cluster: "prod-1"},
+	WalkBranch{RepositoryID: 42},
+}
+
+// What is in a database today has to be understood tomorrow: kinds and arguments are never renamed. A
+// line here may be added, not changed.
+var golden = []string{
+	`event_job {"event_id": "00000000-0000-4000-8000-000000000001"} in cluster_prod-1, priority 1, 12 attempts`,
+	`heartbeat {} in default, priority 1, 1 attempts`,
+	`judge_pull_request {"number": 7} in default, priority 3, 25 attempts`,
+	`offer_undo {"to": "c2", "from": "c1"} in default, priority 1, 25 attempts`,
+	`prepare_redo {"to": "c2", "from": "c1", "undo": 9} in default, priority 1, 25 attempts`,
+	`route_delivery {"delivery_id": "d1"} in default, priority 1, 25 attempts`,
+	`tell_pull_request {"number": 7} in default, priority 2, 25 attempts`,
+	`verify_vm {"event_id": "00000000-0000-4000-8000-000000000001"} in cluster_prod-1, priority 3, 25 attempts`,
+	`walk_branch {"repository_id": 42} in default, priority 1, 25 attempts`,
+}
+
+func TestKindsAreNeverRenamed(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	enqueue(t, pool, all...)
+	got := lines(t, pool, `select format('%s %s in %s, priority %s, %s attempts', kind, args, queue, priority, max_attempts) from river_job order by kind`)
+	if diff := cmp.Diff(golden, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Every kind has a worker, which is given what was queued.
+func TestEveryKindIsWorked(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	done := make(chan string, len(all))
+	exec := executor{execute: func(_ context.Context, id uuid.UUID) error {
+		done <- fmt.Sprint(EventJob{EventID: id})
+		return nil
+	}}
+	run(t, pool, Config{Clusters: []string{"prod-1"}}, Workers{
+		RouteDelivery: note[RouteDelivery](done), JudgePullRequest: note[JudgePullRequest](done), TellPullRequest: note[TellPullRequest](done),
+		WalkBranch: note[WalkBranch](done), OfferUndo: note[OfferUndo](done), PrepareRedo: note[PrepareRedo](done),
+		VerifyVM: note[VerifyVM](done), Heartbeat: note[Heartbeat](done), Event: exec,
+	})
+	enqueue(t, pool, all...)
+	var got, want []string
+	for _, args := range all {
+		switch a := args.(type) { // the cluster is no argument
+		case EventJob:
+			a.Cluster = ""
+			args = a
+		case VerifyVM:
+			a.Cluster = ""
+			args = a
+		}
+		want = append(want, fmt.Sprint(args))
+		got = append(got, <-done)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func note[A river.JobArgs](done chan<- string) func(context.Context, A) error {
+	return func(_ context.Context, args A) error {
+		done <- fmt.Sprint(args)
+		return nil
+	}
+}
+
+// Every name that a cluster may have makes a queue that River takes.
+func TestClusterQueues(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	names := []string{"a", "prod-1", "east-2b", "a-b-c-d", strings.Repeat("x", 40)}
+	r, err := NewRunner(pool, Config{Logger: quiet(), Clusters: names}, Workers{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.AddCluster("west"); err != nil {
+		t.Error(err)
+	}
+	if err := r.AddCluster("west"); err == nil {
+		t.Error("a queue was added twice")
+	}
+	if got := ClusterQueue(""); got != river.QueueDefault {
+		t.Errorf("without a cluster: %s", got)
+	}
+	if got := ClusterQueue("prod-1"); got != "cluster_prod-1" {
+		t.Errorf("of prod-1: %s", got)
+	}
+}
+
+// A cluster that is added while the runner runs is worked at once.
+func TestAddCluster(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	done := make(chan string, 1)
+	r := run(t, pool, Config{}, Workers{VerifyVM: note[VerifyVM](done), Event: executor{}})
+	enqueue(t, pool, VerifyVM{EventID: eventID, Cluster: "new"})
+	if err := r.AddCluster("new"); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+}
+
+// A job is there if and only if its transaction is.
+func TestAddIsPartOfTheTransaction(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	q, err := NewQueue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Add(t.Context(), tx, WalkBranch{RepositoryID: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.AddMany(t.Context(), tx, nil); err != nil {
+		t.Errorf("none at all: %v", err)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Add(t.Context(), tx, WalkBranch{}); err == nil || !strings.Contains(err.Error(), "queue walk_branch") {
+		t.Errorf("in a transaction that is over: %v", err)
+	}
+	if err := q.AddMany(t.Context(), tx, []river.JobArgs{WalkBranch{}}); err == nil {
+		t.Error("many in a transaction that is over")
+	}
+	if got := lines(t, pool, `select kind from river_job`); len(got) != 0 {
+		t.Errorf("left behind: %v", got)
+	}
+}
+
+func TestPeriodic(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	run(t, pool, Config{Periodic: []Periodic{{Every: HeartbeatEvery, Args: func() river.JobArgs { return Heartbeat{} }}}},
+		Workers{Heartbeat: func(context.Context, Heartbeat) error { return nil }, Event: executor{}})
+	eventually(t, "the first heartbeat", func() bool {
+		at, err := LastHeartbeat(t.Context(), pool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !at.IsZero()
+	})
+}
