@@ -207,7 +207,9 @@ func TestParsePayload(t *testing.T) {
 func TestTellOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	told := func() string { return w.texts("select count(*)::text from river_job where kind = 'tell_pull_request'")[0] }
+	told := func() string {
+		return w.texts("select count(*)::text from river_job where kind = 'tell_pull_request'")[0]
+	}
 	w.approved(7, vm1)
 	w.submit(7, vm1, vm2)
 	w.same("while it waits", "1", told())
