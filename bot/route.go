@@ -112,6 +112,12 @@ func (r *Router) changed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e f
 			return err
 		}
 	}
+	if e.Action == "reopened" { // the judging may never see it closed
+		err := tx.PullRequest.Update().Where(pullrequest.ID(e.PullRequest)).SetEpoch(d.ReceivedAt).Exec(ctx)
+		if err != nil {
+			return fmt.Errorf("note that #%d is asked for anew: %w", e.PullRequest, err)
+		}
+	}
 	return Want(ctx, tx, r.queue, e.PullRequest)
 }
 

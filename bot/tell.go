@@ -173,6 +173,9 @@ func (t *Teller) comment(ctx context.Context, row *ent.PullRequest, v comment.Vi
 	if row.CommentID == 0 && (!v.Report.Governed || v.State == comment.Closed) {
 		return nil
 	}
+	if v.State == comment.Open {
+		v.Report.Head = "" // the checks name the commit; the comment stays as it is while its meaning does
+	}
 	body := comment.Comment(v)
 	hash := hashOf(body)
 	if hash == row.CommentHash {
@@ -227,15 +230,22 @@ func (t *Teller) close(ctx context.Context, row *ent.PullRequest, v comment.View
 	if !due {
 		return nil
 	}
-	return t.once(ctx, fmt.Sprintf("closing:%d", row.ID), func() (string, error) {
+	return t.once(ctx, fmt.Sprintf("closing:%d", row.ID), func(again bool) (string, error) {
+		if again { // the forge may have taken it, and the answer got lost
+			if _, _, err := t.forge.FindComment(ctx, row.ID, comment.ClosingMarker); !errors.Is(err, forge.ErrNotFound) {
+				return "", err
+			}
+		}
 		posted, err := t.forge.CreateComment(ctx, row.ID, body)
 		return posted.URL, err
 	})
 }
 
-// once does something to the outside under a unique key: noted before, with its result after.
-func (t *Teller) once(ctx context.Context, key string, do func() (string, error)) error {
+// once does something to the outside under a unique key: noted before, with its result after. again
+// says that an earlier attempt has not told how it went.
+func (t *Teller) once(ctx context.Context, key string, do func(again bool) (string, error)) error {
 	e, err := t.db.Effect.Get(ctx, key)
+	again := err == nil
 	if ent.IsNotFound(err) {
 		e, err = t.db.Effect.Create().SetID(key).Save(ctx)
 	}
@@ -245,7 +255,7 @@ func (t *Teller) once(ctx context.Context, key string, do func() (string, error)
 	if e.Status == "done" {
 		return nil
 	}
-	result, err := do()
+	result, err := do(again)
 	if err != nil {
 		return fmt.Errorf("effect %s: %w", key, err)
 	}

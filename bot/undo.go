@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type undoForge interface {
 	CommitFiles(ctx context.Context, branch, parent string, edits []forge.FileEdit, message string) (sha string, err error)
 	OpenPullRequest(ctx context.Context, p forge.NewPullRequest) (forge.PullRequest, error)
 	CreateComment(ctx context.Context, number int, body string) (forge.Posted, error)
+	FindComment(ctx context.Context, number int, marker string) (id int64, body string, err error)
 }
 
 // Undoer takes quarantined content back, and prepares to ask for it again. Both are pull requests like
@@ -44,6 +46,9 @@ const (
 	undoPrefix = "undo:"
 	redoPrefix = "redo:"
 )
+
+// redoMarker is the hidden first line of the remark that names the redo.
+const redoMarker = "<!-- shepherd: redo -->"
 
 // Undo opens the pull request that restores what was accepted at the paths of a span.
 func (u *Undoer) Undo(ctx context.Context, args jobs.OfferUndo) error {
@@ -101,8 +106,8 @@ func (u *Undoer) Redo(ctx context.Context, args jobs.PrepareRedo) error {
 		if err != nil {
 			return "", err
 		}
-		edits, err := u.contentAt(ctx, gitops.SHA(args.To), paths)
-		if err != nil {
+		edits, err := u.repeat(ctx, gitops.SHA(args.To), paths)
+		if err != nil || len(edits) == 0 {
 			return "", err
 		}
 		branch := "shepherd/redo-" + gitops.SHA(args.To).Short()
@@ -110,7 +115,10 @@ func (u *Undoer) Redo(ctx context.Context, args jobs.PrepareRedo) error {
 		if _, err := u.forge.CommitFiles(ctx, branch, string(tip), edits, message); err != nil {
 			return "", fmt.Errorf("write the redo: %w", err)
 		}
-		body := "The same content is ready to be asked for properly: open a pull request from `" + branch + "`."
+		if _, _, err := u.forge.FindComment(ctx, args.Undo, redoMarker); !errors.Is(err, forge.ErrNotFound) {
+			return "", err // it was said before, and the answer got lost
+		}
+		body := redoMarker + "\nThe same content is ready to be asked for properly: open a pull request from `" + branch + "`."
 		posted, err := u.forge.CreateComment(ctx, args.Undo, body)
 		return posted.URL, err
 	})
@@ -177,6 +185,22 @@ func (u *Undoer) paths(ctx context.Context, from, to string) ([]string, error) {
 	return out, nil
 }
 
+// repeat is what the span left at the paths, as far as it can be asked for again: documents, and their
+// absence.
+func (u *Undoer) repeat(ctx context.Context, to gitops.SHA, paths []string) ([]forge.FileEdit, error) {
+	brought, err := u.contentAt(ctx, to, paths)
+	if err != nil {
+		return nil, err
+	}
+	var edits []forge.FileEdit
+	for i, path := range paths {
+		if brought[i].data != nil || !brought[i].there {
+			edits = append(edits, forge.FileEdit{Path: path, Content: brought[i].data})
+		}
+	}
+	return edits, nil
+}
+
 // restore is what has to change at the tip so that the paths hold what is accepted. Paths whose
 // meaning is the accepted one are left alone.
 func (u *Undoer) restore(ctx context.Context, tip gitops.SHA, paths []string) ([]forge.FileEdit, error) {
@@ -204,26 +228,32 @@ func (u *Undoer) restore(ctx context.Context, tip gitops.SHA, paths []string) ([
 	for i, path := range paths {
 		want := documents[path]
 		if ref, _, problems := spec.ParsePath(path); !problems.Blocking() && ref.Platform() {
-			want = platform[i].Content
+			want = platform[i].data
 		}
-		if string(want) != string(now[i].Content) || (want == nil) != (now[i].Content == nil) {
+		if now[i].there != (want != nil) || string(now[i].data) != string(want) {
 			edits = append(edits, forge.FileEdit{Path: path, Content: want})
 		}
 	}
 	return edits, nil
 }
 
-// contentAt reads the paths as they are at a commit; nil content where there is no regular file.
-func (u *Undoer) contentAt(ctx context.Context, commit gitops.SHA, paths []string) ([]forge.FileEdit, error) {
-	out := make([]forge.FileEdit, len(paths))
+// held is what a commit has at a path: there without data is something that is no regular file, or one
+// that is too large to be a document.
+type held struct {
+	data  []byte
+	there bool
+}
+
+func (u *Undoer) contentAt(ctx context.Context, commit gitops.SHA, paths []string) ([]held, error) {
+	out := make([]held, len(paths))
 	for i, path := range paths {
-		out[i].Path = path
 		c, err := content(ctx, u.judge.mirror, commit, path)
 		if err != nil {
 			return nil, err
 		}
+		out[i].there = c != nil
 		if c != nil && c.Problem == nil {
-			out[i].Content = c.Data
+			out[i].data = c.Data
 		}
 	}
 	return out, nil
