@@ -43,6 +43,7 @@ type Judge struct {
 	pool     *pgxpool.Pool
 	db       *store.DB
 	gateway  *approval.Gateway
+	queue    *jobs.Queue
 	forge    judgeForge
 	mirror   *gitops.Mirror
 	rules    *RuleBook
@@ -58,6 +59,7 @@ type JudgeDeps struct {
 	Pool     *pgxpool.Pool
 	DB       *store.DB
 	Gateway  *approval.Gateway
+	Queue    *jobs.Queue
 	Forge    judgeForge
 	Mirror   *gitops.Mirror
 	Rules    *RuleBook
@@ -71,7 +73,7 @@ type JudgeDeps struct {
 // NewJudge gives a judge.
 func NewJudge(d JudgeDeps) *Judge {
 	return &Judge{
-		pool: d.Pool, db: d.DB, gateway: d.Gateway, forge: d.Forge, mirror: d.Mirror, rules: d.Rules,
+		pool: d.Pool, db: d.DB, gateway: d.Gateway, queue: d.Queue, forge: d.Forge, mirror: d.Mirror, rules: d.Rules,
 		people: d.People, repo: d.Repo, self: d.Self, settings: d.Settings, log: d.Log,
 	}
 }
@@ -112,11 +114,19 @@ func (j *Judge) run(ctx context.Context, number int) error {
 	case pull.Merged:
 		return nil // the walker closes its books
 	case !pull.Open:
-		return j.gateway.Cancel(ctx, pullOf(pull), wanted, "the pull request was closed")
+		return j.cancel(ctx, pull, wanted, "the pull request was closed")
 	case pull.BaseRef != j.repo.Branch:
-		return j.gateway.Cancel(ctx, pullOf(pull), wanted, "the pull request aims at another branch")
+		return j.cancel(ctx, pull, wanted, "the pull request aims at another branch")
 	}
 	return j.open(ctx, pull, wanted)
+}
+
+// cancel ends what the pull request asked for, and lets others ask for the names that it held.
+func (j *Judge) cancel(ctx context.Context, pull forge.PullRequest, wanted int64, why string) error {
+	if err := j.gateway.Cancel(ctx, pullOf(pull), wanted, why); err != nil {
+		return fmt.Errorf("cancel #%d: %w", pull.Number, err)
+	}
+	return j.wake(ctx)
 }
 
 // begin clears the flag first, so that whatever happens from now on asks for another judging. 0 means

@@ -161,8 +161,8 @@ func (w *Walker) settle(ctx context.Context, from, to gitops.SHA, pull forge.Pul
 	if span.Redo, err = w.redo(ctx, pull); err != nil {
 		return err
 	}
-	err = w.judge.gateway.Merge(ctx, span)
-	if err == nil {
+	if err = w.judge.gateway.Merge(ctx, span); err == nil {
+		err = w.judge.wake(ctx)
 		w.log.InfoContext(ctx, "span settled", "to", string(to), "pr", pull.Number, "merged", len(span.Merged), "quarantined", len(span.Quarantined))
 	}
 	return err
@@ -256,8 +256,8 @@ func sortOut(span *approval.Span, report judge.Report, tickets map[string]*ent.T
 		}
 		parents[c.Path] = true
 		m := approval.Merged{Change: c, Ticket: uuid.Nil}
-		if c.Requirement.Approvals > 0 {
-			m.Ticket = t.ID
+		if t != nil && t.Status == ticket.StatusAPPROVED && t.ChangeDigest == c.Digest {
+			m.Ticket = t.ID // also where the policy has stopped asking since
 		}
 		span.Merged = append(span.Merged, m)
 	}
@@ -291,10 +291,19 @@ func refusal(number int, report judge.Report, c judge.Change, t *ent.Ticket) (do
 		return domain.DigestMismatch, "what was merged is not what was asked for and reviewed"
 	case t.Status != ticket.StatusAPPROVED:
 		return domain.ApprovalBypassed, "it was merged without the approval that it needs"
-	case c.Plan == nil || t.Edges.Plan.EffectiveDigest != c.Plan.EffectiveDigest:
+	case t.Edges.Plan.EffectiveDigest != effective(c):
 		return domain.DigestMismatch, "the plan that was approved no longer fits the rules in force"
 	}
 	return "", ""
+}
+
+// effective is the digest of what an approval accepts: the plan's, or the change's own where recording
+// it is all that is done.
+func effective(c judge.Change) string {
+	if c.Plan == nil {
+		return c.Digest
+	}
+	return c.Plan.EffectiveDigest
 }
 
 // batchProblems are those that stop every change.

@@ -176,7 +176,7 @@ func (a *App) wire(ctx context.Context) error {
 	gateway := approval.New(a.DB, queue, time.Now)
 	router := bot.NewRouter(a.DB, queue, github.Parse, a.Repo, self, time.Now)
 	judging := bot.NewJudge(bot.JudgeDeps{
-		Pool: a.Pool, DB: a.DB, Gateway: gateway, Forge: a.Forge, Mirror: a.Mirror, Rules: a.Rules,
+		Pool: a.Pool, DB: a.DB, Gateway: gateway, Queue: queue, Forge: a.Forge, Mirror: a.Mirror, Rules: a.Rules,
 		People: bot.NewPeople(a.Forge, time.Duration(cfg.Approval.TeamCache), time.Now), Repo: a.Repo, Self: self, Log: a.Log,
 		Settings: bot.Settings{Administrators: administrators(cfg), Limits: judge.Limits{Creates: cfg.Limits.Creates}, Grace: grace},
 	})
