@@ -112,6 +112,7 @@ func (d *demo) showObjects(ctx context.Context) error {
 		c := d.clusterOf(m.environment)
 		for _, get := range []struct{ what, path string }{
 			{"namespace " + m.namespace, "/api/v1/namespaces/" + m.namespace},
+			{"datavolume -n " + m.namespace, "/apis/cdi.kubevirt.io/v1beta1/namespaces/" + m.namespace + "/datavolumes"},
 			{"vm -n " + m.namespace, "/apis/kubevirt.io/v1/namespaces/" + m.namespace + "/virtualmachines"},
 		} {
 			rows, err := c.kubectl(ctx, get.path)
