@@ -3,9 +3,12 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -156,19 +159,43 @@ func Load(file string, environ map[string]string) (Config, error) {
 	if url := environ["DATABASE_URL"]; url != "" {
 		c.Database = seal.NewSecret(url)
 	}
-	if err := env.ParseWithOptions(&c, env.Options{Prefix: "SHEPHERD_", Environment: environ}); err != nil {
+	if err := c.override(environ); err != nil {
 		return c, fmt.Errorf("read the environment: %w", err)
 	}
-	return c, c.files()
+	return c, c.files(environ)
 }
 
-// files reads the secrets that are named by file.
-func (c *Config) files() error {
+const prefix = "SHEPHERD_"
+
+// override reads the environment. Its errors name the variables: the parser knows fields only, and there
+// are several of a name.
+func (c *Config) override(environ map[string]string) error {
+	err := env.ParseWithOptions(c, env.Options{Prefix: prefix, Environment: environ})
+	if err == nil {
+		return nil
+	}
+	var named []error
+	for _, key := range slices.Sorted(maps.Keys(environ)) {
+		var alone Config
+		one := map[string]string{key: environ[key]}
+		if err := env.ParseWithOptions(&alone, env.Options{Prefix: prefix, Environment: one}); err != nil {
+			named = append(named, fmt.Errorf("%s: %w", key, err))
+		}
+	}
+	return cmp.Or(errors.Join(named...), err)
+}
+
+// files reads the secrets that are named by file. One that the environment holds itself goes before a
+// file that only the configuration file names.
+func (c *Config) files(environ map[string]string) error {
 	for _, f := range []struct {
-		path   string
-		secret *seal.Secret
-	}{{c.EncryptionKeysFile, &c.EncryptionKeys}, {c.GitHub.App.PrivateKeyFile, &c.GitHub.App.PrivateKey}} {
-		if f.path == "" {
+		path, env string
+		secret    *seal.Secret
+	}{
+		{c.EncryptionKeysFile, prefix + "ENCRYPTION_KEYS", &c.EncryptionKeys},
+		{c.GitHub.App.PrivateKeyFile, prefix + "GITHUB_APP_PRIVATE_KEY", &c.GitHub.App.PrivateKey},
+	} {
+		if f.path == "" || environ[f.env] != "" && environ[f.env+"_FILE"] == "" {
 			continue
 		}
 		data, err := os.ReadFile(f.path)
@@ -201,6 +228,10 @@ func (c Config) Check() error {
 	need(app != !c.GitHub.Token.Empty(), "github: set either app or token")
 	need(!app || !c.GitHub.App.PrivateKey.Empty(), "github.app.privateKey: set it, or privateKeyFile")
 	need(!c.EncryptionKeys.Empty(), "encryptionKeys: set at least one key of 32 bytes (base64 or hex): openssl rand -hex 32")
+	for _, a := range c.Administrators {
+		need(a.ID > 0 && a.Login != "", fmt.Sprintf("administrators: %q: give the login and the forge's number of it", a.Login))
+	}
+	need(c.Limits.Creates > 0, "limits.creates: set it to how many VMs one pull request may create")
 	return errors.Join(errs...)
 }
 
