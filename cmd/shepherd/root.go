@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,27 +15,28 @@ import (
 var version = "devel"
 
 // settings are what every command that needs the server's configuration shares.
-type settings struct{ file string }
+type settings struct {
+	file    string
+	environ map[string]string
+}
 
-func newRoot() *cobra.Command {
-	s := &settings{}
+// newRoot gives the command with all its subcommands. environ is what os.Environ returns.
+func newRoot(environ []string) *cobra.Command {
+	s := &settings{environ: map[string]string{}}
+	for _, pair := range environ {
+		key, value, _ := strings.Cut(pair, "=")
+		s.environ[key] = value
+	}
 	root := &cobra.Command{
 		Use: "shepherd", Short: "Govern KubeVirt virtual machines through pull requests",
 		Version: version, SilenceUsage: true, SilenceErrors: true,
 	}
-	root.PersistentFlags().StringVarP(&s.file, "config", "c", os.Getenv("SHEPHERD_CONFIG"), "configuration file (default $SHEPHERD_CONFIG)")
+	root.PersistentFlags().StringVarP(&s.file, "config", "c", s.environ["SHEPHERD_CONFIG"], "configuration file (default $SHEPHERD_CONFIG)")
 	root.AddCommand(newServe(s), newMigrate(s), newCluster(s), newRepo(s), newHistory(s), newValidate(), newSchema())
 	return root
 }
 
-func (s *settings) load() (config.Config, error) {
-	environ := map[string]string{}
-	for _, pair := range os.Environ() {
-		key, value, _ := strings.Cut(pair, "=")
-		environ[key] = value
-	}
-	return config.Load(s.file, environ)
-}
+func (s *settings) load() (config.Config, error) { return config.Load(s.file, s.environ) }
 
 // logger writes to w as the configuration says.
 func logger(cfg config.Config, w io.Writer) (*slog.Logger, error) {

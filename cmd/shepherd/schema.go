@@ -19,7 +19,7 @@ func newSchema() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range names {
 				if strings.EqualFold(name, args[0]) {
-					_, err := cmd.OutOrStdout().Write(append(spec.Schema(spec.Kind(name)), '\n'))
+					_, err := cmd.OutOrStdout().Write(spec.Schema(spec.Kind(name)))
 					return err
 				}
 			}
