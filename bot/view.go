@@ -10,6 +10,7 @@ import (
 
 	"kv-shepherd.io/shepherd/bot/comment"
 	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/event"
 	"kv-shepherd.io/shepherd/ent/plan"
 	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/ent/vm"
@@ -48,15 +49,34 @@ func (t *Teller) view(ctx context.Context, row *ent.PullRequest) (comment.View, 
 	if err != nil {
 		return v, err
 	}
+	machines, err := t.machines(ctx, v.Report.Changes)
+	if err != nil {
+		return v, err
+	}
 	for _, c := range v.Report.Changes {
-		r, err := t.row(ctx, c, tickets[c.Path], outcomes[c.Path])
-		if err != nil {
-			return v, err
-		}
-		v.Rows = append(v.Rows, r)
+		v.Rows = append(v.Rows, rowOf(c, tickets[c.Path], outcomes[c.Path], machines[c.Path]))
 		waiting(&v, tickets[c.Path], c)
 	}
 	return v, nil
+}
+
+// machines are the VMs of the changes, by path.
+func (t *Teller) machines(ctx context.Context, changes []judge.Change) (map[string]*ent.VM, error) {
+	var paths []string
+	for _, c := range changes {
+		if !c.Operation.RecordOnly() {
+			paths = append(paths, c.Path)
+		}
+	}
+	rows, err := t.db.VM.Query().Where(vm.PathIn(paths...)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the VMs: %w", err)
+	}
+	out := map[string]*ent.VM{}
+	for _, row := range rows {
+		out[row.Path] = row
+	}
+	return out, nil
 }
 
 // waiting notes since when people are waited for, and for whom.
@@ -92,7 +112,11 @@ func (t *Teller) undo(ctx context.Context, v *comment.View) error {
 
 // tickets are the latest of each path.
 func (t *Teller) tickets(ctx context.Context, number int) (map[string]*ent.Ticket, error) {
-	rows, err := t.db.Ticket.Query().Where(ticket.PullRequest(number)).WithPlan().WithEvent().Order(ent.Asc(ticket.FieldCreatedAt)).All(ctx)
+	rows, err := t.db.Ticket.Query().Where(ticket.PullRequest(number)).
+		WithPlan(func(q *ent.PlanQuery) { q.Select(plan.FieldID, plan.FieldPublishedAt) }).
+		WithEvent(func(q *ent.EventQuery) {
+			q.Select(event.FieldID, event.FieldStatus, event.FieldErrorCode, event.FieldErrorMessage)
+		}).Order(ent.Asc(ticket.FieldCreatedAt)).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the tickets of #%d: %w", number, err)
 	}
@@ -103,10 +127,10 @@ func (t *Teller) tickets(ctx context.Context, number int) (map[string]*ent.Ticke
 	return out, nil
 }
 
-func (t *Teller) row(ctx context.Context, c judge.Change, tk *ent.Ticket, o approval.Outcome) (comment.Row, error) {
+func rowOf(c judge.Change, tk *ent.Ticket, o approval.Outcome, m *ent.VM) comment.Row {
 	r := comment.Row{Change: c}
 	if tk == nil || tk.ChangeDigest != c.Digest {
-		return r, nil
+		return r
 	}
 	r.Ticket = &comment.Ticket{
 		Status: domain.TicketStatus(tk.Status), Approvals: o.Approvals(), Required: tk.ApprovalsRequired,
@@ -115,20 +139,12 @@ func (t *Teller) row(ctx context.Context, c judge.Change, tk *ent.Ticket, o appr
 	}
 	e := tk.Edges.Event
 	r.Event = &comment.Event{Status: domain.EventStatus(e.Status), Code: domain.Code(e.ErrorCode), Message: e.ErrorMessage}
-	if c.Operation.RecordOnly() {
-		return r, nil
+	if m != nil {
+		r.VM = &comment.VM{
+			Status: domain.VMStatus(m.Status), Message: m.StatusMessage, Cluster: m.Cluster, Name: m.Name, Namespace: m.KubernetesNamespace,
+		}
 	}
-	m, err := t.db.VM.Query().Where(vm.Path(c.Path)).Only(ctx)
-	if ent.IsNotFound(err) {
-		return r, nil
-	}
-	if err != nil {
-		return r, fmt.Errorf("read vm %s: %w", c.Subject, err)
-	}
-	r.VM = &comment.VM{
-		Status: domain.VMStatus(m.Status), Message: m.StatusMessage, Cluster: m.Cluster, Name: m.Name, Namespace: m.KubernetesNamespace,
-	}
-	return r, nil
+	return r
 }
 
 // unpublished are the plans in force that no check has carried yet.

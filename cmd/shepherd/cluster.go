@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kv-shepherd.io/shepherd/internal/app"
+	"kv-shepherd.io/shepherd/internal/governance/audit"
 	"kv-shepherd.io/shepherd/internal/service"
 )
 
@@ -27,7 +28,7 @@ func newCluster(s *settings) *cobra.Command {
 }
 
 func newClusterAdd(s *settings) *cobra.Command {
-	var file string
+	var file, by string
 	cmd := &cobra.Command{
 		Use: "add NAME --kubeconfig FILE", Short: "Try credentials and store them encrypted, or replace a cluster's", Args: cobra.ExactArgs(1),
 		Long: "Try credentials and store them encrypted.\n\nNAME is that of platform/clusters/NAME.yaml in the spec repository, which gives the cluster its environment.\n" +
@@ -38,7 +39,7 @@ func newClusterAdd(s *settings) *cobra.Command {
 				return err
 			}
 			return s.clusters(cmd, func(c *service.Clusters) error {
-				facts, err := c.Add(cmd.Context(), args[0], kubeconfig)
+				facts, err := c.Add(cmd.Context(), args[0], kubeconfig, audit.Actor{Login: by})
 				if err != nil {
 					return err
 				}
@@ -48,6 +49,7 @@ func newClusterAdd(s *settings) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&file, "kubeconfig", "", "kubeconfig with inline credentials, - for standard input")
+	cmd.Flags().StringVar(&by, "by", "operator", "who does it, for the audit log")
 	_ = cmd.MarkFlagRequired("kubeconfig") // it is there
 	return cmd
 }

@@ -31,7 +31,7 @@ func newHistory(s *settings) *cobra.Command {
 }
 
 func history(ctx context.Context, cmd *cobra.Command, db *store.DB, subject string) error {
-	const query = `select performed_at, action_code, performed_by, pull_request, ticket_id, coalesce(params::text, '') from audit_log where subject = $1 order by id`
+	const query = `select performed_at, action_code, performed_by, pull_request, right(ticket_id, 8), coalesce(params::text, '') from audit_log where subject = $1 order by id`
 	lines := 0
 	err := db.Rows(ctx, query, []any{subject}, func(row pgx.Rows) error {
 		var at time.Time
@@ -41,7 +41,7 @@ func history(ctx context.Context, cmd *cobra.Command, db *store.DB, subject stri
 			return err
 		}
 		lines++
-		fmt.Fprintf(cmd.OutOrStdout(), "%s  %-20s %-16s #%d  ticket %.8s  %s\n", at.UTC().Format(time.RFC3339), action, by, number, ticket, params)
+		fmt.Fprintf(cmd.OutOrStdout(), "%s  %-20s %-16s #%d  ticket …%s  %s\n", at.UTC().Format(time.RFC3339), action, by, number, ticket, params)
 		return nil
 	})
 	if err == nil && lines == 0 {

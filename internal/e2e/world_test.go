@@ -138,7 +138,7 @@ func (w *world) connect(kubeconfig []byte) {
 		w.t.Fatal(err)
 	}
 	for _, name := range []string{"test-1", "prod-1"} {
-		if _, err := clusters.Add(ctx, name, kubeconfig); err != nil {
+		if _, err := clusters.Add(ctx, name, kubeconfig, audit.Actor{Login: "dave", ID: 104}); err != nil {
 			w.t.Fatal(err)
 		}
 	}

@@ -47,8 +47,8 @@ func (c *Clusters) Kubeconfig(ctx context.Context, name string) (kubeconfig []by
 var ErrOtherCluster = errors.New("these credentials lead to another cluster than the one of that name")
 
 // Add tries the credentials and stores them. A cluster that is known keeps its pinned uid: credentials
-// that lead elsewhere are refused.
-func (c *Clusters) Add(ctx context.Context, name string, kubeconfig []byte) (provider.Facts, error) {
+// that lead elsewhere are refused. by is written to the audit log.
+func (c *Clusters) Add(ctx context.Context, name string, kubeconfig []byte, by audit.Actor) (provider.Facts, error) {
 	ref := spec.Ref{Kind: spec.KindCluster, Name: name}
 	if _, _, problems := spec.ParsePath(ref.Path()); problems.Blocking() {
 		return provider.Facts{}, problems.Sorted()[0]
@@ -57,7 +57,7 @@ func (c *Clusters) Add(ctx context.Context, name string, kubeconfig []byte) (pro
 	if err != nil {
 		return facts, fmt.Errorf("add cluster %s: %w", name, err)
 	}
-	err = c.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return c.save(ctx, tx, name, kubeconfig, facts) })
+	err = c.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return c.save(ctx, tx, name, kubeconfig, facts, by) })
 	if err != nil {
 		return facts, fmt.Errorf("add cluster %s: %w", name, err)
 	}
@@ -73,7 +73,7 @@ func (c *Clusters) facts(ctx context.Context, kubeconfig []byte) (provider.Facts
 	return connection.Facts(ctx)
 }
 
-func (c *Clusters) save(ctx context.Context, tx *store.Tx, name string, kubeconfig []byte, facts provider.Facts) error {
+func (c *Clusters) save(ctx context.Context, tx *store.Tx, name string, kubeconfig []byte, facts provider.Facts, by audit.Actor) error {
 	sealed := c.keys.Seal(kubeconfig, []byte(name))
 	key, err := seal.KeyID(sealed)
 	if err != nil {
@@ -96,7 +96,7 @@ func (c *Clusters) save(ctx context.Context, tx *store.Tx, name string, kubeconf
 		return err
 	}
 	return audit.Append(ctx, tx, audit.Entry{
-		Action: audit.ClusterAdded, Subject: name, Params: map[string]any{"uid": facts.UID, "generation": row.Generation, "key": key},
+		Action: audit.ClusterAdded, Actor: by, Subject: name, Params: map[string]any{"uid": facts.UID, "generation": row.Generation, "key": key},
 	})
 }
 

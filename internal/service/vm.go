@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,6 +32,7 @@ type VMs struct {
 	now         func() time.Time
 	dispatcher  *domain.Dispatcher
 	observe     func(what string, took time.Duration)
+	namespaces  sync.Map // of [2]string{cluster, namespace}: when it was last seen
 }
 
 // VMsDeps is what VMs is made of.
@@ -119,9 +121,7 @@ func (s *VMs) apply(ctx context.Context, w approval.Work) (approval.Applied, err
 	if err != nil {
 		return approval.Applied{}, err
 	}
-	created, err := cluster.EnsureNamespace(ctx, w.VM.KubernetesNamespace, map[string]string{
-		provider.LabelManagedBy: provider.ManagedBy, provider.LabelEnvironment: w.VM.Environment,
-	})
+	created, err := s.ensureNamespace(ctx, cluster, w)
 	if err != nil {
 		return approval.Applied{}, err
 	}
@@ -131,6 +131,7 @@ func (s *VMs) apply(ctx context.Context, w approval.Work) (approval.Applied, err
 	}
 	changes, err := cluster.Apply(ctx, s.target(w), manifests)
 	if err != nil {
+		s.namespaces.Delete(namespaceOf(w)) // look again: it may be what is missing
 		return approval.Applied{}, err
 	}
 	vm, _ := changes.VM()
@@ -140,6 +141,26 @@ func (s *VMs) apply(ctx context.Context, w approval.Work) (approval.Applied, err
 	}
 	return out, nil
 }
+
+// namespaceKept is how long a namespace that was seen counts as there: a merge of many VMs asks once.
+const namespaceKept = 30 * time.Second
+
+// ensureNamespace makes the namespace where it is missing.
+func (s *VMs) ensureNamespace(ctx context.Context, cluster *provider.Cluster, w approval.Work) (created bool, err error) {
+	key := namespaceOf(w)
+	if seen, ok := s.namespaces.Load(key); ok && s.now().Sub(seen.(time.Time)) < namespaceKept {
+		return false, nil
+	}
+	created, err = cluster.EnsureNamespace(ctx, w.VM.KubernetesNamespace, map[string]string{
+		provider.LabelManagedBy: provider.ManagedBy, provider.LabelEnvironment: w.VM.Environment,
+	})
+	if err == nil {
+		s.namespaces.Store(key, s.now())
+	}
+	return created, err
+}
+
+func namespaceOf(w approval.Work) [2]string { return [2]string{w.VM.Cluster, w.VM.KubernetesNamespace} }
 
 // sameEnvironment looks once more, right before anything is touched, that the cluster belongs to the
 // environment of the VM's namespace.

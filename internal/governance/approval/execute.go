@@ -12,6 +12,7 @@ import (
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/event"
+	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/ent/vm"
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -95,7 +96,8 @@ func load(ctx context.Context, tx *store.Tx, id uuid.UUID) (Work, error) {
 		return Work{}, fmt.Errorf("read the manifests of plan %s: %w", t.PlanID, err)
 	}
 	if e.PullRequest > 0 {
-		pull, err := tx.PullRequest.Get(ctx, e.PullRequest)
+		// Only the address: the row also holds its reports, which are large.
+		pull, err := tx.PullRequest.Query().Where(pullrequest.ID(e.PullRequest)).Select(pullrequest.FieldURL).Only(ctx)
 		if err == nil {
 			w.PullURL = pull.URL
 		} else if !ent.IsNotFound(err) {
