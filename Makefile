@@ -15,6 +15,9 @@ nested := GOWORK=off GOFLAGS= go
 # Where git refuses the checkout (another owner), a build does without the commit's name.
 BUILDVCS := $(shell git rev-parse --git-dir >/dev/null 2>&1 && echo true || echo false)
 
+# What `shepherd --version` says.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -24,10 +27,10 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Build the programs into bin/
-	go build -buildvcs=$(BUILDVCS) -o bin/ ./cmd/...
+	go build -buildvcs=$(BUILDVCS) -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/...
 
 .PHONY: test
-test: postgres controlplane lint ## Check and test everything (PKG=... for some packages)
+test: postgres controlplane lint verify ## Check and test everything (PKG=... for some packages)
 	go test $(PKG)
 
 .PHONY: race
@@ -55,8 +58,9 @@ generate-crds: ## Write KubeVirt's definitions anew from the versions in tools/k
 	$(nested) run -C tools/kubevirt ./crds -out $(CURDIR)/internal/kubetest/crds
 
 .PHONY: verify
-verify: ## Fail when generated files are not current (CRDS=1 for KubeVirt's definitions too)
+verify: postgres ## Fail when generated files or migrations are not current (CRDS=1 for KubeVirt's definitions too)
 	scripts/verify $(MAKE) --no-print-directory generate $(if $(CRDS),generate-crds)
+	go run ./migrations/generate -check
 
 .PHONY: demo
 # The demo runs a PostgreSQL of its own, whatever server the tests are pointed at.
