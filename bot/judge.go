@@ -12,6 +12,7 @@ import (
 	"kv-shepherd.io/shepherd/bot/comment"
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/gitops"
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -84,10 +85,11 @@ func pullLock(number int) string { return fmt.Sprintf("pull/%d", number) }
 // busy is how long a job waits when another one holds what it needs.
 const busy = 250 * time.Millisecond
 
-// locked runs do under a lock, and asks to come back later where somebody else holds it.
+// locked runs do under a lock, and asks to come back later where somebody else holds it, or was faster
+// in moving what do builds on.
 func locked(ctx context.Context, pool *pgxpool.Pool, name string, do func(context.Context) error) error {
 	err := store.WithLock(ctx, pool, name, do)
-	if errors.Is(err, store.ErrLocked) {
+	if errors.Is(err, store.ErrLocked) || errors.Is(err, approval.ErrMoved) {
 		return jobs.Later(busy, err)
 	}
 	return err
@@ -111,8 +113,8 @@ func (j *Judge) run(ctx context.Context, number int) error {
 		return fmt.Errorf("judge #%d: %w", number, err)
 	}
 	switch {
-	case pull.Merged:
-		return nil // the walker closes its books
+	case pull.Merged && pull.BaseRef == j.repo.Branch:
+		return j.absorbed(ctx, pull)
 	case !pull.Open:
 		return j.cancel(ctx, pull, wanted, "the pull request was closed")
 	case pull.BaseRef != j.repo.Branch:
@@ -123,11 +125,43 @@ func (j *Judge) run(ctx context.Context, number int) error {
 
 // cancel ends what the pull request asked for, and lets others ask for the names that it held.
 func (j *Judge) cancel(ctx context.Context, pull forge.PullRequest, wanted int64, why string) error {
-	if err := j.gateway.Cancel(ctx, pullOf(pull), wanted, why); err != nil {
+	p := pullOf(pull)
+	if pull.Merged {
+		p.State = "closed" // what was merged into another branch is closed to this one
+	}
+	if err := j.gateway.Cancel(ctx, p, wanted, why); err != nil {
 		return fmt.Errorf("cancel #%d: %w", pull.Number, err)
 	}
 	return j.wake(ctx)
 }
+
+// absorbed closes the books on a pull request whose commits came into the branch with another one's, as
+// those of stacked pull requests do. All others are the walker's, which is waited for.
+func (j *Judge) absorbed(ctx context.Context, pull forge.PullRequest) error {
+	repo, err := j.db.Repository.Get(ctx, j.repo.ID)
+	if ent.IsNotFound(err) || err == nil && (repo.Cursor == "" || repo.Blocked != "") {
+		return nil // the walker stands still
+	}
+	if err != nil {
+		return fmt.Errorf("read the repository: %w", err)
+	}
+	for _, sha := range []string{pull.MergeCommit, pull.HeadSHA} {
+		if sha == "" || !j.mirror.Has(gitops.SHA(sha)) || !j.mirror.Has(gitops.SHA(repo.Cursor)) {
+			continue
+		}
+		walked, err := j.mirror.IsAncestor(ctx, gitops.SHA(sha), gitops.SHA(repo.Cursor))
+		if err != nil {
+			return fmt.Errorf("look for #%d on the branch: %w", pull.Number, err)
+		}
+		if walked {
+			return errors.Join(j.gateway.Absorb(ctx, pullOf(pull), repo.Cursor), j.wake(ctx))
+		}
+	}
+	return jobs.Later(walking, fmt.Errorf("the merge of #%d has not been walked to", pull.Number))
+}
+
+// walking is how long a merged pull request waits for the walker before it looks again.
+const walking = 2 * time.Second
 
 // begin clears the flag first, so that whatever happens from now on asks for another judging. 0 means
 // that there is nothing to do.
@@ -140,7 +174,7 @@ func (j *Judge) begin(ctx context.Context, number int) (wanted int64, err error)
 		if err != nil {
 			return fmt.Errorf("begin the judging of #%d: %w", number, err)
 		}
-		if row.Wanted > row.Judged {
+		if row.Wanted > row.Judged && row.State != pullrequest.StateMerged {
 			wanted = row.Wanted
 		}
 		return nil

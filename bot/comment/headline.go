@@ -133,6 +133,8 @@ func mergedHeadline(v *reading) string {
 		return "**Quarantined: merged, and not applied.** " + wayOut(v)
 	case len(v.Quarantined) > 0:
 		return fmt.Sprintf("**Partly applied: %d of %d.** The rest is quarantined. ", t.done, t.all) + wayOut(v)
+	case t.all == 0 && v.Report.Head != "":
+		return "**Merged.** Nothing had to be applied."
 	case t.all == 0:
 		return "**Merged.** It is being compared with what was approved."
 	case t.failed == t.all:

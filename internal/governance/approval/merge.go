@@ -87,6 +87,17 @@ func (g *Gateway) Merge(ctx context.Context, s Span) error {
 	})
 }
 
+// Absorb closes the books on a pull request whose commits came into the branch with another one's: what
+// it brought was settled there, at or before commit. One whose own merge is written down is left alone.
+func (g *Gateway) Absorb(ctx context.Context, pull Pull, commit string) error {
+	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if merged, err := lockPull(ctx, tx, pull.Number); err != nil || merged {
+			return err
+		}
+		return g.endPull(ctx, tx, Span{To: commit, Pull: pull})
+	})
+}
+
 func moveCursor(ctx context.Context, tx *store.Tx, s Span) error {
 	n, err := tx.Repository.Update().Where(repository.ID(s.Repository), repository.Cursor(s.From)).SetCursor(s.To).Save(ctx)
 	if err != nil {
