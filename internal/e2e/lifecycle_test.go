@@ -109,8 +109,39 @@ func TestRetargeted(t *testing.T) {
 		t.Errorf("%d claims", n)
 	}
 	must(w.Dave.Merge(pr, "merge"))(w)
+	w.comment(pr, "Closed")
 	w.quiet()
 	w.absent("test-shop-shop-redis-01")
+	w.noQuarantine()
+}
+
+// Two pull requests with the same commits: the forge calls both merged when one is, and nothing of the
+// other stays behind.
+func TestAbsorbed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.ask("first", machines("shop", "redis", "test-shop/01"))
+	w.published(first)
+	w.do(w.Alice.Push(w.Repo, "second", first.HeadSHA(), false))
+	second := w.open("second", false)
+	w.problem(second, "DUPLICATE_PENDING_REQUEST", vmPath("shop", "redis", "test-shop/01"), 1)
+	must(w.Bob.Approve(first))(w)
+	w.eventually("the approval", func() bool { return slices.Equal(w.statuses(first), []string{"APPROVED"}) })
+	if c, _ := first.Check("shepherd/approval"); c.Conclusion == "success" {
+		t.Error("the approval of one pull request lets the other's problems through: they have the same head")
+	}
+	w.bypass(first)
+	w.once("test-shop-shop-redis-01")
+	if !second.Merged() {
+		t.Fatal("the forge does not call the second merged")
+	}
+	w.comment(second, "Nothing had to be applied")
+	w.quiet()
+	for _, pr := range []*forgetest.Pull{first, second} {
+		if got := w.strings(`select state from pull_requests where id = $1`, pr.Number()); got[0] != "merged" {
+			t.Errorf("#%d is known as %v", pr.Number(), got)
+		}
+	}
 	w.noQuarantine()
 }
 
