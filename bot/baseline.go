@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/accepted"
@@ -19,8 +20,11 @@ import (
 )
 
 // Baseline accepts a commit as the start: its platform and its systems and services. VMs are accepted
-// only where the database knows them already: a live machine stands behind those. Nothing is applied.
+// only where a live machine stands behind them: one that the database knows, or one that is found on a
+// cluster and is just what would be applied. Nothing is applied.
 type Baseline struct {
+	Judge  *Judge
+	Fleet  Fleet
 	DB     *store.DB
 	Mirror *gitops.Mirror
 	Rules  *RuleBook
@@ -32,6 +36,8 @@ type Baseline struct {
 type BaselineResult struct {
 	Commit            string
 	Systems, Services int
+	// Recognised are the VMs that were found alive.
+	Recognised []string
 	// Waiting are the VMs in git that nobody has approved and no live machine stands behind.
 	Waiting []string
 }
@@ -60,7 +66,28 @@ func (b *Baseline) Set(ctx context.Context, commit string, by audit.Actor) (Base
 		out.Systems, out.Services, out.Waiting = 0, 0, nil
 		return b.accept(ctx, tx, &out, documents, by)
 	})
-	return out, problems, err
+	if err != nil {
+		return out, problems, err
+	}
+	if out.Recognised, err = b.recognise(ctx, commit, only(documents, out.Waiting), by); err != nil {
+		return out, problems, fmt.Errorf("recognise live machines: %w", err)
+	}
+	out.Waiting = slices.DeleteFunc(out.Waiting, func(path string) bool { return slices.Contains(out.Recognised, path) })
+	return out, problems, nil
+}
+
+// only picks the documents of the paths.
+func only(documents []document, paths []string) (out []document) {
+	wanted := map[string]bool{}
+	for _, p := range paths {
+		wanted[p] = true
+	}
+	for _, d := range documents {
+		if wanted[d.ref.Path()] {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 func blocked(problems domain.Problems) error {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"kv-shepherd.io/shepherd/bot"
 	"kv-shepherd.io/shepherd/gitops"
 	"kv-shepherd.io/shepherd/internal/app"
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -46,13 +45,19 @@ func (s *settings) baseline(cmd *cobra.Command, sha, by string) error {
 		return err
 	}
 	defer a.Close()
-	b := bot.Baseline{DB: a.DB, Mirror: a.Mirror, Rules: a.Rules, Repo: a.Repo, Log: log}
+	b, err := a.Baseline()
+	if err != nil {
+		return err
+	}
 	result, problems, err := b.Set(cmd.Context(), sha, audit.Actor{Login: by})
 	printProblems(cmd, problems)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "baseline %s: platform accepted, %d systems, %d services\n", result.Commit, result.Systems, result.Services)
+	for _, path := range result.Recognised {
+		fmt.Fprintf(cmd.OutOrStdout(), "recognised: %s (a live machine is just what it asks for)\n", path)
+	}
 	for _, path := range result.Waiting {
 		fmt.Fprintf(cmd.OutOrStdout(), "not accepted: %s (nobody approved it here; take it back, then ask for it in a pull request)\n", path)
 	}

@@ -103,6 +103,23 @@ func NewAside(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App,
 	return a, a.openForge(ctx)
 }
 
+// Baseline puts together what accepts a commit as the start.
+func (a *App) Baseline() (*bot.Baseline, error) {
+	queue, err := jobs.NewQueue()
+	if err != nil {
+		return nil, err
+	}
+	clusters, _, err := NewClusters(a.Config, a.Pool, a.Log)
+	if err != nil {
+		return nil, err
+	}
+	judging := bot.NewJudge(bot.JudgeDeps{
+		Pool: a.Pool, DB: a.DB, Gateway: approval.New(a.DB, queue, time.Now), Queue: queue, Mirror: a.Mirror, Rules: a.Rules, Repo: a.Repo, Log: a.Log,
+		Settings: bot.Settings{Administrators: administrators(a.Config)},
+	})
+	return &bot.Baseline{Judge: judging, Fleet: clusters, DB: a.DB, Mirror: a.Mirror, Rules: a.Rules, Repo: a.Repo, Log: a.Log}, nil
+}
+
 // OpenStore opens the database alone, for commands that need nothing else.
 func OpenStore(ctx context.Context, cfg config.Config) (*pgxpool.Pool, error) {
 	if cfg.Database.Empty() {

@@ -161,7 +161,10 @@ func (w *world) tryBaseline(sha string) (bot.BaselineResult, domain.Problems, er
 		w.t.Fatal(err)
 	}
 	defer a.Close()
-	b := bot.Baseline{DB: a.DB, Mirror: a.Mirror, Rules: a.Rules, Repo: a.Repo, Log: a.Log}
+	b, err := a.Baseline()
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	return b.Set(ctx, sha, audit.Actor{Login: "dave", ID: 104})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"kv-shepherd.io/shepherd/ent"
@@ -22,6 +23,9 @@ type Clusters struct {
 	keys    *seal.Keyring
 	options provider.Options
 	now     func() time.Time
+
+	once        sync.Once
+	connections *provider.Registry
 }
 
 // NewClusters gives the service.
@@ -121,6 +125,22 @@ func (c *Clusters) note(ctx context.Context, tx *store.Tx, row *ent.Cluster, f p
 		return fmt.Errorf("note the facts of cluster %s: %w", row.ID, err)
 	}
 	return nil
+}
+
+// Live returns what a cluster has under a VM's name; an empty uid for nothing.
+func (c *Clusters) Live(ctx context.Context, name, namespace, vm string) (uid string, labels, annotations map[string]string, err error) {
+	connection, err := c.registry().Cluster(ctx, name)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	seen, err := connection.Observe(ctx, namespace, vm)
+	return seen.UID, seen.Labels, seen.Annotations, err
+}
+
+// registry is the connections that the service itself uses.
+func (c *Clusters) registry() *provider.Registry {
+	c.once.Do(func() { c.connections = provider.New(c, c.options) })
+	return c.connections
 }
 
 // List returns the clusters by name, without their credentials.

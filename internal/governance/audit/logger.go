@@ -36,6 +36,7 @@ const (
 	VMObserved         Action = "VM_OBSERVED"
 	NamespaceCreated   Action = "NAMESPACE_CREATED"
 	BaselineSet        Action = "BASELINE_SET"
+	VMRecognised       Action = "VM_RECOGNISED"
 	HistoryRewritten   Action = "HISTORY_REWRITTEN"
 	ClusterAdded       Action = "CLUSTER_ADDED"
 	CommentRestored    Action = "COMMENT_RESTORED"
