@@ -53,54 +53,54 @@ type App struct {
 }
 
 // New puts the server together. It reaches the database and the forge, and starts nothing. Close it.
-func New(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err error) {
-	if err := cfg.Check(); err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
-	}
-	a := &App{Config: cfg, Log: log, Repo: bot.Repository{ID: cfg.Repository.ID, Branch: cfg.Repository.Branch}, id: processID()}
-	defer func() {
-		if err != nil {
-			a.Close()
-		}
-	}()
-	if a.Pool, err = store.Open(ctx, cfg.Database.Reveal()); err != nil {
+func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
+	a, err := open(ctx, cfg, log, "")
+	if err != nil {
 		return nil, err
 	}
-	a.DB = store.New(a.Pool)
-	if err := a.current(ctx); err != nil {
+	if err := a.wire(ctx); err != nil {
+		a.Close()
 		return nil, err
 	}
-	if err := a.openForge(ctx); err != nil {
-		return nil, err
-	}
-	return a, a.wire(ctx)
+	return a, nil
 }
 
 // NewAside puts together what a command needs that runs beside a server: the database, the forge and a
 // mirror of its own.
-func NewAside(ctx context.Context, cfg config.Config, log *slog.Logger) (_ *App, err error) {
-	if err := cfg.Check(); err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
-	}
+func NewAside(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
 	dir, err := os.MkdirTemp("", "shepherd-mirror")
 	if err != nil {
 		return nil, fmt.Errorf("make a place for the mirror: %w", err)
 	}
 	cfg.DataDir = dir
-	a := &App{Config: cfg, Log: log, Repo: bot.Repository{ID: cfg.Repository.ID, Branch: cfg.Repository.Branch}, scratch: dir}
-	defer func() {
-		if err != nil {
-			a.Close()
-		}
-	}()
-	if a.Pool, err = store.Open(ctx, cfg.Database.Reveal()); err != nil {
+	return open(ctx, cfg, log, dir)
+}
+
+// open reaches what every part works on. scratch is removed with the App.
+func open(ctx context.Context, cfg config.Config, log *slog.Logger, scratch string) (*App, error) {
+	a := &App{
+		Config: cfg, Log: log, Repo: bot.Repository{ID: cfg.Repository.ID, Branch: cfg.Repository.Branch},
+		id: processID(), scratch: scratch,
+	}
+	if err := a.reach(ctx); err != nil {
+		a.Close()
 		return nil, err
+	}
+	return a, nil
+}
+
+func (a *App) reach(ctx context.Context) (err error) {
+	if err := a.Config.Check(); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	if a.Pool, err = store.Open(ctx, a.Config.Database.Reveal()); err != nil {
+		return err
 	}
 	a.DB = store.New(a.Pool)
 	if err := a.current(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return a, a.openForge(ctx)
+	return a.openForge(ctx)
 }
 
 // Baseline puts together what accepts a commit as the start.
@@ -283,7 +283,7 @@ func (a *App) environment(ctx context.Context, cluster string) (domain.Environme
 	return c.Environment, nil
 }
 
-// heartbeat gives back what dead processes hold, and opens queues for clusters that were added since.
+// heartbeat gives back what dead processes hold.
 func (a *App) heartbeat(ctx context.Context, _ jobs.Heartbeat) error {
 	n, err := jobs.Rescue(ctx, a.Pool)
 	if n > 0 {
