@@ -146,7 +146,7 @@ func TestServe(t *testing.T) {
 		t.Error("the heartbeat is not measured")
 	}
 	for _, sql := range []string{
-		`insert into clusters (id, uid, kubeconfig, key_id, created_at, updated_at) values ('added', 'u', '', 'k', now(), now())`,
+		`insert into clusters (id, uid, kubeconfig, key_id, created_at) values ('added', 'u', '', 'k', now())`,
 		`insert into river_job (args, kind, max_attempts, queue) values ('{"event_id": "00000000-0000-4000-8000-000000000001"}', 'verify_vm', 3, 'cluster_added')`,
 	} {
 		if _, err := a.Pool.Exec(t.Context(), sql); err != nil {
