@@ -169,6 +169,7 @@ func manifests(t *testing.T, r Report) string {
 		if c.Plan == nil {
 			continue
 		}
+		documents = append(documents, "# "+strings.Join(c.Plan.Objects, "\n# ")+"\n")
 		for _, m := range c.Plan.Manifests {
 			pretty, err := yaml.JSONToYAML(m.JSON)
 			if err != nil {

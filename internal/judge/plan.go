@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"encoding/json"
 	"strings"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
@@ -48,7 +49,7 @@ func (j *judging) plan(c *change, vm *spec.VirtualMachine) {
 	}
 	plan := &Plan{
 		Choice: choice, Template: vm.Template, TemplateVersion: version, Size: vm.Size, Disk: diskOf(vm, size),
-		KubernetesNamespace: in.KubernetesNamespace, TemplateSnapshot: template, SizeSnapshot: size, Manifests: manifests,
+		KubernetesNamespace: in.KubernetesNamespace, TemplateSnapshot: template, SizeSnapshot: size, Objects: objects(manifests), Manifests: manifests,
 	}
 	digest, err := render.EffectiveDigest(map[string]any{
 		"cluster": choice.Cluster, "storageClass": choice.StorageClass, "template": vm.Template, "templateVersion": version,
@@ -60,6 +61,25 @@ func (j *judging) plan(c *change, vm *spec.VirtualMachine) {
 	}
 	plan.EffectiveDigest = digest
 	c.Plan = plan
+}
+
+// objects names what the manifests make; disks with their size.
+func objects(manifests []render.Manifest) (out []string) {
+	for _, m := range manifests {
+		var disk struct {
+			Spec struct {
+				Storage struct {
+					Resources struct{ Requests struct{ Storage string } }
+				}
+			}
+		}
+		name := m.Kind + " " + m.Name
+		if json.Unmarshal(m.JSON, &disk) == nil && disk.Spec.Storage.Resources.Requests.Storage != "" {
+			name += " " + disk.Spec.Storage.Resources.Requests.Storage
+		}
+		out = append(out, name)
+	}
+	return out
 }
 
 // networks looks the VM's networks up; nil when one is wrong.

@@ -53,6 +53,7 @@ type Plan struct {
 	KubernetesNamespace string             `json:"kubernetesNamespace,omitempty"`
 	TemplateSnapshot    *spec.Template     `json:"templateSnapshot,omitempty"`
 	SizeSnapshot        *spec.InstanceSize `json:"sizeSnapshot,omitempty"`
+	Objects             []string           `json:"objects,omitempty"` // what would be made, as "DataVolume NAME SIZE"
 	EffectiveDigest     string             `json:"effectiveDigest"`
 	Manifests           []render.Manifest  `json:"-"`
 }

@@ -193,7 +193,8 @@ func (g grant) elsewhere(e domain.Environment) miss {
 	return missEnvironment
 }
 
-// explain is the sentence about a near miss.
+// explain is the sentence about a near miss. A role that never gives the permission is all there is to
+// say, wherever it is held.
 func (g grant) explain(m miss, p Person, perm Permission) string {
 	var but []string
 	if m&missIdentity != 0 {
@@ -201,7 +202,7 @@ func (g grant) explain(m miss, p Person, perm Permission) string {
 			g.person.Login, g.person.ID, p.Login, p.ID))
 	}
 	if m&missRole != 0 {
-		but = append(but, fmt.Sprintf("%s does not include %s", g.role, perm))
+		but = append(but, fmt.Sprintf("%s %s", g.role, cannot(perm)))
 	}
 	if m&missSystem != 0 {
 		but = append(but, "only on "+g.system)
@@ -216,5 +217,16 @@ func (g grant) explain(m miss, p Person, perm Permission) string {
 	if g.team.TeamID != 0 {
 		bound += " through team " + teamName(g.team)
 	}
+	if m&missRole != 0 && m&missIdentity == 0 {
+		return fmt.Sprintf("bound as %s (%s), which %s", bound, g.source, cannot(perm))
+	}
 	return fmt.Sprintf("bound as %s (%s), but %s", bound, g.source, strings.Join(but, " and "))
+}
+
+// cannot is what a role without the permission fails to do.
+func cannot(perm Permission) string {
+	if perm == ApprovalApprove {
+		return "cannot approve"
+	}
+	return "does not include " + string(perm)
 }

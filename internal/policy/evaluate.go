@@ -129,13 +129,16 @@ func noRuleHint(err error) string {
 	return "A platform administrator has to add an approval rule for it."
 }
 
-// String is the approvals as people read them: "2 approvals by team acme/security (rule two-eyes)".
+// String is the approvals as people read them: "2 approvals by people who may approve, by rule two-eyes".
 func (r Requirement) String() string {
 	from := describe(r.From)
-	if from == "" {
-		from = "people with " + string(ApprovalNeeds(r.Operation))
+	if from != "" {
+		from = " from " + from
+	}
+	if ApprovalNeeds(r.Operation) == PlatformAdmin {
+		from = "platform administrators" + from
 	} else {
-		from = "people with " + string(ApprovalNeeds(r.Operation)) + " from " + from
+		from = "people" + from + " who may approve"
 	}
 	switch r.Approvals {
 	case 0:

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/google/cel-go/cel"
@@ -67,7 +65,10 @@ func NewCompiler() (*Compiler, error) {
 	return c, nil
 }
 
-// defaults decodes the built-in policies, strictly, by the name under which people see them.
+// builtIn is what people are told instead of a file of the built-in policies.
+const builtIn = "the built-in policy"
+
+// defaults decodes the built-in policies, strictly, by name.
 func defaults(files fs.FS) (map[string]spec.Policy, error) {
 	names, err := fs.Glob(files, "*.yaml")
 	if err != nil {
@@ -83,7 +84,7 @@ func defaults(files fs.FS) (map[string]spec.Policy, error) {
 		if err := yaml.UnmarshalStrict(raw, &p); err != nil {
 			return nil, fmt.Errorf("decode built-in policy %s: %w", name, err)
 		}
-		out["default "+strings.TrimSuffix(path.Base(name), ".yaml")] = p
+		out[name] = p
 	}
 	return out, nil
 }
@@ -118,10 +119,10 @@ func (c *Compiler) Compile(platform map[string]*spec.Policy, opts Options) (*Set
 func (c *Compiler) build(platform map[string]*spec.Policy, opts Options) (*Set, domain.Problems) {
 	set := &Set{Approvals: Approvals{AllowLoosen: slices.Clone(opts.AllowLoosen)}}
 	var problems domain.Problems
-	for _, source := range slices.Sorted(maps.Keys(c.defaults)) {
-		p := c.defaults[source]
-		set.Approvals.Default = append(set.Approvals.Default, named(source, p.Approvals)...)
-		problems = append(problems, set.addRules(c.env, source, p.Rules)...)
+	for _, name := range slices.Sorted(maps.Keys(c.defaults)) {
+		p := c.defaults[name]
+		set.Approvals.Default = append(set.Approvals.Default, named(builtIn, p.Approvals)...)
+		problems = append(problems, set.addRules(c.env, builtIn, p.Rules)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(platform)) {
 		p, source := platform[name], spec.Ref{Kind: spec.KindPolicy, Name: name}.Path()

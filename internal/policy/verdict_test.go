@@ -126,8 +126,12 @@ func TestDenialsAreTold(t *testing.T) {
 func TestTextStaysOnItsLine(t *testing.T) {
 	t.Parallel()
 	v := Verdict{Rule: "r\n", Outcome: Deny, Message: "two\nlines\r\x1b[31m\u202ered\u2028end", Hint: "a\tb",
-		Children: []Verdict{{Rule: "c", Outcome: Allow}}}
-	want := "deny  r: two lines [31mred end (a b)\n  allow  c\n"
+		Children: []Verdict{
+			{Rule: "c", Outcome: Allow, Message: "m"}, {Rule: "does not apply", Outcome: Allow},
+			{Rule: "rules", Outcome: Warn, Children: []Verdict{{Rule: "applies", Outcome: Warn}, {Rule: "does not apply", Outcome: Allow}}},
+			{Rule: "approval", Outcome: NeedsApproval, Message: "n"},
+		}}
+	want := "denied  r: two lines [31mred end (a b)\n  ok  c: m\n  warning  rules\n    warning  applies\n  needs approval: n\n"
 	if got := Text(v); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
