@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
+	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -273,12 +275,35 @@ func TestContributorsByChange(t *testing.T) {
 func TestContributorsOfTooMany(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	s.commit(s.alice, "topic", vmPath, vmFile("medium", ""), "ask")
+	first := s.commit(s.alice, "topic", vmPath, vmFile("medium", ""), "ask")
 	p := s.pull(s.alice, "topic")
-	for n := range maxCommits {
-		s.commit(s.bob, "topic", "README.md", fmt.Appendf(nil, "line %d\n", n), "words")
-	}
+	s.ok(s.bob.Push(s.repo, "topic", s.many(first, maxCommits), false))
 	s.expect(p, domain.Prod, opened, "?")
+}
+
+// many makes commits of bob's on top of another, all at once, and returns the last.
+func (s *scene) many(parent string, n int) string {
+	s.Helper()
+	var in strings.Builder
+	for i := range n {
+		from := ":" + strconv.Itoa(i)
+		if i == 0 {
+			from = parent
+		}
+		fmt.Fprintf(&in, "commit refs/many\nmark :%d\ncommitter bob <%s> %d +0000\ndata 5\nwords\nfrom %s\nM 100644 inline README.md\ndata <<end\nline %d\nend\n",
+			i+1, s.bob.Email(), clock.Unix()+int64(i), from, i)
+	}
+	for _, run := range []struct {
+		args  []string
+		stdin string
+	}{{[]string{"fast-import", "--quiet"}, in.String()}, {[]string{"rev-parse", "refs/many"}, ""}} {
+		cmd := exec.CommandContext(s.Context(), "git", run.args...)
+		cmd.Dir, cmd.Stdin = s.repo.Dir(), strings.NewReader(run.stdin)
+		out, err := cmd.Output()
+		s.ok(err)
+		parent = strings.TrimSpace(string(out))
+	}
+	return parent
 }
 
 // What the forge shows of a review may follow a push that changes nothing; what was seen does not.
