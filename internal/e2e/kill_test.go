@@ -13,7 +13,7 @@ import (
 	"kv-shepherd.io/shepherd/internal/kubetest"
 )
 
-// The server is killed at any point between a merge and its end, again and again: every machine is
+// The server is killed at any point from the first webhook to the last word, again and again: every machine is
 // applied once, and everything is said once.
 func TestKilled(t *testing.T) {
 	t.Parallel()
@@ -26,7 +26,13 @@ func TestKilled(t *testing.T) {
 		system := fmt.Sprintf("kill%d", i)
 		pulls = append(pulls, w.ask(system, machines(system, system, "test-shop/01", "test-shop/02", "prod-shop/03")))
 	}
+	for range 3 { // while the first words are said
+		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
+		kill()
+		kill = w.launch()
+	}
 	for _, pr := range pulls {
+		w.do(w.Alice.EditPull(pr, pr.Title()+"!", "")) // its webhook may have met a dead server
 		w.approve(w.Bob, pr)
 	}
 	for _, pr := range pulls {

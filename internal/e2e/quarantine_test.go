@@ -148,6 +148,43 @@ func TestDirectPush(t *testing.T) {
 	w.once("test-shop-shop-redis-01")
 }
 
+// Rules that nobody has approved are not in force, wherever they are written.
+func TestDirectPushOfThePlatform(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const size, roles = "platform/sizes/small.yaml", "platform/roles/approvers.yaml"
+	good, _ := w.Repo.File("main", size)
+	approvers, _ := w.Repo.File("main", roles)
+	pushed := must(w.Dave.Commit(w.Repo, "main", "", forgetest.Files{
+		size:  w.replace(good, "memory: 2Gi", "memory: 64Gi"),
+		roles: w.replace(w.replace(approvers, "login: bob", "login: carol"), "id: 102", "id: 103"),
+	}, "larger"))(w)
+	undo := w.undo(pushed)
+	w.quarantined("APPROVAL_BYPASSED", w.strings(`select subject from audit_log where action_code = 'APPROVAL_BYPASSED'`)...)
+
+	pr := w.ask("shop", twoVMs())
+	w.approve(w.Carol, pr)
+	w.comment(pr, "carol")
+	w.quiet()
+	w.check(pr, "shepherd/approval", "action_required")
+	w.approve(w.Bob, pr)
+	w.check(pr, "shepherd/approval", "success")
+	w.merge(pr, "merge")
+	w.once("test-shop-shop-redis-01", "prod-shop-shop-redis-02")
+	if got := w.vm("test-shop-shop-redis-01").Spec.Template.Spec.Domain.Memory.Guest.String(); got != "2Gi" {
+		t.Errorf("memory %s: a size that nobody has approved", got)
+	}
+
+	w.check(undo, "shepherd/approval", "success")
+	w.merge(undo, "rebase")
+	w.quiet()
+	for path, want := range map[string][]byte{size: good, roles: approvers} {
+		if got, _ := w.Repo.File("main", path); string(got) != string(want) {
+			t.Errorf("after the undo %s is\n%s", path, got)
+		}
+	}
+}
+
 // What was merged is held to what was approved, not to its name.
 func TestMergedIsNotWhatWasApproved(t *testing.T) {
 	t.Parallel()
