@@ -111,18 +111,24 @@ func (tx *Tx) Lock(ctx context.Context, name string) error {
 	return nil
 }
 
-// ErrLocked says that somebody else holds the lock.
+// ErrLocked says that somebody else holds the lock, or that as many locks are held as the pool bears.
 var ErrLocked = errors.New("locked by another worker")
 
 // WithLock runs do while this process holds the session-scoped advisory lock of a name. It does not
 // wait: where the lock is taken it returns ErrLocked. The lock goes with its connection, so a dead
 // process holds none. Nothing is in a transaction here: do may talk to the outside.
+//
+// A quarter of the pool is left to what is done under the locks: holders that all wait for one more
+// connection would wait for ever.
 func WithLock(ctx context.Context, pool *pgxpool.Pool, name string, do func(ctx context.Context) error) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", name, err)
 	}
 	defer conn.Release()
+	if stat := pool.Stat(); stat.AcquiredConns() > max(stat.MaxConns()*3/4, 1) {
+		return fmt.Errorf("lock %s: %d connections are in use: %w", name, stat.AcquiredConns(), ErrLocked)
+	}
 	var got bool
 	if err := conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", lockKey(name)).Scan(&got); err != nil {
 		return fmt.Errorf("lock %s: %w", name, err)
