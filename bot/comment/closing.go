@@ -22,7 +22,11 @@ func Closing(v View) (body string, due bool) {
 		return "", false
 	}
 	p := newPage(limit)
-	p.must(ClosingMarker + "\n" + mention(v.Author) + closingHeadline(r, t) + "\n")
+	p.must(ClosingMarker + "\n" + mention(v.Author) + closingHeadline(r, t))
+	if len(reach(r)) > 0 {
+		p.must(" How to reach what runs stands in the comment above.")
+	}
+	p.must("\n")
 	p.list("", failures(r), maxNotes, " in the comment above")
 	p.list("", quarantines(r), maxNotes, " in the comment above")
 	p.list("", ends(r), maxNotes, " in the comment above")
@@ -51,7 +55,7 @@ func ends(v *reading) (out []string) {
 		case r.VM == nil || r.Change.Operation.RecordOnly():
 			out = append(out, name+" is recorded.")
 		case r.VM.Status == domain.VMRunning:
-			out = append(out, name+" runs: "+r.VM.reach())
+			out = append(out, name+" runs"+onCluster(r.VM.Cluster)+".")
 		case r.VM.Status == domain.VMDeleted:
 			out = append(out, name+" is deleted.")
 		default:

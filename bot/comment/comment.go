@@ -2,6 +2,7 @@ package comment
 
 import (
 	"fmt"
+	"slices"
 
 	"kv-shepherd.io/shepherd/internal/domain"
 )
@@ -46,10 +47,10 @@ func notes(p *page, v *reading) {
 	switch v.State {
 	case Open:
 		p.list("Why an approval is asked for again:\n\n", reopened(v), maxNotes, "")
-		p.list("Approvals that do not count:\n\n", discounted(v), maxNotes, "")
+		p.list("", discounted(v), maxNotes, "")
 		asked(p, v)
 	case Merged:
-		p.list("What failed:\n\n", failures(v), maxNotes, "")
+		p.list("What to do about what failed:\n\n", failures(v), maxNotes, "")
 		p.list("What was merged without passing:\n\n", quarantines(v), maxNotes, "")
 		p.list("How to reach what runs:\n\n", reach(v), maxNotes, "")
 	}
@@ -61,7 +62,12 @@ func asked(p *page, v *reading) {
 	p.list("What was said:\n\n", stopped, maxNotes, "")
 	p.list("To confirm, write these lines as comments:\n\n", confirmations(v), maxNotes, "")
 	if len(stopped) == 0 && len(v.MayApprove) > 0 && len(v.pick(waiting)) > 0 {
-		p.must("\nTo approve, read the plan below and send an approving review. Comments approve nothing.\n")
+		grace := ""
+		if v.Grace > 0 {
+			grace = fmt.Sprintf(", at least %s after the plan appeared", v.Grace)
+		}
+		p.must("\nTo approve, read the plan below and send an approving review" + grace +
+			". Comments do not count, nor do reviews by people who worked on the change.\n")
 	}
 }
 
@@ -76,7 +82,7 @@ func fold(p *page, v *reading) {
 	if size(plans) > p.left-around/4 {
 		plans = details(v, false)
 	}
-	p.fold("Plans and rules", plans, "plan", conditions(v))
+	p.fold("The plan", plans, "plan", conditions(v))
 }
 
 func size(texts []string) (n int) {
@@ -96,13 +102,13 @@ func details(v *reading, reasons bool) (out []string) {
 	return out
 }
 
-// conditions are what the plans were made from, and when an approval of them counts.
+// conditions are what the digests are for, and what the plans were made from.
 func conditions(v *reading) (text string) {
-	if head := digest(v.Report.Head); head != "" {
-		text = "Checked at " + head + ".\n\n"
+	if slices.ContainsFunc(v.rows, func(r entry) bool { return r.required() > 0 }) {
+		text = "Approvals are bound to these digests: other content needs new ones.\n\n"
 	}
-	if v.Grace > 0 && len(v.pick(waiting)) > 0 {
-		text += fmt.Sprintf("An approval counts when it is sent at least %s after this plan appeared, by somebody who did not work on the change.\n\n", v.Grace)
+	if head := digest(v.Report.Head); head != "" {
+		text += "Checked at commit " + head + ".\n\n"
 	}
 	return text
 }
@@ -111,17 +117,26 @@ func conditions(v *reading) (text string) {
 func reach(v *reading) (out []string) {
 	for _, r := range v.pick(done) {
 		if r.VM != nil && r.VM.Status == domain.VMRunning && r.VM.Name != "" {
-			out = append(out, subject(r.Row)+": "+r.VM.reach())
+			out = append(out, subject(r.Row)+": "+r.reach())
 		}
 	}
 	return out
 }
 
 // reach is how to look at the VM and how to log in.
-func (m VM) reach() string {
-	return Escape("kubectl -n "+m.Namespace+" get vm "+m.Name, 300) + onCluster(m.Cluster) + ", host name " + code(m.Name) +
-		". Log in with " + Escape("virtctl -n "+m.Namespace+" ssh --username USER vm/"+m.Name, 300) +
-		", the image's own user for USER, and an SSH key of the file or of the system."
+func (r Row) reach() string {
+	look := Escape("kubectl -n "+r.VM.Namespace+" get vm "+r.VM.Name, 300) + onCluster(r.VM.Cluster) + ", host name " + code(r.VM.Name) + ". "
+	key := "an SSH key of its system, if it has one"
+	switch vm, keys := r.spec(), r.hasKeys(); {
+	case vm != nil && len(vm.SSHKeys) > 0:
+		key = "an SSH key of the file"
+	case keys == no:
+		return look + "No SSH key was given, in the file or by its system: nobody can log in with one."
+	case keys == yes:
+		key = "an SSH key of its system"
+	}
+	return look + "Log in with " + Escape("virtctl -n "+r.VM.Namespace+" ssh --username USER vm/"+r.VM.Name, 300) +
+		", the image's own user for USER, and " + key + "."
 }
 
 // Fits reports whether every change can have its visible line, in the comment and in the approval check,

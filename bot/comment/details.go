@@ -2,6 +2,7 @@ package comment
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -15,7 +16,8 @@ import (
 // maxReason is how much of a requester's reason is repeated, in runes.
 const maxReason = 200
 
-// detail is the plan of one change, the rule that it stands under and, with reasons, what all rules say.
+// detail is the plan of one change, the rule that it stands under and, with reasons, what all rules say,
+// folded once more.
 func detail(r Row, reasons bool) string {
 	c := r.Change
 	var b strings.Builder
@@ -33,15 +35,17 @@ func detail(r Row, reasons bool) string {
 	for _, d := range differences(c.Accepted, c.Wanted) {
 		item("Changes %s", d)
 	}
-	if len(c.Claims) > 0 {
-		item("Reserves %s", claims(c.Claims))
+	if names := claims(c.Claims); names != "" {
+		item("Reserves %s", names)
 	}
 	if c.Requirement.Rule != "" {
 		item("%s", needs(c.Requirement))
 	}
 	item("Digest of the change %s%s", digest(c.Digest), orNothing(", of the plan ", digest(r.effective())))
 	if reasons && c.Verdict.Rule != "" {
-		b.WriteString("\n" + fence(policy.Text(c.Verdict)))
+		verdict := c.Verdict
+		verdict.Rule = operation(c.Operation)
+		b.WriteString("\n<details><summary>Why</summary>\n\n" + fence(policy.Text(verdict)) + "\n</details>\n")
 	}
 	return b.String() + "\n"
 }
@@ -62,10 +66,15 @@ func orNothing(before, s string) string {
 	return before + s
 }
 
+// claims are the names and addresses that nobody else can have; what else is kept free follows from them.
 func claims(keys []string) string {
+	words := map[string]string{"system": "the name ", "service": "the name ", "vm": "the name ", "address": "the address "}
 	var out []string
 	for _, k := range keys {
-		out = append(out, code(k))
+		kind, name, _ := strings.Cut(k, ":")
+		if name = code(name); words[kind] != "" && name != "" {
+			out = append(out, words[kind]+name)
+		}
 	}
 	return listed(out, 12)
 }
@@ -82,12 +91,34 @@ func planned(r Row, item func(string, ...any)) {
 	if p.Size != "" {
 		item("Size %s%s", code(p.Size), hardware(p.SizeSnapshot))
 	}
-	if p.Disk != "" {
-		item("Root disk %s", code(p.Disk))
+	if p.Disk != "" && !ephemeral(p.TemplateSnapshot) {
+		item("Root disk %s, %s", code(p.Disk), class(p.StorageClass))
 	}
 	if p.Cluster != "" {
-		item("Cluster %s%s%s", code(p.Cluster), orNothing(", namespace ", code(p.KubernetesNamespace)), orNothing(", storage class ", code(p.StorageClass)))
+		item("Cluster %s%s", code(p.Cluster), orNothing(", namespace ", code(p.KubernetesNamespace)))
 	}
+	if len(p.Objects) > 0 {
+		objects := []string{code("Namespace "+p.KubernetesNamespace) + " if it is missing"}
+		for _, o := range p.Objects {
+			objects = append(objects, code(o))
+		}
+		item("Creates %s", listed(objects, 20))
+	}
+	if r.hasKeys() == no {
+		item("No SSH key is given: to log in, add sshKeys to the file or to its system before the merge")
+	}
+}
+
+func ephemeral(t *spec.Template) bool {
+	return t != nil && t.Image.ContainerDisk != nil && t.Image.ContainerDisk.Ephemeral
+}
+
+// class is the storage class of a disk, in words.
+func class(name string) string {
+	if name = code(name); name == "" {
+		return "the cluster's default storage class"
+	}
+	return "storage class " + name
 }
 
 // image is where the root disk comes from.
@@ -99,7 +130,7 @@ func image(t *spec.Template) string {
 		return ", from " + kind + " " + code(o.Namespace+"/"+o.Name)
 	}
 	switch i := t.Image; {
-	case i.ContainerDisk != nil && i.ContainerDisk.Ephemeral:
+	case ephemeral(t):
 		return ", running from image " + Escape(i.ContainerDisk.Image, maxPath) + ", writes are lost on a restart"
 	case i.ContainerDisk != nil:
 		return ", from image " + Escape(i.ContainerDisk.Image, maxPath)
@@ -154,13 +185,13 @@ func wanted(r Row, item func(string, ...any)) {
 		return
 	}
 	for _, d := range vm.Disks {
-		item("Data disk %s of %s%s", code(d.Name), code(d.Size), orNothing(", storage class ", code(d.StorageClass)))
+		item("Data disk %s of %s, %s", code(d.Name), code(d.Size), class(cmp.Or(d.StorageClass, r.storageClass())))
 	}
 	for _, n := range vm.Networks {
 		item("Network %s%s", code(n.Name), orNothing(" with address ", code(n.IP)))
 	}
 	if vm.Power != "" {
-		item("Power %s", cell(string(vm.Power), 20))
+		item("Wanted state: %s", cell(string(vm.Power), 20))
 	}
 	if n := len(vm.SSHKeys); n > 0 {
 		item("%s of its own", count(n, "SSH key"))

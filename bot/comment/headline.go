@@ -2,7 +2,11 @@ package comment
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
 )
 
 // headline is what the reader has to know first: where the pull request stands, in bold, and what to do
@@ -125,6 +129,8 @@ func whose(v *reading, open []entry, missing int) string {
 func mergedHeadline(v *reading) string {
 	t := v.tally()
 	switch {
+	case t.underWay > 0 && len(v.pick(settling, unclear)) == t.underWay && t.failed+t.quarantined == 0:
+		return "**" + applied(v) + ".**"
 	case t.underWay > 0 && t.underWay == t.all:
 		return "**Merged.** " + underWay(v)
 	case t.underWay > 0:
@@ -155,8 +161,15 @@ func underWay(v *reading) string {
 	return "It is being compared with what was approved."
 }
 
-// applied is the word for a good end: what only the records hold is not applied to anything.
+// applied are the words for a good end: what only the records hold is not applied to anything, and what
+// is to run is looked for.
 func applied(v *reading) string {
+	switch running, all := v.machines(); {
+	case all > 0 && running == all:
+		return "Applied and running"
+	case all > 0:
+		return fmt.Sprintf("Applied, %d of %d running", running, all)
+	}
 	for _, r := range v.rows {
 		if !r.Change.Operation.RecordOnly() {
 			return "Applied"
@@ -165,19 +178,38 @@ func applied(v *reading) string {
 	return "Recorded"
 }
 
+// machines counts the VMs that are to run, and those that do.
+func (v *reading) machines() (running, all int) {
+	for _, r := range v.pick(done, settling, unclear) {
+		vm := r.spec()
+		switch op := r.Change.Operation; {
+		case r.VM == nil && r.at == done, op.RecordOnly(), op == domain.DeleteVM, op == domain.StopVM, vm != nil && vm.Power == spec.PowerStopped:
+			continue
+		case r.VM != nil && r.VM.Status == domain.VMRunning:
+			running++
+		}
+		all++
+	}
+	return running, all
+}
+
 func failedNext(n int) string {
 	if n == 1 {
-		return "What failed, and what to do, stands below."
+		return "What to do stands below."
 	}
 	return count(n, "change") + " failed; what to do stands below."
 }
 
-// wayOut is how a quarantine ends.
+// wayOut is how a quarantine ends, also for somebody who went past the checks on purpose.
 func wayOut(v *reading) string {
-	if v.Undo == "" {
-		return "An undo is being prepared: a pull request that takes the content back."
+	text := ""
+	if slices.ContainsFunc(v.Quarantined, func(p domain.Problem) bool { return p.Code == domain.ApprovalBypassed }) {
+		text = "Merging past the checks approves nothing. "
 	}
-	return "To take it back, merge " + link("the undo", v.Undo) + "."
+	if v.Undo == "" {
+		return text + "An undo is being prepared: a pull request that takes the content back, and then names the branch that asks for it again."
+	}
+	return text + "Merge " + link("the undo", v.Undo) + ", which takes it back. To have it applied after all, then open a pull request from the branch that the undo names."
 }
 
 // link is one to an address that the forge gave; any other stays text.

@@ -37,11 +37,11 @@ var hostile = []string{
 func everywhere(s string, state State, stage int) View {
 	c := judge.Change{
 		Ref: spec.Ref{Kind: spec.KindVirtualMachine}, Path: s, Subject: s, Operation: domain.CreateVM, Environment: domain.Environment(s),
-		Wanted: quoted("power", s), Accepted: quoted("size", s), Digest: s, Reason: s, Claims: []string{s, s},
+		Wanted: quoted("power", s), Accepted: quoted("size", s), Digest: s, Reason: s, Claims: []string{s, "vm:" + s, "address:" + s},
 		Verdict:     policy.Verdict{Rule: s, Outcome: policy.Allow, Message: s, Hint: s, Children: []policy.Verdict{{Rule: s}}},
 		Requirement: policy.Requirement{Operation: domain.CreateVM, Approvals: 1, Rule: s, Confirm: policy.ConfirmName},
 		Plan: &judge.Plan{
-			Choice: judge.Choice{Cluster: s, StorageClass: s}, Template: s, Size: s, Disk: s, KubernetesNamespace: s, EffectiveDigest: s,
+			Choice: judge.Choice{Cluster: s, StorageClass: s}, Template: s, Size: s, Disk: s, KubernetesNamespace: s, EffectiveDigest: s, Objects: []string{s, "Secret " + s + "-ssh-keys"},
 			TemplateSnapshot: &spec.Template{Image: spec.Image{ContainerDisk: &spec.ContainerDisk{Image: s}}},
 			SizeSnapshot:     &spec.InstanceSize{Memory: s, Hugepages: s, GPUs: []spec.GPU{{DeviceName: s}}, SpecOverrides: map[string]any{s: s}},
 		},

@@ -1,6 +1,7 @@
 package comment
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -103,17 +104,19 @@ func rejections(v *reading) []string {
 // discounted are the approvals that do not count, and why.
 func discounted(v *reading) []string {
 	var lines []aloud
-	for _, r := range v.pick(waiting, held) {
+	undecided := v.pick(waiting, held)
+	for _, r := range undecided {
 		if r.Ticket == nil {
 			continue
 		}
 		for _, vote := range r.Ticket.Votes {
 			if !vote.Counts && vote.Review.State == approval.StateApproved {
-				lines = append(lines, aloud{reviewer(vote.Review.Reviewer) + ": " + prose(sentence(vote.Why), maxMessage), []Row{r.Row}})
+				why := prose(sentence(strings.TrimPrefix(vote.Why, "it needs somebody else: ")), maxMessage)
+				lines = append(lines, aloud{reviewer(vote.Review.Reviewer) + "'s approval does not count: " + why, []Row{r.Row}})
 			}
 		}
 	}
-	return group(lines, len(v.rows))
+	return group(lines, len(undecided))
 }
 
 func reviewer(r approval.Reviewer) string {
@@ -149,16 +152,17 @@ func confirmations(v *reading) (out []string) {
 	return out
 }
 
-// failures are what did not work, and what to do about each.
+// failures are what to do about each change that did not work, and what happened.
 func failures(v *reading) (out []string) {
 	for _, r := range v.pick(failed) {
 		text := subject(r.Row) + ": "
 		if r.Event.Status != domain.EventFailed {
-			out = append(out, text+"applied, but it does not run. "+prose(sentence(r.VM.Message), maxMessage)+" Look at it with "+
-				Escape("kubectl -n "+r.VM.Namespace+" describe vm "+r.VM.Name, 300)+onCluster(r.VM.Cluster)+".")
+			out = append(out, text+"look at it with "+Escape("kubectl -n "+r.VM.Namespace+" describe vm "+r.VM.Name, 300)+
+				onCluster(r.VM.Cluster)+". It was applied, but does not run. "+prose(sentence(r.VM.Message), maxMessage))
 			continue
 		}
-		out = append(out, text+name(r.Event.Code)+prose(sentence(r.Event.Message), maxMessage)+" "+next(v, r.Row))
+		message, advice, _ := strings.Cut(r.Event.Message, " — ")
+		out = append(out, text+next(v, r.Event.Code, advice)+" "+name(r.Event.Code)+prose(sentence(message), maxMessage))
 	}
 	return out
 }
@@ -170,17 +174,15 @@ func onCluster(name string) string {
 	return " on cluster " + code(name)
 }
 
-// next is what people do about a failure: what its message already advises, or the code's usual way
-// out; then how to try again.
-func next(v *reading, r Row) string {
+// next is what people do about a failure: what its message advises, or the code's usual way out; then
+// how to try again.
+func next(v *reading, code domain.Code, advice string) string {
 	again := "ask the platform team to carry it out again"
 	if v.Retry != "" {
 		again = prose(v.Retry, 100)
 	}
-	if way := waysOut[r.Event.Code]; way != "" && !strings.Contains(r.Event.Message, " — ") {
-		return "Next: " + way + ", then " + again + "."
-	}
-	return "When that is mended, " + again + "."
+	way := cmp.Or(prose(strings.TrimRight(advice, ". "), maxHint), waysOut[code], "have mended what the message says")
+	return way + ", then " + again + "."
 }
 
 var waysOut = map[domain.Code]string{

@@ -159,7 +159,7 @@ func (v *reading) state(r entry, short bool) string {
 	case withdrawn:
 		return "not applied"
 	default:
-		return v.outcome(r, short)
+		return v.outcome(r)
 	}
 }
 
@@ -167,7 +167,7 @@ func (v *reading) state(r entry, short bool) string {
 const maxState = 64
 
 // outcome is what became of a merged change, in a few words.
-func (v *reading) outcome(r entry, short bool) string {
+func (v *reading) outcome(r entry) string {
 	switch r.at {
 	case comparing:
 		return "⏳ merged, being checked"
@@ -181,7 +181,7 @@ func (v *reading) outcome(r entry, short bool) string {
 	case unclear:
 		return "⏳ applied, state not known"
 	case done:
-		return "✅ " + r.result(short)
+		return "✅ " + r.result()
 	case superseded:
 		return "superseded by a later change"
 	}
@@ -204,7 +204,7 @@ func onTheWay(r Row) string {
 }
 
 // result is the good end of a change.
-func (r Row) result(short bool) string {
+func (r Row) result() string {
 	if r.VM == nil || r.Change.Operation.RecordOnly() {
 		return "recorded"
 	}
@@ -212,16 +212,9 @@ func (r Row) result(short bool) string {
 	case domain.VMDeleted:
 		return "deleted"
 	case domain.VMStopped:
-		return r.VM.at("stopped", short)
+		return "stopped"
 	}
-	return r.VM.at("running", short)
-}
-
-func (m VM) at(what string, short bool) string {
-	if short || m.Cluster == "" {
-		return what
-	}
-	return what + " on " + code(m.Cluster) + " as " + code(m.Namespace+"/"+m.Name)
+	return "running"
 }
 
 func because(what string, c domain.Code) string {

@@ -3,6 +3,7 @@ package comment
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
@@ -175,6 +176,27 @@ func (r Row) cluster() string {
 		return r.VM.Cluster
 	}
 	return ""
+}
+
+// answer is one that may not be known.
+type answer int
+
+const (
+	unknown answer = iota
+	no
+	yes
+)
+
+// hasKeys answers whether the VM gets SSH keys, of its own or of its system: the plan then makes a Secret.
+func (r Row) hasKeys() answer {
+	p := r.Change.Plan
+	switch {
+	case p == nil || len(p.Objects) == 0:
+		return unknown
+	case slices.ContainsFunc(p.Objects, func(o string) bool { return strings.HasPrefix(o, "Secret ") && strings.HasSuffix(o, "-ssh-keys") }):
+		return yes
+	}
+	return no
 }
 
 func (r Row) storageClass() string {

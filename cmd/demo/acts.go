@@ -203,7 +203,7 @@ func (d *demo) reported(ctx context.Context) ([]string, error) {
 	return nil, d.wait(ctx, "the bot's report that both machines run", func() (bool, error) {
 		var running int
 		err := d.db.QueryRow(ctx, "select count(*) from vms where status = 'RUNNING'").Scan(&running)
-		told := len(d.pull.CommentsBy(botLogin)) == 2 && strings.Count(d.comment(), "running on") == len(machines)
+		told := len(d.pull.CommentsBy(botLogin)) == 2 && strings.Count(d.comment(), "✅ running") == len(machines)
 		return err == nil && running == len(machines) && told, err
 	})
 }

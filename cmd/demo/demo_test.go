@@ -47,9 +47,9 @@ func testOnce(t *testing.T, programs string) {
 	}
 	for _, want := range []string{
 		"check shepherd/approval  action_required  Waiting for 1 approval",
-		"│ ▾ Plans and rules", "│ ▸ Plans and rules", "carol: ", "check shepherd/approval  success",
+		"│ ▾ The plan", "│ ▸ The plan", "carol's approval does not count: ", "check shepherd/approval  success",
 		"test-1: test-shop/test-shop-shop-redis-01 is Running, uid ", "prod-1: prod-shop/prod-shop-shop-redis-02 is Running, uid ",
-		"│ @alice Applied.", "APPROVAL_APPROVED", "kubevirt-shepherd.io/environment: prod", "One kube-apiserver stands for both clusters",
+		"│ @alice Applied and running.", "APPROVAL_APPROVED", "kubevirt-shepherd.io/environment: prod", "One kube-apiserver stands for both clusters",
 	} {
 		if !strings.Contains(r.text(), want) {
 			t.Errorf("the story lacks %q", want)

@@ -111,7 +111,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	wg.Wait()
 	for _, text := range texts {
-		if text != texts[0] || !strings.Contains(text, "denied  r: r") {
+		if text != texts[0] || !strings.Contains(text, "denied – r: r") {
 			t.Errorf("got\n%s", text)
 		}
 	}

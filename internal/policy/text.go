@@ -24,7 +24,7 @@ func Text(v Verdict) string {
 func writeText(b *strings.Builder, v Verdict, depth int) {
 	words, rule := cmp.Or(outcomeWords[v.Outcome], oneLine(string(v.Outcome))), oneLine(v.Rule)
 	if !strings.HasSuffix(words, rule) { // "needs approval" names the rule already
-		words += "  " + rule
+		words += " – " + rule
 	}
 	b.WriteString(strings.Repeat("  ", depth) + words)
 	if v.Message != "" {

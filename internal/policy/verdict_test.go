@@ -131,7 +131,7 @@ func TestTextStaysOnItsLine(t *testing.T) {
 			{Rule: "rules", Outcome: Warn, Children: []Verdict{{Rule: "applies", Outcome: Warn}, {Rule: "does not apply", Outcome: Allow}}},
 			{Rule: "approval", Outcome: NeedsApproval, Message: "n"},
 		}}
-	want := "denied  r: two lines [31mred end (a b)\n  ok  c: m\n  warning  rules\n    warning  applies\n  needs approval: n\n"
+	want := "denied – r: two lines [31mred end (a b)\n  ok – c: m\n  warning – rules\n    warning – applies\n  needs approval: n\n"
 	if got := Text(v); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
