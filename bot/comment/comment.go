@@ -50,6 +50,7 @@ func notes(p *page, v *reading) {
 		p.list("", discounted(v), maxNotes, "")
 		asked(p, v)
 	case Merged:
+		p.list("What is waited for; it goes on by itself:\n\n", waits(v), maxNotes, "")
 		p.list("What to do about what failed:\n\n", failures(v), maxNotes, "")
 		p.list("What was merged without passing:\n\n", quarantines(v), maxNotes, "")
 		p.list("How to reach what runs:\n\n", reach(v), maxNotes, "")

@@ -152,6 +152,17 @@ func confirmations(v *reading) (out []string) {
 	return out
 }
 
+// waits are what keeps changes that are under way from being carried out.
+func waits(v *reading) []string {
+	var lines []aloud
+	for _, r := range v.pick(applying) {
+		if r.Event.Code != "" {
+			lines = append(lines, aloud{name(r.Event.Code) + prose(sentence(r.Event.Message), maxMessage), []Row{r.Row}})
+		}
+	}
+	return group(lines, len(v.rows))
+}
+
 // failures are what to do about each change that did not work, and what happened.
 func failures(v *reading) (out []string) {
 	for _, r := range v.pick(failed) {

@@ -175,6 +175,9 @@ func (v *reading) outcome(r entry) string {
 		p, _ := v.quarantine(r.Row)
 		return because("❌ quarantined", p.Code)
 	case applying:
+		if r.Event.Code != "" {
+			return because("⏳ waiting", r.Event.Code)
+		}
 		return "⏳ applying…"
 	case settling:
 		return "⏳ " + onTheWay(r.Row)

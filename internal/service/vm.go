@@ -71,7 +71,17 @@ func (s *VMs) Execute(ctx context.Context, id uuid.UUID) error {
 	if errors.Is(err, store.ErrLocked) {
 		return jobs.Later(time.Second, err)
 	}
-	return sorted(err)
+	return errors.Join(sorted(err), s.waits(ctx, id, err))
+}
+
+// waits lets people know what keeps an event from being carried out, when that is a cluster and trying
+// again is all there is to do.
+func (s *VMs) waits(ctx context.Context, id uuid.UUID, err error) error {
+	var p *provider.Error
+	if !errors.As(err, &p) || p.Class == provider.Never {
+		return nil
+	}
+	return s.gateway.Wait(ctx, id, p.Problem)
 }
 
 func (s *VMs) gone(err error, id uuid.UUID) error {

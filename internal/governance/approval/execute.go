@@ -255,6 +255,27 @@ func (g *Gateway) Fail(ctx context.Context, id uuid.UUID, p domain.Problem) erro
 	})
 }
 
+// Wait notes what an event that is under way waits for, so that people are told: a cluster that does not
+// answer, or one that refuses for now. It is no transition; the next attempt goes on.
+func (g *Gateway) Wait(ctx context.Context, id uuid.UUID, p domain.Problem) error {
+	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		n, err := tx.Event.Update().Where(event.ID(id), event.StatusEQ(event.StatusPROCESSING),
+			event.Or(event.ErrorCodeNEQ(string(p.Code)), event.ErrorMessageNEQ(p.Message))).
+			SetErrorCode(string(p.Code)).SetErrorMessage(p.Message).Save(ctx)
+		if err != nil {
+			return fmt.Errorf("note what event %s waits for: %w", id, err)
+		}
+		if n == 0 {
+			return nil
+		}
+		number, err := tx.Event.Query().Where(event.ID(id)).Select(event.FieldPullRequest).Int(ctx)
+		if err != nil {
+			return fmt.Errorf("read event %s: %w", id, err)
+		}
+		return g.tell(ctx, tx, number)
+	})
+}
+
 // Observe notes what a cluster says of a VM. Only a change is written down and told.
 func (g *Gateway) Observe(ctx context.Context, eventID uuid.UUID, status domain.VMStatus, message string) error {
 	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {

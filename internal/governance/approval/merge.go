@@ -299,7 +299,7 @@ func problemsOf(s Span) (out domain.Problems) {
 // complete ends event and ticket well.
 func (g *Gateway) complete(ctx context.Context, tx *store.Tx, t *ent.Ticket, note string, params map[string]any) error {
 	err := moveEvent(ctx, tx, t.EventID, domain.EventProcessing, domain.EventCompleted, func(u *ent.EventUpdate) {
-		u.SetFinishedAt(g.now()).SetErrorMessage(note)
+		u.SetFinishedAt(g.now()).SetErrorCode("").SetErrorMessage(note)
 	})
 	if err != nil {
 		return err
