@@ -217,6 +217,22 @@ func TestContributors(t *testing.T) {
 			s.forgetPushes()
 			return s.pull(s.alice, "topic")
 		}, []string{opened, "?"}},
+		{"nobody knows the author, and only a later push was seen", domain.Prod, func(s *scene) *forgetest.Pull {
+			s.commit(s.bob, "topic", vmPath, vmFile("medium", ""), "ask", forgetest.AuthoredBy("A Stranger", "stranger@nowhere.test"), forgetest.CommittedBy("A Stranger", "stranger@nowhere.test"))
+			s.forgetPushes()
+			p := s.pull(s.alice, "topic")
+			s.commit(s.carol, "topic", "README.md", []byte("words\n"), "words")
+			return p
+		}, []string{opened, "?"}},
+		{"our own push is nobody's", domain.Prod, func(s *scene) *forgetest.Pull {
+			s.commit(s.alice, "topic", vmPath, vmFile("medium", ""), "ask")
+			p := s.pull(s.alice, "topic")
+			s.commit(s.bob, "topic", vmPath, vmFile("large", ""), "larger")
+			s.settle()
+			s.exec("alter table pushes disable trigger pushes_rows")
+			s.exec("update pushes set pusher_id = $1 where pusher_id = $2", self.ID, bob.ID)
+			return p
+		}, []string{opened, "bob: committed "}},
 		{"the author is known, the committer is not, the pusher was not seen", domain.Prod, func(s *scene) *forgetest.Pull {
 			s.commit(s.bob, "topic", vmPath, vmFile("medium", ""), "ask", forgetest.CommittedBy("A Stranger", "stranger@nowhere.test"))
 			s.forgetPushes()

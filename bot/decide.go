@@ -175,7 +175,7 @@ func scopeOf(c judge.Change) policy.Scope {
 func (c *council) mayApprove(change judge.Change) func(approval.Reviewer) (bool, string) {
 	return func(r approval.Reviewer) (bool, string) {
 		d := policy.Eligible(c.bindings, c.members[r.ID], change.Requirement, scopeOf(change))
-		return d.Allowed, "it needs somebody else: " + d.Why
+		return d.Allowed, d.Why
 	}
 }
 

@@ -111,7 +111,7 @@ func discounted(v *reading) []string {
 		}
 		for _, vote := range r.Ticket.Votes {
 			if !vote.Counts && vote.Review.State == approval.StateApproved {
-				why := prose(sentence(strings.TrimPrefix(vote.Why, "it needs somebody else: ")), maxMessage)
+				why := prose(sentence(vote.Why), maxMessage)
 				lines = append(lines, aloud{reviewer(vote.Review.Reviewer) + "'s approval does not count: " + why, []Row{r.Row}})
 			}
 		}

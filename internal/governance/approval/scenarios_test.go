@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/governance/audit"
 	"kv-shepherd.io/shepherd/internal/jobs"
 )
 
@@ -269,6 +270,38 @@ EXECUTION_COMPLETED shepherd prod-shop-shop-redis-01 prod #7 ticket event {"uid"
 			return g.Observe(w.Context(), w.ticket(vm1.Path).EventID, domain.VMCreating, "")
 		}),
 		nothing: true, statements: 5,
+	},
+	{
+		name: "wait",
+		given: after(gone, func(w *world, g *Gateway) error {
+			return g.Wait(w.Context(), w.ticket(vm1.Path).EventID, outOfQuota)
+		}),
+		jobs: tellSeven, statements: 4,
+	},
+	{
+		name: "wait: for the same as before",
+		given: after(func(w *world) {
+			gone(w)
+			w.ok(w.g.Wait(w.Context(), w.ticket(vm1.Path).EventID, outOfQuota))
+		}, func(w *world, g *Gateway) error {
+			return g.Wait(w.Context(), w.ticket(vm1.Path).EventID, outOfQuota)
+		}),
+		nothing: true, statements: 1,
+	},
+	{
+		name: "recognise",
+		given: after(func(*world) {}, func(w *world, g *Gateway) error {
+			return g.Recognise(w.Context(), "c0", []Recognised{{Change: vm1, UID: "uid-1", Sequence: 3}}, audit.Actor{ID: 104, Login: "dave"})
+		}),
+		trail:      `VM_RECOGNISED dave prod-shop-shop-redis-01 prod #0 {"uid": "uid-1", "commit": "c0", "cluster": "east", "sequence": 3}`,
+		statements: 7,
+	},
+	{
+		name: "recognise: one that is known",
+		given: after(gone, func(w *world, g *Gateway) error {
+			return g.Recognise(w.Context(), "c1", []Recognised{{Change: vm1, UID: "uid-2", Sequence: 9}}, audit.Actor{ID: 104, Login: "dave"})
+		}),
+		nothing: true, statements: 1,
 	},
 }
 
