@@ -158,7 +158,7 @@ func (w *Walker) settle(ctx context.Context, from, to gitops.SHA, pull forge.Pul
 		}
 		sortOut(&span, report, tickets)
 	}
-	if span.Redo, err = w.redo(ctx, pull); err != nil {
+	if span.Redo, err = w.redo(ctx, pull, to); err != nil {
 		return err
 	}
 	if err = w.judge.gateway.Merge(ctx, span); err == nil {
@@ -333,7 +333,7 @@ func parentPasses(c judge.Change, report judge.Report, passed map[string]bool) b
 }
 
 // redo recognises the merge of an undo of ours.
-func (w *Walker) redo(ctx context.Context, pull forge.PullRequest) (*jobs.PrepareRedo, error) {
+func (w *Walker) redo(ctx context.Context, pull forge.PullRequest, to gitops.SHA) (*jobs.PrepareRedo, error) {
 	if pull.Number == 0 || pull.Author.ID != w.judge.self.ID {
 		return nil, nil
 	}
@@ -344,5 +344,5 @@ func (w *Walker) redo(ctx context.Context, pull forge.PullRequest) (*jobs.Prepar
 	if err != nil {
 		return nil, fmt.Errorf("look for the undo of #%d: %w", pull.Number, err)
 	}
-	return &jobs.PrepareRedo{From: e.Note, To: strings.TrimPrefix(e.ID, undoPrefix), Undo: pull.Number}, nil
+	return &jobs.PrepareRedo{From: e.Note, To: strings.TrimPrefix(e.ID, undoPrefix), Base: string(to), Undo: pull.Number}, nil
 }

@@ -61,13 +61,19 @@ func (u *Undoer) Undo(ctx context.Context, args jobs.OfferUndo) error {
 		if err != nil {
 			return "", err
 		}
-		edits, err := u.restore(ctx, tip, paths)
-		if err != nil || len(edits) == 0 {
+		left, err := u.restore(ctx, tip, paths)
+		if err != nil || len(left) == 0 {
 			return "", err // somebody took it back already
+		}
+		// On the span itself, not on the tip: an attempt after another finds its commit again, however far
+		// the branch has gone on.
+		edits, err := u.restore(ctx, gitops.SHA(args.To), paths)
+		if err != nil || len(edits) == 0 {
+			return "", err
 		}
 		branch := "shepherd/undo-" + gitops.SHA(args.To).Short()
 		title := "Undo what was merged without approval in " + gitops.SHA(args.To).Short()
-		if _, err := u.forge.CommitFiles(ctx, branch, string(tip), edits, title+"\n\nRestores the accepted content of the paths below."); err != nil {
+		if _, err := u.forge.CommitFiles(ctx, branch, args.To, edits, title+"\n\nRestores the accepted content of the paths below."); err != nil {
 			return "", fmt.Errorf("write the undo: %w", err)
 		}
 		pull, err := u.forge.OpenPullRequest(ctx, forge.NewPullRequest{
@@ -98,8 +104,7 @@ func undoBody(commit string, edits []forge.FileEdit) string {
 // Redo prepares the branch that asks again for what an undo took back, and says so on the undo.
 func (u *Undoer) Redo(ctx context.Context, args jobs.PrepareRedo) error {
 	return u.once(ctx, redoPrefix, args.From, args.To, func() (string, error) {
-		tip, err := u.tip(ctx)
-		if err != nil {
+		if _, err := u.tip(ctx); err != nil { // the commits are needed here
 			return "", err
 		}
 		paths, err := u.paths(ctx, args.From, args.To)
@@ -112,7 +117,7 @@ func (u *Undoer) Redo(ctx context.Context, args jobs.PrepareRedo) error {
 		}
 		branch := "shepherd/redo-" + gitops.SHA(args.To).Short()
 		message := "Ask again for what " + gitops.SHA(args.To).Short() + " brought without approval"
-		if _, err := u.forge.CommitFiles(ctx, branch, string(tip), edits, message); err != nil {
+		if _, err := u.forge.CommitFiles(ctx, branch, args.Base, edits, message); err != nil {
 			return "", fmt.Errorf("write the redo: %w", err)
 		}
 		if _, _, err := u.forge.FindComment(ctx, args.Undo, redoMarker); !errors.Is(err, forge.ErrNotFound) {

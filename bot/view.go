@@ -10,6 +10,7 @@ import (
 
 	"kv-shepherd.io/shepherd/bot/comment"
 	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/event"
 	"kv-shepherd.io/shepherd/ent/plan"
 	"kv-shepherd.io/shepherd/ent/ticket"
@@ -106,7 +107,7 @@ func (t *Teller) undo(ctx context.Context, v *comment.View) error {
 	if err != nil {
 		return fmt.Errorf("look for the undo: %w", err)
 	}
-	v.Undo = e.Result
+	v.Undo, v.Undone = e.Result, e.Status == effect.StatusDone && e.Result == ""
 	return nil
 }
 

@@ -21,6 +21,9 @@ func Closing(v View) (body string, due bool) {
 	if t.underWay > 0 || t.all == 0 && len(v.Quarantined) == 0 {
 		return "", false
 	}
+	if len(v.Quarantined) > 0 && v.Undo == "" && !v.Undone {
+		return "", false // the way out is part of the news
+	}
 	p := newPage(limit)
 	p.must(ClosingMarker + "\n" + mention(v.Author) + closingHeadline(r, t))
 	if len(reach(r)) > 0 {

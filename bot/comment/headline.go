@@ -206,7 +206,10 @@ func wayOut(v *reading) string {
 	if slices.ContainsFunc(v.Quarantined, func(p domain.Problem) bool { return p.Code == domain.ApprovalBypassed }) {
 		text = "Merging past the checks approves nothing. "
 	}
-	if v.Undo == "" {
+	switch {
+	case v.Undone:
+		return text + "It has been taken back already. To have it applied after all, ask for it in a new pull request."
+	case v.Undo == "":
 		return text + "An undo is being prepared: a pull request that takes the content back, and then names the branch that asks for it again."
 	}
 	return text + "Merge " + link("the undo", v.Undo) + ", which takes it back. To have it applied after all, then open a pull request from the branch that the undo names."

@@ -204,7 +204,9 @@ func TestClosingIsDueAtTheEnd(t *testing.T) {
 		"does not run":      {View{State: Merged, Rows: []Row{row(domain.EventCompleted, domain.VMFailed)}}, true},
 		"refused":           {View{State: Merged, Rows: []Row{row(domain.EventFailed, domain.VMCreating)}}, true},
 		"one of two":        {View{State: Merged, Rows: []Row{row(domain.EventCompleted, domain.VMRunning), row(domain.EventProcessing, domain.VMCreating)}}, false},
-		"quarantined":       {View{State: Merged, Quarantined: domain.Problems{{Code: domain.ApprovalBypassed}}}, true},
+		"quarantined":       {View{State: Merged, Quarantined: domain.Problems{{Code: domain.ApprovalBypassed}}}, false},
+		"undo opened":       {View{State: Merged, Quarantined: domain.Problems{{Code: domain.ApprovalBypassed}}, Undo: "https://forge/1"}, true},
+		"taken back":        {View{State: Merged, Quarantined: domain.Problems{{Code: domain.ApprovalBypassed}}, Undone: true}, true},
 		"quarantined, busy": {View{State: Merged, Quarantined: domain.Problems{{Path: "x"}}, Rows: []Row{row(domain.EventProcessing, "")}}, false},
 	} {
 		if _, got := Closing(tt.v); got != tt.want {

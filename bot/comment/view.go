@@ -21,6 +21,8 @@ type View struct {
 	Quarantined domain.Problems
 	// Undo is the URL of the pull request that takes the quarantined content back; empty until it is open.
 	Undo string
+	// Undone says that nothing is left to take back: somebody did it already.
+	Undone bool
 	// WaitingSince is when the oldest undecided ticket was written; zero where none waits.
 	WaitingSince time.Time
 	Now          time.Time
