@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,7 +105,8 @@ func undoBody(commit string, edits []forge.FileEdit) string {
 // Redo prepares the branch that asks again for what an undo took back, and says so on the undo.
 func (u *Undoer) Redo(ctx context.Context, args jobs.PrepareRedo) error {
 	return u.once(ctx, redoPrefix, args.From, args.To, func() (string, error) {
-		if _, err := u.tip(ctx); err != nil { // the commits are needed here
+		tip, err := u.tip(ctx)
+		if err != nil {
 			return "", err
 		}
 		paths, err := u.paths(ctx, args.From, args.To)
@@ -117,7 +119,7 @@ func (u *Undoer) Redo(ctx context.Context, args jobs.PrepareRedo) error {
 		}
 		branch := "shepherd/redo-" + gitops.SHA(args.To).Short()
 		message := "Ask again for what " + gitops.SHA(args.To).Short() + " brought without approval"
-		if _, err := u.forge.CommitFiles(ctx, branch, args.Base, edits, message); err != nil {
+		if _, err := u.forge.CommitFiles(ctx, branch, cmp.Or(args.Base, string(tip)), edits, message); err != nil {
 			return "", fmt.Errorf("write the redo: %w", err)
 		}
 		if _, _, err := u.forge.FindComment(ctx, args.Undo, redoMarker); !errors.Is(err, forge.ErrNotFound) {

@@ -4,6 +4,9 @@ package jobs
 type PrepareRedo struct {
 	From string `json:"from"` // the span that was quarantined
 	To   string `json:"to"`
+	// Base is the merge of the undo: what is asked for again builds on it. Empty in jobs of before: the
+	// branch's tip.
+	Base string `json:"base,omitempty"`
 	// Undo is the number of the pull request that took it back.
 	Undo int `json:"undo"`
 }
