@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,37 @@ func (w *world) impatient() {
 			time.Sleep(100 * time.Millisecond)
 		}
 	}()
+}
+
+// The branch goes on while an undo and a redo are being written: they are written all the same.
+func TestUndoOnAMovingBranch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.impatient()
+	w.structure("shop", "redis")
+	about := 0
+	meanwhile := func(route, branch string, act func()) {
+		w.Forge.Fail(forgetest.Fault{Route: route, Kind: forgetest.BadGateway, Times: -1})
+		act()
+		w.eventually(branch, func() bool { return w.Repo.Head(branch) != "" })
+		about++
+		must(w.Dave.Commit(w.Repo, "main", "", forgetest.Files{"README.md": fmt.Append(nil, "about ", about, "\n")}, "about"))(w)
+		time.Sleep(500 * time.Millisecond) // for another attempt or two
+		w.Forge.ClearFaults()
+	}
+	path := vmPath("shop", "redis", "test-shop/01")
+	pushed := must(w.Dave.Commit(w.Repo, "side", "main", forgetest.Files{path: stage.VM("small", "quickly")}, "quickly"))(w)
+	meanwhile("POST /repos/{owner}/{repo}/pulls", "shepherd/undo-"+pushed[:8], func() { w.do(w.Dave.Push(w.Repo, "main", pushed, false)) })
+	undo := w.undo(pushed)
+	w.check(undo, "shepherd/approval", "success")
+	w.quiet()
+	redo := "shepherd/redo-" + pushed[:8]
+	meanwhile("POST /repos/{owner}/{repo}/issues/{number}/comments", redo, func() { w.merge(undo, "merge") })
+	w.comment(undo, redo)
+	pr := w.open(redo, false)
+	w.approve(w.Bob, pr)
+	w.merge(pr, "merge")
+	w.once("test-shop-shop-redis-01")
 }
 
 // What is no document is taken back like one.
