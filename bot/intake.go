@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"mime"
 	"net/http"
 	"time"
 
@@ -42,7 +43,7 @@ func NewIntake(e Envelope, db *store.DB, queue *jobs.Queue, log *slog.Logger, no
 }
 
 // ServeHTTP answers 202 for what is stored (again), 401 for what is not ours, 413 for too much, 400
-// for what is no webhook, and 503 when it could not be stored: the forge then shows it as failed.
+// for what is no webhook, 415 for a form, and 503 when it could not be stored: the forge then shows it as failed.
 func (i *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status, outcome := i.take(w, r)
 	i.count(outcome)
@@ -73,6 +74,9 @@ func (i *Intake) take(w http.ResponseWriter, r *http.Request) (status int, outco
 	if err != nil {
 		return http.StatusBadRequest, "not a webhook"
 	}
+	if form(r.Header) {
+		return http.StatusUnsupportedMediaType, "a form: set the webhook's content type to application/json"
+	}
 	stored, err := i.store(r.Context(), id, event, body)
 	if err != nil {
 		i.log.ErrorContext(r.Context(), "store a delivery", "delivery", id, "event", event, "error", err)
@@ -82,6 +86,12 @@ func (i *Intake) take(w http.ResponseWriter, r *http.Request) (status int, outco
 		return http.StatusAccepted, "repeated"
 	}
 	return http.StatusAccepted, "accepted"
+}
+
+// form reports whether the body is a form, which forges offer as another way to send webhooks.
+func form(h http.Header) bool {
+	kind, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && kind != "application/json"
 }
 
 // store keeps the delivery and its job; false means that it was there already.

@@ -166,6 +166,7 @@ func TestIntakeRefuses(t *testing.T) {
 		{"get", func(r *http.Request) { r.Method = http.MethodGet }, http.StatusMethodNotAllowed},
 		{"no id", func(r *http.Request) { r.Header.Del("X-GitHub-Delivery") }, http.StatusBadRequest},
 		{"an id that is none", func(r *http.Request) { r.Header.Set("X-GitHub-Delivery", "'; drop table deliveries") }, http.StatusBadRequest},
+		{"a form", func(r *http.Request) { r.Header.Set("Content-Type", "application/x-www-form-urlencoded") }, http.StatusUnsupportedMediaType},
 		{"no event", func(r *http.Request) { r.Header.Del("X-GitHub-Event") }, http.StatusBadRequest},
 		{"an event that is none", func(r *http.Request) { r.Header.Set("X-GitHub-Event", "Pull Request") }, http.StatusBadRequest},
 	} {
