@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,12 +169,11 @@ func TestMetricsOfJobs(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
 	m := NewMetrics(pool, slog.New(slog.DiscardHandler))
-	var waited bool
+	var waited atomic.Bool
 	runner, err := jobs.NewRunner(pool, jobs.Config{Logger: slog.New(slog.DiscardHandler), Middleware: []rivertype.Middleware{m.Middleware()}}, jobs.Workers{
 		WalkBranch: func(context.Context, jobs.WalkBranch) error { time.Sleep(20 * time.Millisecond); return nil },
 		TellPullRequest: func(context.Context, jobs.TellPullRequest) error {
-			if !waited {
-				waited = true
+			if !waited.Swap(true) {
 				return jobs.Later(time.Millisecond, errors.New("too soon"))
 			}
 			return jobs.Never(errors.New("gone"))

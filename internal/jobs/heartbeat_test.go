@@ -50,6 +50,9 @@ func TestRescue(t *testing.T) {
 	rescue(2, "1 available", "2 running", "3 available", "4 running")
 	rescue(0, "1 available", "2 running", "3 available", "4 running")
 	living.Leave(t.Context())
+	eventually(t, "the server to notice", func() bool { // that a connection was closed
+		return len(lines(t, pool, `select pid::text from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`)) == 0
+	})
 	rescue(2, "1 available", "2 available", "3 available", "4 available")
 	rescue(0, "1 available", "2 available", "3 available", "4 available")
 }
