@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/event"
@@ -131,12 +132,17 @@ func (g *Gateway) tell(ctx context.Context, tx *store.Tx, number int) error {
 // Tell asks for a pull request to be told of, in the caller's transaction. However much happens while a
 // tell job waits, one runs: it says what is true then.
 func Tell(ctx context.Context, tx *store.Tx, queue *jobs.Queue, number int) error {
-	n, err := tx.PullRequest.Update().Where(pullrequest.ID(number), pullrequest.Telling(false)).SetTelling(true).Save(ctx)
+	// The row is locked even where a job waits: that job must not read what is true before this
+	// transaction has ended, or its news would be lost.
+	const ask = `update pull_requests p set telling = true from (select id, telling from pull_requests where id = $1 for update) was
+where p.id = was.id returning was.telling`
+	var waits bool
+	err := tx.PGX.QueryRow(ctx, ask, number).Scan(&waits)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && waits {
+		return nil // there is no pull request to tell, or one waits already
+	}
 	if err != nil {
 		return fmt.Errorf("ask to tell #%d: %w", number, err)
-	}
-	if n == 0 {
-		return nil // one waits already, or there is no pull request to tell
 	}
 	return queue.Add(ctx, tx.PGX, jobs.TellPullRequest{Number: number})
 }
