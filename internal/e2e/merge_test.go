@@ -130,6 +130,6 @@ func TestUnreliableWebhooks(t *testing.T) {
 	w.approve(w.Bob, pr)
 	w.bypass(pr)
 	w.once("test-shop-lost-losses-01")
-	w.comment(pr, "Merged.")
+	w.comment(pr, "Applied")
 	w.noQuarantine()
 }
