@@ -1,7 +1,6 @@
 package bot
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -13,8 +12,8 @@ import (
 
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/internal/jobs"
-	"kv-shepherd.io/shepherd/internal/pgtest"
 	"kv-shepherd.io/shepherd/internal/store"
+	"kv-shepherd.io/shepherd/internal/storetest"
 )
 
 // clock is the moment at which all tests play.
@@ -47,31 +46,12 @@ type database struct {
 
 func newDatabase(t testing.TB) *database {
 	t.Helper()
-	pool, err := store.Open(t.Context(), pgtest.Template(t, "schema", migrate))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
+	pool := storetest.Open(t)
 	queue, err := jobs.NewQueue()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &database{TB: t, pool: pool, db: store.New(pool), queue: queue}
-}
-
-func migrate(ctx context.Context, dsn string) error {
-	pool, err := store.Open(ctx, dsn)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	m, err := store.NewMigrator(pool)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = m.Close() }()
-	_, err = m.Up(ctx)
-	return err
 }
 
 func (d *database) ok(err error) {

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kv-shepherd.io/shepherd/internal/app"
+	"kv-shepherd.io/shepherd/internal/store"
 )
 
 func newServe(s *settings) *cobra.Command {
@@ -25,7 +26,7 @@ func newServe(s *settings) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				_, err = app.Migrate(ctx, pool)
+				_, err = store.Migrate(ctx, pool)
 				pool.Close()
 				if err != nil {
 					return err

@@ -12,39 +12,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
 	"kv-shepherd.io/shepherd/internal/jobs"
-	"kv-shepherd.io/shepherd/internal/pgtest"
-	"kv-shepherd.io/shepherd/internal/store"
+	"kv-shepherd.io/shepherd/internal/storetest"
 )
-
-func newPool(t *testing.T) *pgxpool.Pool {
-	t.Helper()
-	pool, err := store.Open(t.Context(), pgtest.Template(t, "schema", migrate))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	return pool
-}
-
-func migrate(ctx context.Context, dsn string) error {
-	pool, err := store.Open(ctx, dsn)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	m, err := store.NewMigrator(pool)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = m.Close() }()
-	_, err = m.Up(ctx)
-	return err
-}
 
 // exposition is what Prometheus reads.
 type exposition string
@@ -88,7 +61,7 @@ func (e exposition) absent(t *testing.T, text string) {
 
 func TestMetricsOfSteps(t *testing.T) {
 	t.Parallel()
-	m := NewMetrics(newPool(t), slog.New(slog.DiscardHandler))
+	m := NewMetrics(storetest.Open(t), slog.New(slog.DiscardHandler))
 	m.Delivery("accepted")
 	m.Delivery("accepted")
 	m.Delivery("bad signature")
@@ -107,7 +80,7 @@ func TestMetricsOfSteps(t *testing.T) {
 // The queues and the freshness are those of the database at the moment.
 func TestMetricsOfTheDatabase(t *testing.T) {
 	t.Parallel()
-	pool := newPool(t)
+	pool := storetest.Open(t)
 	m := NewMetrics(pool, slog.New(slog.DiscardHandler))
 	e := scrape(t, m)
 	e.absent(t, "shepherd_last_delivery_age_seconds")
@@ -140,7 +113,7 @@ func TestMetricsOfTheDatabase(t *testing.T) {
 // Without a database the process still tells what it knows of itself, and the log why that is not all.
 func TestMetricsWithoutDatabase(t *testing.T) {
 	t.Parallel()
-	pool := newPool(t)
+	pool := storetest.Open(t)
 	var log strings.Builder
 	m := NewMetrics(pool, slog.New(slog.NewTextHandler(&log, nil)))
 	m.Delivery("not stored")
@@ -167,7 +140,7 @@ func TestResultOf(t *testing.T) {
 // Jobs that River runs are measured by kind and result.
 func TestMetricsOfJobs(t *testing.T) {
 	t.Parallel()
-	pool := newPool(t)
+	pool := storetest.Open(t)
 	m := NewMetrics(pool, slog.New(slog.DiscardHandler))
 	var waited atomic.Bool
 	runner, err := jobs.NewRunner(pool, jobs.Config{Logger: slog.New(slog.DiscardHandler), Middleware: []rivertype.Middleware{m.Middleware()}}, jobs.Workers{

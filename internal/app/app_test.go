@@ -25,6 +25,7 @@ import (
 	"kv-shepherd.io/shepherd/internal/pgtest"
 	"kv-shepherd.io/shepherd/internal/seal"
 	"kv-shepherd.io/shepherd/internal/stage"
+	"kv-shepherd.io/shepherd/internal/storetest"
 )
 
 // buffer is a log that several write to.
@@ -47,18 +48,6 @@ func (b *buffer) String() string {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func migrated(t *testing.T) string {
-	return pgtest.Template(t, "schema", func(ctx context.Context, dsn string) error {
-		pool, err := pgxpool.New(ctx, dsn)
-		if err != nil {
-			return err
-		}
-		defer pool.Close()
-		_, err = Migrate(ctx, pool)
-		return err
-	})
-}
-
 // scene is a forge and the configuration of a server for it.
 func scene(t *testing.T) (*stage.Stage, config.Config) {
 	t.Helper()
@@ -67,7 +56,7 @@ func scene(t *testing.T) (*stage.Stage, config.Config) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Forge.Close() })
-	return s, s.Config(migrated(t), t.TempDir(), "127.0.0.1:0")
+	return s, s.Config(storetest.DSN(t), t.TempDir(), "127.0.0.1:0")
 }
 
 // serve runs a server until the test or stop ends it.
@@ -213,24 +202,25 @@ func TestDrain(t *testing.T) {
 func TestChecks(t *testing.T) {
 	t.Parallel()
 	beat := `insert into river_job (args, kind, max_attempts, state, finalized_at) values ('{}', 'heartbeat', 1, 'completed', now() - $1::interval)`
+	schema := func(t *testing.T) string { return storetest.DSN(t) }
 	for _, c := range []struct {
 		name  string
 		dsn   func(*testing.T) string
 		given func(context.Context, *pgxpool.Pool) error
 		want  map[string]string
 	}{
-		{"ready", migrated, func(ctx context.Context, p *pgxpool.Pool) error {
+		{"ready", schema, func(ctx context.Context, p *pgxpool.Pool) error {
 			_, err := p.Exec(ctx, beat, 30*time.Second)
 			return err
 		}, map[string]string{}},
-		{"no heartbeat", migrated, func(context.Context, *pgxpool.Pool) error { return nil }, map[string]string{"jobs": "no job finished within 1m0s"}},
-		{"the heart stopped", migrated, func(ctx context.Context, p *pgxpool.Pool) error {
+		{"no heartbeat", schema, func(context.Context, *pgxpool.Pool) error { return nil }, map[string]string{"jobs": "no job finished within 1m0s"}},
+		{"the heart stopped", schema, func(ctx context.Context, p *pgxpool.Pool) error {
 			_, err := p.Exec(ctx, beat, 61*time.Second)
 			return err
 		}, map[string]string{"jobs": "no job finished within 1m0s"}},
 		{"an empty database", func(t *testing.T) string { return pgtest.New(t) }, func(context.Context, *pgxpool.Pool) error { return nil },
 			map[string]string{"migrations": ErrMigrationsPending.Error(), "jobs": "the heartbeat cannot be read"}},
-		{"no database", migrated, func(_ context.Context, p *pgxpool.Pool) error { p.Close(); return nil },
+		{"no database", schema, func(_ context.Context, p *pgxpool.Pool) error { p.Close(); return nil },
 			map[string]string{"database": "the database does not answer", "migrations": "the migrations' state cannot be read", "jobs": "the heartbeat cannot be read"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -307,21 +297,6 @@ func TestNewAside(t *testing.T) {
 	cfg.Repository.ID = 0
 	if _, err := NewAside(t.Context(), cfg, quiet()); err == nil || !strings.Contains(err.Error(), "repository.id") {
 		t.Errorf("%v", err)
-	}
-}
-
-func TestMigrateTwice(t *testing.T) {
-	t.Parallel()
-	pool, err := pgxpool.New(t.Context(), pgtest.New(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	for round, least := range []int{3, 0} {
-		names, err := Migrate(t.Context(), pool)
-		if err != nil || len(names) < least || least == 0 && len(names) != 0 {
-			t.Errorf("round %d: %v, %v", round, names, err)
-		}
 	}
 }
 

@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"kv-shepherd.io/shepherd/internal/api"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/store"
@@ -26,16 +24,6 @@ const (
 
 // ErrMigrationsPending says that the database is behind this program.
 var ErrMigrationsPending = errors.New("migrations are pending: run shepherd migrate up, or serve --migrate")
-
-// Migrate brings a database's schema to this program's and returns the names of what was applied.
-func Migrate(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
-	m, err := store.NewMigrator(pool)
-	if err != nil {
-		return nil, err
-	}
-	names, err := m.Up(ctx)
-	return names, errors.Join(err, m.Close())
-}
 
 // Serve serves until ctx ends, then drains: not ready any more, no new requests, no new jobs, the
 // running ones finish. listening is told the address once webhooks can come.

@@ -6,6 +6,7 @@ import (
 	"kv-shepherd.io/shepherd/internal/forgetest"
 	"kv-shepherd.io/shepherd/internal/seal"
 	"kv-shepherd.io/shepherd/internal/stage"
+	"kv-shepherd.io/shepherd/internal/storetest"
 )
 
 // A lost database is made anew from git and the clusters: VMs behind which a live machine stands that is
@@ -23,7 +24,7 @@ func TestBaselineRecognisesLiveMachines(t *testing.T) {
 	w.eventually("both VMs to be applied", func() bool { return w.count("select count(*) from vms where applied_sequence = 1") == 2 })
 	w.stop()
 
-	w.cfg.Database = seal.NewSecret(migrated(t))
+	w.cfg.Database = seal.NewSecret(storetest.DSN(t))
 	w.connect(w.kube.Kubeconfig())
 	if _, err := w.Dave.Commit(w.Repo, "main", "main", forgetest.Files{
 		"systems/shop/redis/test-shop/01.yaml": stage.VM("medium", "not what the live machine is"),

@@ -23,8 +23,8 @@ import (
 	"kv-shepherd.io/shepherd/internal/forgetest"
 	"kv-shepherd.io/shepherd/internal/governance/audit"
 	"kv-shepherd.io/shepherd/internal/kubetest"
-	"kv-shepherd.io/shepherd/internal/pgtest"
 	"kv-shepherd.io/shepherd/internal/stage"
+	"kv-shepherd.io/shepherd/internal/storetest"
 )
 
 // TestMain lets a few worlds live at once: most of a journey is waiting.
@@ -82,7 +82,7 @@ func (o setup) world(t testing.TB) *world {
 	t.Cleanup(func() { _ = s.Forge.Close() })
 	t.Cleanup(w.complain)
 	w.Stage, w.kube = s, kubetest.New(t)
-	w.cfg = s.Config(migrated(t), t.TempDir(), "127.0.0.1:0")
+	w.cfg = s.Config(storetest.DSN(t), t.TempDir(), "127.0.0.1:0")
 	w.cfg.Approval.Grace = 0 // nobody has to read the plans; TestJourney waits
 	if o.config != nil {
 		o.config(&w.cfg)
@@ -110,18 +110,6 @@ func (w *world) namespaces() forgetest.Files {
 }
 
 func (w *world) kubeNamespace(env string) string { return w.prefix + "-" + env }
-
-func migrated(t testing.TB) string {
-	return pgtest.Template(t, "shepherd", func(ctx context.Context, dsn string) error {
-		pool, err := pgxpool.New(ctx, dsn)
-		if err != nil {
-			return err
-		}
-		defer pool.Close()
-		_, err = app.Migrate(ctx, pool)
-		return err
-	})
-}
 
 // connect opens the database and adds the clusters' credentials.
 func (w *world) connect(kubeconfig []byte) {
@@ -228,6 +216,10 @@ func (w *world) complain() {
 	for _, pr := range w.Repo.Pulls() {
 		for _, c := range pr.Checks() {
 			w.t.Logf("#%d %s: %s, %s\n%s", pr.Number(), c.Name, c.Conclusion, c.Title, c.Summary)
+		}
+		for _, c := range w.comments(pr) {
+			headline, _, _ := strings.Cut(c.Body, "\n\n")
+			w.t.Logf("#%d comment, edited %d times: %s", pr.Number(), c.Edits, headline)
 		}
 	}
 }

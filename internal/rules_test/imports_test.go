@@ -60,6 +60,7 @@ var mayImport = map[string][]string{
 	"internal/faulttest":  {},
 	"internal/forgetest":  {},
 	"internal/pgtest":     {"tools/artifact"},
+	"internal/storetest":  {"internal/pgtest", "internal/store"},
 	"internal/kubetest":   {"tools/artifact"},
 	"internal/stage":      {"deploy", "internal/config", "internal/forgetest", "internal/seal"},
 	"migrations/generate": {"ent/migrate", "internal/pgtest"},
@@ -68,7 +69,7 @@ var mayImport = map[string][]string{
 }
 
 // helpers are packages for tests; the server contains none of them.
-var helpers = []string{"internal/faulttest", "internal/forgetest", "internal/kubetest", "internal/pgtest", "internal/stage", "internal/e2e", "tools/..."}
+var helpers = []string{"internal/faulttest", "internal/forgetest", "internal/kubetest", "internal/pgtest", "internal/stage", "internal/storetest", "internal/e2e", "tools/..."}
 
 // keptTo says which packages may import a library of others (a path, or all below it). Whoever is not
 // named does not know that it exists.
@@ -81,7 +82,7 @@ var keptTo = map[string][]string{
 	"entgo.io/ent":                                      {"ent/...", "internal/store", "migrations/generate"},
 	"github.com/pressly/goose":                          {"internal/store"},
 	"github.com/riverqueue/river":                       {"internal/jobs", "internal/store", "internal/app", "internal/api", "internal/governance/approval"}, // approval names the interface of a job's arguments
-	"github.com/jackc/pgx":                              {"internal/store", "internal/jobs", "internal/api", "internal/app", "internal/service", "bot", "cmd/shepherd", "cmd/demo", "internal/pgtest", "internal/faulttest", "migrations/generate"},
+	"github.com/jackc/pgx":                              {"internal/store", "internal/jobs", "internal/api", "internal/app", "internal/service", "bot", "cmd/shepherd", "cmd/demo", "internal/pgtest", "internal/storetest", "internal/faulttest", "migrations/generate"},
 	"database/sql":                                      {"internal/store", "ent/...", "migrations/generate"},
 	"github.com/google/cel-go":                          {"internal/policy"},
 	"github.com/prometheus":                             {"internal/api"},

@@ -25,12 +25,12 @@ import (
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/judge"
 	"kv-shepherd.io/shepherd/internal/kubetest"
-	"kv-shepherd.io/shepherd/internal/pgtest"
 	"kv-shepherd.io/shepherd/internal/policy"
 	"kv-shepherd.io/shepherd/internal/provider"
 	"kv-shepherd.io/shepherd/internal/render"
 	"kv-shepherd.io/shepherd/internal/seal"
 	"kv-shepherd.io/shepherd/internal/store"
+	"kv-shepherd.io/shepherd/internal/storetest"
 )
 
 // world is a database, an API server, and the services on both.
@@ -59,11 +59,7 @@ func newKeyring(t *testing.T, key string) *seal.Keyring {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	pool, err := store.Open(t.Context(), pgtest.Template(t, "schema", migrate))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
+	pool := storetest.Open(t)
 	queue, err := jobs.NewQueue()
 	if err != nil {
 		t.Fatal(err)
@@ -81,21 +77,6 @@ func newWorld(t *testing.T) *world {
 	w.ok(w.db.Repository.Create().SetID(42).SetBranch("main").SetCursor("c0").Exec(t.Context()))
 	w.ok(w.db.PullRequest.Create().SetID(7).SetWanted(1).Exec(t.Context()))
 	return w
-}
-
-func migrate(ctx context.Context, dsn string) error {
-	pool, err := store.Open(ctx, dsn)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	m, err := store.NewMigrator(pool)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = m.Close() }()
-	_, err = m.Up(ctx)
-	return err
 }
 
 func (w *world) now() time.Time { return time.Now().Add(w.ahead) }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"kv-shepherd.io/shepherd/internal/storetest"
 )
 
 const (
@@ -44,7 +46,7 @@ func TestGuards(t *testing.T) {
 		review   = "a review as delivered is immutable"
 		index    = "an index is used once"
 	)
-	pool := openSchema(t)
+	pool := storetest.Open(t)
 	for _, q := range guarded {
 		if _, err := pool.Exec(t.Context(), q); err != nil {
 			t.Fatalf("%v\n%s", err, q)
@@ -136,7 +138,7 @@ func TestGuards(t *testing.T) {
 // Keys that may exist once exist once.
 func TestUniqueKeys(t *testing.T) {
 	t.Parallel()
-	pool := openSchema(t)
+	pool := storetest.Open(t)
 	for _, q := range guarded {
 		if _, err := pool.Exec(t.Context(), q); err != nil {
 			t.Fatal(err)

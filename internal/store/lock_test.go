@@ -14,6 +14,7 @@ import (
 
 	"kv-shepherd.io/shepherd/internal/pgtest"
 	"kv-shepherd.io/shepherd/internal/store"
+	"kv-shepherd.io/shepherd/internal/storetest"
 )
 
 // holders are the sessions that hold an advisory lock in this database.
@@ -29,7 +30,7 @@ func holders(t *testing.T, pool *pgxpool.Pool) (pids []int) {
 // A lock goes with its connection: nobody waits for the dead.
 func TestWithLockOfADeadConnection(t *testing.T) {
 	t.Parallel()
-	pool := openSchema(t)
+	pool := storetest.Open(t)
 	done := errors.New("what the work said")
 	err := store.WithLock(t.Context(), pool, "vm/a", func(ctx context.Context) error {
 		pids := holders(t, pool)
@@ -58,7 +59,7 @@ func TestWithLockOfADeadConnection(t *testing.T) {
 // However the work ends, the lock is given back.
 func TestWithLockIsGivenBack(t *testing.T) {
 	t.Parallel()
-	pool := openSchema(t)
+	pool := storetest.Open(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := 0
 	for _, end := range []func(){func() {}, func() { panic("x") }, cancel} {
@@ -78,7 +79,7 @@ func TestWithLockIsGivenBack(t *testing.T) {
 // Of many who want a lock one has it at a time; names do not stand in each other's way.
 func TestWithLockExcludes(t *testing.T) {
 	t.Parallel()
-	pool := openSchema(t)
+	pool := storetest.Open(t)
 	var inside, most, ran atomic.Int64
 	var wg sync.WaitGroup
 	for range 20 {
@@ -110,7 +111,7 @@ func TestWithLockExcludes(t *testing.T) {
 // However many want locks, those who have one find a connection to work with.
 func TestWithLockLeavesConnections(t *testing.T) {
 	t.Parallel()
-	cfg := openSchema(t).Config()
+	cfg := storetest.Open(t).Config()
 	cfg.MaxConns = 4
 	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 	if err != nil {
@@ -148,7 +149,7 @@ func TestWithLockLeavesConnections(t *testing.T) {
 
 func TestWithoutDatabase(t *testing.T) {
 	t.Parallel()
-	pool := openSchema(t)
+	pool := storetest.Open(t)
 	db := store.New(pool)
 	pool.Close()
 	never := func(context.Context) error { t.Error("it ran"); return nil }

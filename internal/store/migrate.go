@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -35,6 +36,16 @@ func NewMigrator(pool *pgxpool.Pool) (*Migrator, error) {
 
 // Close frees what NewMigrator took; the pool stays open.
 func (m *Migrator) Close() error { return m.db.Close() }
+
+// Migrate brings a database's schema to this program's and returns the names of what was applied.
+func Migrate(ctx context.Context, pool *pgxpool.Pool) ([]string, error) {
+	m, err := NewMigrator(pool)
+	if err != nil {
+		return nil, err
+	}
+	names, err := m.Up(ctx)
+	return names, errors.Join(err, m.Close())
+}
 
 // Migration is one step of the schema and when it was applied (zero: pending).
 type Migration struct {

@@ -102,3 +102,14 @@ func TestMigrationsRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+func TestMigrateTwice(t *testing.T) {
+	t.Parallel()
+	pool := openEmpty(t)
+	for round, least := range []int{3, 0} {
+		names, err := store.Migrate(t.Context(), pool)
+		if err != nil || len(names) < least || least == 0 && len(names) != 0 {
+			t.Errorf("round %d: %v, %v", round, names, err)
+		}
+	}
+}

@@ -11,38 +11,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/accepted"
-	"kv-shepherd.io/shepherd/internal/pgtest"
 	"kv-shepherd.io/shepherd/internal/store"
+	"kv-shepherd.io/shepherd/internal/storetest"
 )
-
-// openSchema gives a database with all tables.
-func openSchema(t *testing.T) *pgxpool.Pool {
-	t.Helper()
-	dsn := pgtest.Template(t, "schema", func(ctx context.Context, dsn string) error {
-		pool, err := store.Open(ctx, dsn)
-		if err != nil {
-			return err
-		}
-		defer pool.Close()
-		m, err := store.NewMigrator(pool)
-		if err != nil {
-			return err
-		}
-		defer m.Close()
-		_, err = m.Up(ctx)
-		return err
-	})
-	pool, err := store.Open(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	return pool
-}
 
 func note(id string) func(context.Context, *store.Tx) error {
 	return func(ctx context.Context, tx *store.Tx) error { return tx.Effect.Create().SetID(id).Exec(ctx) }
@@ -51,7 +25,7 @@ func note(id string) func(context.Context, *store.Tx) error {
 // Ent and plain SQL share the transaction: both are there afterwards, or neither.
 func TestInTx(t *testing.T) {
 	t.Parallel()
-	db := store.New(openSchema(t))
+	db := store.New(storetest.Open(t))
 	count := func() int {
 		n, err := db.Effect.Query().Count(t.Context())
 		if err != nil {
@@ -107,7 +81,7 @@ func TestInTx(t *testing.T) {
 // Where PostgreSQL asks for another try it gets one, up to a limit; other errors are final.
 func TestInTxTriesAgain(t *testing.T) {
 	t.Parallel()
-	db := store.New(openSchema(t))
+	db := store.New(storetest.Open(t))
 	for _, tt := range []struct {
 		code  string
 		fails int
@@ -145,7 +119,7 @@ func TestInTxTriesAgain(t *testing.T) {
 // A real deadlock ends with both transactions done.
 func TestInTxDeadlock(t *testing.T) {
 	t.Parallel()
-	db := store.New(openSchema(t))
+	db := store.New(storetest.Open(t))
 	for _, id := range []string{"a", "b"} {
 		if err := db.InTx(t.Context(), note(id)); err != nil {
 			t.Fatal(err)
@@ -256,7 +230,7 @@ func TestTxLock(t *testing.T) {
 // Ent reads the key of an upsert back, whether it was inserted or was there.
 func TestUpsert(t *testing.T) {
 	t.Parallel()
-	db := store.New(openSchema(t))
+	db := store.New(storetest.Open(t))
 	for _, commit := range []string{"first", "second"} {
 		err := db.Accepted.Create().SetID("a.yaml").SetKind("System").SetName("a").SetSpec([]byte("{}")).SetDocument([]byte("a")).SetCommit(commit).
 			OnConflictColumns(accepted.FieldID).Update(func(u *ent.AcceptedUpsert) { u.UpdateCommit() }).Exec(t.Context())

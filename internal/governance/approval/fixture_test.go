@@ -1,7 +1,6 @@
 package approval
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -22,10 +21,10 @@ import (
 	"kv-shepherd.io/shepherd/internal/governance/audit"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/judge"
-	"kv-shepherd.io/shepherd/internal/pgtest"
 	"kv-shepherd.io/shepherd/internal/policy"
 	"kv-shepherd.io/shepherd/internal/render"
 	"kv-shepherd.io/shepherd/internal/store"
+	"kv-shepherd.io/shepherd/internal/storetest"
 )
 
 const repositoryID = 42
@@ -43,12 +42,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	dsn := pgtest.Template(t, "schema", migrate)
-	pool, err := store.Open(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
+	pool := storetest.Open(t)
 	queue, err := jobs.NewQueue()
 	if err != nil {
 		t.Fatal(err)
@@ -63,21 +57,6 @@ func newWorld(t *testing.T) *world {
 }
 
 func now() time.Time { return clock }
-
-func migrate(ctx context.Context, dsn string) error {
-	pool, err := store.Open(ctx, dsn)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	m, err := store.NewMigrator(pool)
-	if err != nil {
-		return err
-	}
-	defer m.Close()
-	_, err = m.Up(ctx)
-	return err
-}
 
 func (w *world) ok(err error) {
 	w.Helper()

@@ -11,31 +11,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"kv-shepherd.io/shepherd/internal/governance/audit"
-	"kv-shepherd.io/shepherd/internal/pgtest"
 	"kv-shepherd.io/shepherd/internal/store"
+	"kv-shepherd.io/shepherd/internal/storetest"
 )
 
 func open(t *testing.T) (*pgxpool.Pool, *store.DB) {
 	t.Helper()
-	dsn := pgtest.Template(t, "schema", func(ctx context.Context, dsn string) error {
-		pool, err := store.Open(ctx, dsn)
-		if err != nil {
-			return err
-		}
-		defer pool.Close()
-		m, err := store.NewMigrator(pool)
-		if err != nil {
-			return err
-		}
-		defer m.Close()
-		_, err = m.Up(ctx)
-		return err
-	})
-	pool, err := store.Open(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
+	pool := storetest.Open(t)
 	return pool, store.New(pool)
 }
 
