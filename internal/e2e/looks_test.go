@@ -38,7 +38,15 @@ where state not in ('completed', 'cancelled', 'discarded') and kind not in ('hea
 		w.do(w.Forge.WaitIdle(w.t.Context()))
 		return w.count(busy) == 0
 	}
-	w.eventually("everything to be done", func() bool { return calm() && calm() })
+	// Twice: between a delivery and its job there is a moment of silence.
+	w.eventually("everything to be done", func() bool {
+		for range 2 {
+			if !calm() {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // check waits until a check of the pull request's head has a conclusion.
