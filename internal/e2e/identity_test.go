@@ -66,20 +66,20 @@ func (w *world) again(name string) {
 		w.quiet()
 	}
 	enqueue("")
-	w.once1(name, before.ResourceVersion, 1)
+	w.standsAt(name, before.ResourceVersion, 1)
 	enqueue(strings.ReplaceAll(`update events set status = 'PROCESSING' where id = '$id';
 update tickets set status = 'APPROVED' where event_id = '$id';
 update effects set status = 'intended' where id = 'apply:$id';
 update vms set applied_sequence = 0, applied_plan = null where name = '`+name+`';
 delete from vm_revisions where event_id = '$id'`, "$id", id.String()))
-	w.once1(name, before.ResourceVersion, 2)
+	w.standsAt(name, before.ResourceVersion, 2)
 	if got := w.strings(`select result from effects where id = $1`, "apply:"+id.String())[0]; !strings.Contains(got, "unchanged") || strings.Contains(got, "created") {
 		w.t.Errorf("the second apply says %q", got)
 	}
 }
 
-// once1 holds that a machine is as it was, however often its event was finished.
-func (w *world) once1(name, version string, finished int) {
+// standsAt holds that a machine is as it was, however often its event was finished.
+func (w *world) standsAt(name, version string, finished int) {
 	w.t.Helper()
 	if now := w.vm(name); now.ResourceVersion != version {
 		w.t.Errorf("%s is at %s, was at %s", name, now.ResourceVersion, version)

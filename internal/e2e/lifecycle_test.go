@@ -156,10 +156,10 @@ func TestRequestChanges(t *testing.T) {
 	if got := w.statuses(pr); !slices.Equal(got, []string{"REJECTED", "REJECTED"}) {
 		t.Errorf("the tickets are %v", got)
 	}
-	w.approve1(w.Dave, pr)
+	must(w.Dave.Approve(pr))(w)
 	w.quiet()
 	w.check(pr, "shepherd/approval", "failure") // somebody else's approval lifts no veto
-	w.approve1(w.Bob, pr)
+	must(w.Bob.Approve(pr))(w)
 	w.eventually("it to be open again", func() bool {
 		return slices.Equal(w.statuses(pr), []string{"REJECTED", "PENDING_APPROVAL", "REJECTED", "PENDING_APPROVAL"}) ||
 			slices.Equal(w.statuses(pr), []string{"REJECTED", "APPROVED", "REJECTED", "APPROVED"})
@@ -170,10 +170,4 @@ func TestRequestChanges(t *testing.T) {
 	}
 	w.merge(pr, "merge")
 	w.once("test-shop-shop-redis-01", "prod-shop-shop-redis-02")
-}
-
-// approve1 approves whatever stands there.
-func (w *world) approve1(u *forgetest.User, pr *forgetest.Pull) {
-	w.t.Helper()
-	must(u.Approve(pr))(w)
 }

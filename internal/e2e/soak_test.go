@@ -65,16 +65,16 @@ func (s *soak) next() *forgetest.Pull {
 // forge refuses was not to be had. Where a pull request was merged, another takes its place.
 func (s *soak) act() {
 	i := s.rng.IntN(len(s.pulls))
-	s.do1(s.pulls[i])
+	s.tryOn(s.pulls[i])
 	if s.rng.IntN(2) == 0 {
-		s.do1(s.pulls[i])
+		s.tryOn(s.pulls[i])
 	}
 	if s.pulls[i].Merged() {
 		s.pulls[i] = s.next()
 	}
 }
 
-func (s *soak) do1(pr *forgetest.Pull) {
+func (s *soak) tryOn(pr *forgetest.Pull) {
 	var err error
 	what := ""
 	switch n := s.rng.IntN(20); {
