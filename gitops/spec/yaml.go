@@ -86,6 +86,7 @@ func invalid(n *yaml.Node, message, hint string) domain.Problem {
 
 var (
 	errorLine     = regexp.MustCompile(`line (\d+): `)
+	parserError   = regexp.MustCompile(`^(did not find expected (node content|key|'-' indicator|',' or '[\]}]'|<document start>|<stream-start>)|found (duplicate|undefined|incompatible) )`)
 	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.+)' referenced$`)
 )
 
@@ -98,6 +99,10 @@ func syntaxProblem(data []byte, err error) domain.Problem {
 	if m := errorLine.FindStringSubmatch(text); m != nil {
 		n.Line, _ = strconv.Atoi(m[1])
 		text = strings.Replace(text, m[0], "", 1)
+		if parserError.MatchString(text) {
+			// The reader counts these from 0, unlike its scanner's; the end of the file is the last line.
+			n.Line = min(n.Line+1, 1+bytes.Count(bytes.TrimRight(data, "\n"), []byte{'\n'}))
+		}
 	} else if m := unknownAnchor.FindStringSubmatch(text); m != nil {
 		n.Line = 1 + bytes.Count(data[:max(0, bytes.Index(data, []byte("*"+m[1])))], []byte{'\n'})
 	}
