@@ -4,11 +4,16 @@
 //	route.go         a stored webhook becomes observations, and a wish to look at a pull request or the branch
 //	judge.go         a pull request is recomputed from the forge and from git, and submitted
 //	world.go         what a judging has to know of the database and the platform
+//	people.go        who the author and the pushers are to the policy: their teams
 //	contributors.go  who made each change, from pushes and commits
 //	decide.go        reviews are weighed, for every ticket
 //	tell.go          checks and the comment say what the database holds; plans are thereby published
+//	view.go          what there is to say, gathered
+//	close.go         a pull request that is closed, or was merged with another one, ends what it asked for
+//	wake.go          who waited for a name is judged again when it is free
 //	merge.go         the governed branch is followed in spans; what was merged is held to what was approved
 //	undo.go          quarantined content is offered to be taken back, and asked for again
+//	baseline.go      a commit is accepted as the start; recognise.go finds the machines that live already
 //
 // From a merge on, jobs carry events to internal/service, which applies plans to clusters; the bot
 // only tells what became of them. Judging itself is internal/judge, the transactions are

@@ -123,43 +123,6 @@ func (j *Judge) run(ctx context.Context, number int) error {
 	return j.open(ctx, pull, wanted)
 }
 
-// cancel ends what the pull request asked for, and lets others ask for the names that it held.
-func (j *Judge) cancel(ctx context.Context, pull forge.PullRequest, wanted int64, why string) error {
-	p := pullOf(pull)
-	if pull.Merged {
-		p.State = "closed" // what was merged into another branch is closed to this one
-	}
-	if err := j.gateway.Cancel(ctx, p, wanted, why); err != nil {
-		return fmt.Errorf("cancel #%d: %w", pull.Number, err)
-	}
-	return j.wake(ctx)
-}
-
-// absorbed closes the books on a pull request whose commits came into the branch with another one's, as
-// those of stacked pull requests do. All others are the walker's, which is waited for.
-func (j *Judge) absorbed(ctx context.Context, pull forge.PullRequest) error {
-	repo, err := j.db.Repository.Get(ctx, j.repo.ID)
-	if ent.IsNotFound(err) || err == nil && (repo.Cursor == "" || repo.Blocked != "") {
-		return nil // the walker stands still
-	}
-	if err != nil {
-		return fmt.Errorf("read the repository: %w", err)
-	}
-	for _, sha := range []string{pull.MergeCommit, pull.HeadSHA} {
-		if sha == "" || !j.mirror.Has(gitops.SHA(sha)) || !j.mirror.Has(gitops.SHA(repo.Cursor)) {
-			continue
-		}
-		walked, err := j.mirror.IsAncestor(ctx, gitops.SHA(sha), gitops.SHA(repo.Cursor))
-		if err != nil {
-			return fmt.Errorf("look for #%d on the branch: %w", pull.Number, err)
-		}
-		if walked {
-			return errors.Join(j.gateway.Absorb(ctx, pullOf(pull), repo.Cursor), j.wake(ctx))
-		}
-	}
-	return jobs.Later(walking, fmt.Errorf("the merge of #%d has not been walked to", pull.Number))
-}
-
 // walking is how long a merged pull request waits for the walker before it looks again.
 const walking = 2 * time.Second
 
@@ -348,61 +311,6 @@ func (j *Judge) acceptedPlatform(ctx context.Context, commit string, files []jud
 		}
 	}
 	return nil
-}
-
-// identify adds the people: who opened the pull request, who pushed what, with the teams that matter.
-func (j *Judge) identify(ctx context.Context, in *judge.Input, pull forge.PullRequest, h heads) error {
-	pushers, err := j.pushers(ctx, pull, h, in.Files)
-	if err != nil {
-		return err
-	}
-	asks := asksOf(in, pull.Author, pushers)
-	teams := in.Bindings.TeamsNeeded(asks...)
-	if in.Author, err = j.people.Resolve(ctx, pull.Author, teams); err != nil {
-		return err
-	}
-	in.Pushers = map[string][]policy.Person{}
-	for path, who := range pushers {
-		for _, p := range who {
-			person, err := j.people.Resolve(ctx, p, teams)
-			if err != nil {
-				return err
-			}
-			in.Pushers[path] = append(in.Pushers[path], person)
-		}
-	}
-	if pull.Number > 0 {
-		in.Submitted, err = j.submitted(ctx, pull.Number)
-	}
-	return err
-}
-
-// asksOf are the questions that a judging will put to the policy, so that no team is looked up that
-// cannot matter.
-func asksOf(in *judge.Input, author forge.Person, pushers map[string][]forge.Person) []policy.Ask {
-	var asks []policy.Ask
-	for _, f := range in.Files {
-		ref, governed, problems := spec.ParsePath(f.Path)
-		if !governed || problems.Blocking() {
-			continue
-		}
-		scope := policy.Scope{System: ref.System}
-		op := domain.CreateSystem
-		switch ref.Kind {
-		case spec.KindService:
-			op = domain.CreateService
-		case spec.KindVirtualMachine:
-			op = domain.CreateVM
-			if ns, p := in.Platform.Namespace(ref.Namespace); p == nil {
-				scope.Environment = ns.Environment
-			}
-		}
-		perm, _ := policy.Needs(op)
-		for _, p := range append([]forge.Person{author}, pushers[f.Path]...) {
-			asks = append(asks, policy.Ask{Person: policy.Person{ID: p.ID, Login: p.Login, Bot: p.Bot}, Permission: perm, Scope: scope})
-		}
-	}
-	return asks
 }
 
 func pullOf(p forge.PullRequest) approval.Pull {

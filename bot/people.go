@@ -9,6 +9,8 @@ import (
 
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/judge"
 	"kv-shepherd.io/shepherd/internal/policy"
 )
 
@@ -99,3 +101,58 @@ func (p *People) ask(ctx context.Context, team policy.TeamID, who forge.Person) 
 
 // maxMemberships bounds the memory that memberships may take.
 const maxMemberships = 10000
+
+// identify adds the people: who opened the pull request, who pushed what, with the teams that matter.
+func (j *Judge) identify(ctx context.Context, in *judge.Input, pull forge.PullRequest, h heads) error {
+	pushers, err := j.pushers(ctx, pull, h, in.Files)
+	if err != nil {
+		return err
+	}
+	asks := asksOf(in, pull.Author, pushers)
+	teams := in.Bindings.TeamsNeeded(asks...)
+	if in.Author, err = j.people.Resolve(ctx, pull.Author, teams); err != nil {
+		return err
+	}
+	in.Pushers = map[string][]policy.Person{}
+	for path, who := range pushers {
+		for _, p := range who {
+			person, err := j.people.Resolve(ctx, p, teams)
+			if err != nil {
+				return err
+			}
+			in.Pushers[path] = append(in.Pushers[path], person)
+		}
+	}
+	if pull.Number > 0 {
+		in.Submitted, err = j.submitted(ctx, pull.Number)
+	}
+	return err
+}
+
+// asksOf are the questions that a judging will put to the policy, so that no team is looked up that
+// cannot matter.
+func asksOf(in *judge.Input, author forge.Person, pushers map[string][]forge.Person) []policy.Ask {
+	var asks []policy.Ask
+	for _, f := range in.Files {
+		ref, governed, problems := spec.ParsePath(f.Path)
+		if !governed || problems.Blocking() {
+			continue
+		}
+		scope := policy.Scope{System: ref.System}
+		op := domain.CreateSystem
+		switch ref.Kind {
+		case spec.KindService:
+			op = domain.CreateService
+		case spec.KindVirtualMachine:
+			op = domain.CreateVM
+			if ns, p := in.Platform.Namespace(ref.Namespace); p == nil {
+				scope.Environment = ns.Environment
+			}
+		}
+		perm, _ := policy.Needs(op)
+		for _, p := range append([]forge.Person{author}, pushers[f.Path]...) {
+			asks = append(asks, policy.Ask{Person: policy.Person{ID: p.ID, Login: p.Login, Bot: p.Bot}, Permission: perm, Scope: scope})
+		}
+	}
+	return asks
+}
