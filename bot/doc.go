@@ -13,6 +13,7 @@
 //	wake.go          who waited for a name is judged again when it is free
 //	merge.go         the governed branch is followed in spans; what was merged is held to what was approved
 //	undo.go          quarantined content is offered to be taken back, and asked for again
+//	sweep.go         pull requests that moved without a webhook's telling are found
 //	baseline.go      a commit is accepted as the start; recognise.go finds the machines that live already
 //
 // From a merge on, jobs carry events to internal/service, which applies plans to clusters; the bot

@@ -201,6 +201,7 @@ func (a *App) wire(ctx context.Context) error {
 		Pool: a.Pool, DB: a.DB, Gateway: gateway, Forge: a.Forge, Grace: grace, Interval: time.Duration(cfg.Approval.CommentInterval), Now: time.Now,
 	})
 	walker := bot.NewWalker(judging, a.Forge, a.Log)
+	sweeper := bot.NewSweeper(a.DB, queue, a.Forge, a.Repo, a.Log, time.Now)
 	undoer := bot.NewUndoer(judging, a.Forge, queue, time.Now)
 	vms := service.NewVMs(service.VMsDeps{
 		Pool: a.Pool, DB: a.DB, Gateway: gateway, Clusters: provider.New(clusters, options), Environment: a.environment,
@@ -214,6 +215,7 @@ func (a *App) wire(ctx context.Context) error {
 		Periodic: []jobs.Periodic{
 			{Every: jobs.HeartbeatEvery, Args: func() river.JobArgs { return jobs.Heartbeat{} }},
 			{Every: time.Duration(cfg.Repository.WalkEvery), Args: func() river.JobArgs { return jobs.WalkBranch{RepositoryID: a.Repo.ID} }},
+			{Every: time.Duration(cfg.Repository.SweepEvery), Args: func() river.JobArgs { return jobs.SweepPullRequests{RepositoryID: a.Repo.ID} }},
 		},
 	}, jobs.Workers{
 		RouteDelivery:    router.Route,
@@ -224,6 +226,7 @@ func (a *App) wire(ctx context.Context) error {
 		PrepareRedo:      undoer.Redo,
 		VerifyVM:         vms.Verify,
 		Heartbeat:        a.heartbeat,
+		Sweep:            sweeper.Run,
 		Event:            vms,
 	})
 	if err != nil {

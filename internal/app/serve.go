@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/riverqueue/river"
+
 	"kv-shepherd.io/shepherd/internal/api"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/store"
@@ -44,9 +46,12 @@ func (a *App) Serve(ctx context.Context, listening func(addr string)) error {
 	if err := a.runner.Start(context.WithoutCancel(ctx)); err != nil {
 		return errors.Join(fmt.Errorf("start the jobs: %w", err), ln.Close())
 	}
-	// What was merged while nobody served: at once, not when a leader for periodic jobs is found.
-	if _, err := a.runner.Insert(ctx, jobs.WalkBranch{RepositoryID: a.Repo.ID}, nil); err != nil {
-		return errors.Join(fmt.Errorf("look for merges: %w", err), a.runner.Stop(context.WithoutCancel(ctx)), ln.Close())
+	// What happened while nobody served: at once, not when a leader for periodic jobs is found.
+	missed := []river.InsertManyParams{
+		{Args: jobs.WalkBranch{RepositoryID: a.Repo.ID}}, {Args: jobs.SweepPullRequests{RepositoryID: a.Repo.ID}},
+	}
+	if _, err := a.runner.InsertMany(ctx, missed); err != nil {
+		return errors.Join(fmt.Errorf("look for what was missed: %w", err), a.runner.Stop(context.WithoutCancel(ctx)), ln.Close())
 	}
 	var draining atomic.Bool
 	server := &http.Server{Handler: a.drain(&draining), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute}

@@ -50,6 +50,8 @@ type Repository struct {
 	Branch string `json:"branch" env:"BRANCH"`
 	// WalkEvery is how often the branch is looked at without a webhook's asking for it.
 	WalkEvery Duration `json:"walkEvery" env:"WALK_EVERY"`
+	// SweepEvery is how often the open pull requests are compared with what was judged, also at start.
+	SweepEvery Duration `json:"sweepEvery" env:"SWEEP_EVERY"`
 }
 
 // GitHub is how GitHub is reached: as an App, or with a token.
@@ -136,7 +138,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 func Defaults() Config {
 	return Config{
 		Listen: "127.0.0.1:8080", DataDir: "/var/lib/shepherd",
-		Repository: Repository{Forge: "github", Branch: "main", WalkEvery: Duration(time.Minute)},
+		Repository: Repository{Forge: "github", Branch: "main", WalkEvery: Duration(time.Minute), SweepEvery: Duration(10 * time.Minute)},
 		Approval:   Approval{Grace: Duration(10 * time.Second), TeamCache: Duration(5 * time.Minute), CommentInterval: Duration(10 * time.Second)},
 		Limits:     Limits{Creates: 10},
 		Log:        Log{Level: "info", Format: "text"},
@@ -220,6 +222,7 @@ func (c Config) Check() error {
 	need(c.Repository.ID > 0, "repository.id: set it to the forge's number of the spec repository")
 	need(c.Repository.Branch != "", "repository.branch: set it to the governed branch")
 	need(c.Repository.WalkEvery > 0, "repository.walkEvery: set it to more than nothing, as 1m")
+	need(c.Repository.SweepEvery > 0, "repository.sweepEvery: set it to more than nothing, as 10m")
 	need(len(c.GitHub.WebhookSecrets) > 0, "github.webhookSecrets: without a secret anybody could send webhooks")
 	for _, s := range c.GitHub.WebhookSecrets {
 		need(len(s.Reveal()) >= minSecret, fmt.Sprintf("github.webhookSecrets: a secret has at least %d characters", minSecret))

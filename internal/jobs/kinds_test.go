@@ -22,6 +22,7 @@ var all = []river.JobArgs{
 	OfferUndo{From: "c1", To: "c2"},
 	PrepareRedo{From: "c1", To: "c2", Base: "c3", Undo: 9},
 	RouteDelivery{DeliveryID: "d1"},
+	SweepPullRequests{RepositoryID: 42},
 	TellPullRequest{Number: 7},
 	VerifyVM{EventID: eventID, Cluster: "prod-1"},
 	WalkBranch{RepositoryID: 42},
@@ -36,6 +37,7 @@ var golden = []string{
 	`offer_undo {"to": "c2", "from": "c1"} in default, priority 1, 25 attempts`,
 	`prepare_redo {"to": "c2", "base": "c3", "from": "c1", "undo": 9} in default, priority 1, 25 attempts`,
 	`route_delivery {"delivery_id": "d1"} in default, priority 1, 25 attempts`,
+	`sweep_pull_requests {"repository_id": 42} in default, priority 4, 3 attempts`,
 	`tell_pull_request {"number": 7} in default, priority 2, 25 attempts`,
 	`verify_vm {"event_id": "00000000-0000-4000-8000-000000000001"} in cluster_prod-1, priority 3, 25 attempts`,
 	`walk_branch {"repository_id": 42} in default, priority 1, 25 attempts`,
@@ -63,7 +65,7 @@ func TestEveryKindIsWorked(t *testing.T) {
 	run(t, pool, Config{Clusters: []string{"prod-1"}}, Workers{
 		RouteDelivery: note[RouteDelivery](done), JudgePullRequest: note[JudgePullRequest](done), TellPullRequest: note[TellPullRequest](done),
 		WalkBranch: note[WalkBranch](done), OfferUndo: note[OfferUndo](done), PrepareRedo: note[PrepareRedo](done),
-		VerifyVM: note[VerifyVM](done), Heartbeat: note[Heartbeat](done), Event: exec,
+		VerifyVM: note[VerifyVM](done), Heartbeat: note[Heartbeat](done), Sweep: note[SweepPullRequests](done), Event: exec,
 	})
 	enqueue(t, pool, all...)
 	var got, want []string

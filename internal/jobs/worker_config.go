@@ -23,6 +23,7 @@ type Workers struct {
 	PrepareRedo      func(context.Context, PrepareRedo) error
 	VerifyVM         func(context.Context, VerifyVM) error
 	Heartbeat        func(context.Context, Heartbeat) error
+	Sweep            func(context.Context, SweepPullRequests) error
 	Event            Executor
 }
 
@@ -111,6 +112,7 @@ func register(w Workers) *river.Workers {
 	add(ws, w.PrepareRedo)
 	add(ws, w.VerifyVM)
 	add(ws, w.Heartbeat)
+	add(ws, w.Sweep)
 	river.AddWorker(ws, &eventWorker{exec: w.Event})
 	return ws
 }
