@@ -85,14 +85,27 @@ func pullLock(number int) string { return fmt.Sprintf("pull/%d", number) }
 // busy is how long a job waits when another one holds what it needs.
 const busy = 250 * time.Millisecond
 
+// patience is how long a job stays for a lock that somebody else holds before it comes back later: the
+// telling that a judging asks for begins before the judging has ended.
+const (
+	patience = 200 * time.Millisecond
+	glance   = 10 * time.Millisecond
+)
+
 // locked runs do under a lock, and asks to come back later where somebody else holds it, or was faster
 // in moving what do builds on.
 func locked(ctx context.Context, pool *pgxpool.Pool, name string, do func(context.Context) error) error {
-	err := store.WithLock(ctx, pool, name, do)
-	if errors.Is(err, store.ErrLocked) || errors.Is(err, approval.ErrMoved) {
-		return jobs.Later(busy, err)
+	for begun := time.Now(); ; {
+		err := store.WithLock(ctx, pool, name, do)
+		switch {
+		case errors.Is(err, store.ErrLocked) && time.Since(begun) < patience:
+			time.Sleep(glance)
+		case errors.Is(err, store.ErrLocked), errors.Is(err, approval.ErrMoved):
+			return jobs.Later(busy, err)
+		default:
+			return err
+		}
 	}
-	return err
 }
 
 // Run judges one pull request.
