@@ -71,12 +71,12 @@ demo: build postgres controlplane ## Play a first day on real parts (ONCE=1 to e
 .PHONY: postgres
 postgres: ## Install PostgreSQL where there is none
 	@go build -buildvcs=false -o bin/testenv ./tools/testenv
-	@test -n "$$DATABASE_URL" || bin/testenv postgres || scripts/install-postgres
+	@test -n "$$DATABASE_URL" || bin/testenv postgres >/dev/null || scripts/install-postgres
 
 .PHONY: controlplane
 controlplane: ## Compile the test control plane into the cache
 	@go build -buildvcs=false -o bin/testenv ./tools/testenv
-	@bin/testenv controlplane
+	@bin/testenv controlplane >/dev/null
 
 .PHONY: clean
 clean: ## Remove what was built here; the cache outside the clone stays
