@@ -280,8 +280,11 @@ func (j *Judge) input(ctx context.Context, pull forge.PullRequest, h heads) (jud
 // base is the part of the input that pull requests and merges share.
 func (j *Judge) base(ctx context.Context, number int, files []judge.File) (judge.Input, error) {
 	repo, err := j.db.Repository.Get(ctx, j.repo.ID)
-	if err != nil || repo.PlatformCommit == "" {
-		return judge.Input{}, jobs.Later(time.Minute, fmt.Errorf("the repository has no baseline yet (shepherd repo baseline SHA): %w", errors.Join(err)))
+	if ent.IsNotFound(err) || err == nil && repo.PlatformCommit == "" {
+		return judge.Input{}, jobs.Later(time.Minute, errors.New("the repository has no baseline yet (shepherd repo baseline SHA)"))
+	}
+	if err != nil {
+		return judge.Input{}, fmt.Errorf("read the repository: %w", err)
 	}
 	if err := j.mirror.FetchCommits(ctx, gitops.SHA(repo.PlatformCommit)); err != nil {
 		return judge.Input{}, fmt.Errorf("fetch the accepted platform: %w", err)

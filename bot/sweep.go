@@ -9,6 +9,7 @@ import (
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/pullrequest"
+	"kv-shepherd.io/shepherd/ent/repository"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/store"
 )
@@ -52,7 +53,7 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 				return err
 			}
 		}
-		return tx.Repository.Update().SetLastSweepAt(s.now()).Exec(ctx)
+		return tx.Repository.Update().Where(repository.ID(s.repo.ID)).SetLastSweepAt(s.now()).Exec(ctx)
 	})
 	if err == nil && len(moved) > 0 {
 		s.log.InfoContext(ctx, "pull requests moved without a webhook", "prs", moved)

@@ -127,17 +127,19 @@ func (t *Teller) checks(ctx context.Context, row *ent.PullRequest, v comment.Vie
 	if err != nil {
 		return err
 	}
+	plans, err := t.unpublished(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	// A plan that no check has carried needs one, also where it says the same: a pull request that was
+	// closed and reopened has new plans.
 	hash := hashOf(check)
-	if hash == row.ApprovalHash {
+	if hash == row.ApprovalHash && len(plans) == 0 {
 		return nil
 	}
 	posted, err := t.forge.CreateCheck(ctx, check)
 	if err != nil {
 		return fmt.Errorf("post %s: %w", check.Name, err)
-	}
-	plans, err := t.unpublished(ctx, row.ID)
-	if err != nil {
-		return err
 	}
 	if err := t.gateway.Publish(ctx, row.ID, plans, posted.At); err != nil {
 		return err

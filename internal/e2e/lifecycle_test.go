@@ -78,6 +78,22 @@ func TestClosedAndReopened(t *testing.T) {
 	w.once("test-shop-shop-redis-01")
 }
 
+// A pull request that waits, is closed and reopened as it was has new plans: they are published although
+// the check says what it said before, and an approval counts.
+func TestReopenedWhileWaiting(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	pr := w.ask("waiting", machines("shop", "redis", "test-shop/01"))
+	w.published(pr)
+	w.do(w.Alice.Close(pr))
+	w.eventually("the ticket to be cancelled", func() bool { return slices.Equal(w.statuses(pr), []string{"CANCELLED"}) })
+	w.do(w.Alice.Reopen(pr))
+	w.published(pr)
+	time.Sleep(time.Second) // the forge's clock has seconds
+	w.approve(w.Bob, pr)
+	w.check(pr, "shepherd/approval", "success")
+}
+
 // Closing and reopening in one breath is still another asking.
 func TestReopenedAtOnce(t *testing.T) {
 	t.Parallel()
