@@ -303,7 +303,7 @@ func (j *Judge) base(ctx context.Context, number int, files []judge.File) (judge
 	return judge.Input{
 		PlatformCommit: rules.Commit, Number: number, Platform: rules.Platform, Policies: rules.Policies,
 		Bindings: policy.NewBindings(policy.Sources{Roles: rules.Platform.Bindings, Systems: owners, Administrators: j.settings.Administrators}),
-		Files:    files, Accepted: specs, World: world, Limits: j.settings.Limits,
+		Files:    files, Accepted: specs, World: world, Limits: map[domain.Environment]judge.Limits{"": j.settings.Limits, domain.Test: j.settings.Limits, domain.Prod: j.settings.Limits},
 	}, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
@@ -39,7 +38,7 @@ func (b *Baseline) recognise(ctx context.Context, commit string, waiting []docum
 	if err != nil {
 		return nil, err
 	}
-	in.Head, in.Limits.Creates = commit, math.MaxInt
+	in.Head, in.Limits = commit, nil
 	found, err := b.look(ctx, &in, waiting)
 	if err != nil {
 		return nil, err

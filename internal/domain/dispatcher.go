@@ -7,10 +7,32 @@ import (
 
 // The types of domain events.
 const (
-	SystemCreated       = "SYSTEM_CREATED"
-	ServiceCreated      = "SERVICE_CREATED"
-	VMCreationRequested = "VM_CREATION_REQUESTED"
+	SystemCreated            = "SYSTEM_CREATED"
+	SystemModified           = "SYSTEM_MODIFIED"
+	SystemDeletionRequested  = "SYSTEM_DELETION_REQUESTED"
+	ServiceCreated           = "SERVICE_CREATED"
+	ServiceModified          = "SERVICE_MODIFIED"
+	ServiceDeletionRequested = "SERVICE_DELETION_REQUESTED"
+	VMCreationRequested      = "VM_CREATION_REQUESTED"
+	VMModifyRequested        = "VM_MODIFY_REQUESTED"
+	VMDeletionRequested      = "VM_DELETION_REQUESTED"
+	VMStartRequested         = "VM_START_REQUESTED"
+	VMStopRequested          = "VM_STOP_REQUESTED"
+	VMRestartRequested       = "VM_RESTART_REQUESTED"
+	VNCAccessRequested       = "VNC_ACCESS_REQUESTED"
+	PlatformChanged          = "PLATFORM_CHANGED"
 )
+
+// EventType names the domain event by what was asked for.
+func EventType(o Operation) string {
+	return map[Operation]string{
+		CreateSystem: SystemCreated, ModifySystem: SystemModified, DeleteSystem: SystemDeletionRequested,
+		CreateService: ServiceCreated, ModifyService: ServiceModified, DeleteService: ServiceDeletionRequested,
+		CreateVM: VMCreationRequested, ModifyVM: VMModifyRequested, DeleteVM: VMDeletionRequested,
+		StartVM: VMStartRequested, StopVM: VMStopRequested, RestartVM: VMRestartRequested,
+		VNCAccess: VNCAccessRequested, ChangePlatform: PlatformChanged,
+	}[o]
+}
 
 // Handler carries out one type of event, named by its id. It has to be able to run twice.
 type Handler func(ctx context.Context, eventID string) error

@@ -49,12 +49,22 @@ func (o Operation) Supported() bool {
 	return false
 }
 
-// RecordOnly reports whether the operation completes in the merge transaction: nothing outside the
-// database changes.
-func (o Operation) RecordOnly() bool {
+// OnCluster reports whether the operation is about a virtual machine on a cluster: it has a plan, and a
+// worker carries it out.
+func (o Operation) OnCluster() bool {
 	switch o {
-	case CreateSystem, ModifySystem, DeleteSystem, CreateService, ModifyService, DeleteService, ChangePlatform:
+	case CreateVM, ModifyVM, DeleteVM, StartVM, StopVM, RestartVM:
 		return true
 	}
 	return false
 }
+
+// Power reports whether the operation is about nothing but whether a virtual machine runs.
+func (o Operation) Power() bool { return o == StartVM || o == StopVM || o == RestartVM }
+
+// Removes reports whether the operation ends what its path stands for.
+func (o Operation) Removes() bool { return o == DeleteVM || o == DeleteService || o == DeleteSystem }
+
+// RecordOnly reports whether the operation completes in the merge transaction: nothing outside the
+// database changes, and nothing has to be waited for. A service or system goes after what it holds.
+func (o Operation) RecordOnly() bool { return !o.OnCluster() && !o.Removes() }

@@ -19,7 +19,8 @@ func (j *judging) batch() {
 			creates++
 		}
 	}
-	if limit := j.in.Limits.Creates; creates > limit {
+	if limits, ok := j.in.Limits[""]; ok && creates > limits.Creates {
+		limit := limits.Creates
 		j.problem(domain.BatchTooLarge, fmt.Sprintf("the pull request creates %d VMs; the limit is %d", creates, limit),
 			fmt.Sprintf("split it into pull requests of at most %d", limit))
 	}

@@ -1,6 +1,9 @@
 package judge
 
 import (
+	"encoding/json"
+	"time"
+
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/policy"
@@ -27,7 +30,55 @@ type Input struct {
 	Pushers map[string][]policy.Person
 	// Submitted are the identities that this pull request has open tickets for.
 	Submitted []spec.Ref
-	Limits    Limits
+	// Planned holds, by path, what approvers chose for the open tickets of this pull request.
+	Planned map[string]Planned
+	// Confirmed holds, by path, who confirmed which digest, people who may confirm only.
+	Confirmed map[string][]Confirmation
+	// Limits bounds the pull request, by environment; things without an environment are under "".
+	Limits map[domain.Environment]Limits
+	Rate   Rate
+	Now    time.Time
+
+	// Next is the platform as the head would have it; nil where no platform file differs.
+	Next *NextPlatform
+	// PlatformDrift lists platform paths that the branch's tip has otherwise than accepted, whoever
+	// changed them. A platform moves only as a whole.
+	PlatformDrift []string
+	// SoloAdmin lets the only platform administrator change the platform without somebody else's approval.
+	SoloAdmin bool
+}
+
+// NextPlatform is a platform that is asked for.
+type NextPlatform struct {
+	Platform *spec.Platform
+	// Problems are those of all its documents and rules, with their paths.
+	Problems domain.Problems
+}
+
+// Planned is what an approver chose in place of what was suggested or asked for. Empty fields were not
+// chosen.
+type Planned struct {
+	For             string // the change's digest that the choice was made for
+	Cluster         string
+	StorageClass    string
+	TemplateVersion int
+	ModifiedSpec    json.RawMessage // canonical JSON; replaces the wanted spec as a whole
+	Reason          string
+	By              string // login
+}
+
+// Confirmation is somebody's word that a deletion is meant.
+type Confirmation struct {
+	Digest string // of the change, whole
+	By     string // login
+}
+
+// Rate is how much the author has asked for lately.
+type Rate struct {
+	Limit  int // changes within Window; 0: no limit
+	Window time.Duration
+	Used   int       // by other pull requests
+	FreeAt time.Time // when enough of it is free again for one more
 }
 
 // File is a governed path that differs between the merge base and the head (at merge: between the
@@ -67,6 +118,26 @@ type World struct {
 	Home map[string]string
 	// Chosen is the cluster of the plan in force, by path.
 	Chosen map[string]string
+	// Machines are the VMs that the changes are about, by the VM's name: accepted, or still on a cluster.
+	Machines map[string]Machine
+	// Below counts what stands in the way of a removal, by the path of a system.yaml or service.yaml:
+	// accepted paths below it.
+	Below map[string][]string
+	// Leftovers names VMs that are still on a cluster although they were removed from git, by the path of
+	// their service.yaml and of their system.yaml.
+	Leftovers map[string][]string
+	// InUse counts the living VMs that lean on a document of the platform, by its path.
+	InUse map[string]int
+}
+
+// Machine is a VM as it was last agreed on.
+type Machine struct {
+	Path                string
+	UID                 string // empty until it was applied
+	Cluster             string
+	KubernetesNamespace string
+	Status              domain.VMStatus
+	Plan                *Plan // the accepted plan, with its manifests
 }
 
 // Claim is somebody else's reservation.
@@ -82,10 +153,12 @@ type ClusterFacts struct {
 	StorageClasses []string // empty: not known
 }
 
-// Limits bounds one pull request.
+// Limits bounds what one pull request may ask for in an environment.
 type Limits struct {
-	Creates int
+	Creates, Deletes, Modifications, PowerOperations int
 }
 
 // DefaultLimits are the design's.
-func DefaultLimits() Limits { return Limits{Creates: 10} }
+func DefaultLimits() Limits {
+	return Limits{Creates: 10, Deletes: 10, Modifications: 50, PowerOperations: 50}
+}

@@ -309,7 +309,7 @@ func TestDefaultLimits(t *testing.T) {
 			fmt.Fprintf(&text, "-- head/systems/shop/redis/prod-shop/%02d.yaml --\n%s", i+2, vmFile)
 		}
 		in := inputOf(t, text.String())
-		in.Limits = DefaultLimits()
+		in.Limits = map[domain.Environment]Limits{"": DefaultLimits()}
 		if got := Judge(in); got.Blocking() != refused {
 			t.Errorf("%d VMs: refused %v, want %v: %v", n, got.Blocking(), refused, got.AllProblems())
 		}

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"encoding/json"
+	"time"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -40,7 +41,30 @@ type Change struct {
 	Approvers   []string           `json:"approvers,omitempty"` // who could approve it, for people
 	Plan        *Plan              `json:"plan,omitempty"`      // nil where nothing can be planned
 	Claims      []string           `json:"claims,omitempty"`
-	Document    []byte             `json:"-"` // the file at head
+	// Contested names the open pull requests that hold what this change claims, where their tickets still
+	// wait and nothing else is wrong with it: an approval of this one takes the claims over.
+	Contested []int `json:"contested,omitempty"`
+	// Confirmed is who confirmed the change as it is, where its requirement asks for that.
+	Confirmed string `json:"confirmed,omitempty"`
+	// Planned is what an approver chose, where that is in force.
+	Planned *Planned `json:"planned,omitempty"`
+	// PlannedDigest is the digest that the change has once the head says what the plan says; empty where the
+	// plan keeps the wanted spec. Ahead says that the head does not say it yet.
+	PlannedDigest string `json:"plannedDigest,omitempty"`
+	Ahead         bool   `json:"ahead,omitempty"`
+	// Dropped are the top-level fields that a planned spec leaves out.
+	Dropped []string `json:"dropped,omitempty"`
+	// Grant is how long a console may be used, for VNC_ACCESS.
+	Grant time.Duration `json:"grant,omitempty"`
+	// VM is the name of the VM that a request for a console is about.
+	VM       string `json:"vm,omitempty"`
+	Document []byte `json:"-"` // the file at head
+}
+
+// Decides reports whether a ticket that was opened for the digest is about this change: as it was asked
+// for, or as the plan replaced it.
+func (c Change) Decides(digest string) bool {
+	return c.Digest == digest || c.Planned != nil && c.Planned.For == digest
 }
 
 // Plan is what would be done: where, by which versions of the rules, and the bytes.

@@ -28,12 +28,4 @@ func ParsePayload(data []byte) (Payload, error) {
 	return p, nil
 }
 
-// eventTypes names the domain events by what was asked for.
-var eventTypes = map[domain.Operation]string{
-	domain.CreateSystem: domain.SystemCreated, domain.CreateService: domain.ServiceCreated,
-	domain.CreateVM: domain.VMCreationRequested,
-}
-
-func eventType(op domain.Operation) string { return eventTypes[op] }
-
 func eventStatus(s domain.EventStatus) event.Status { return event.Status(s) }

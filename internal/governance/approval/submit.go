@@ -209,7 +209,7 @@ func writeEvent(ctx context.Context, tx *store.Tx, pull Pull, c judge.Change, st
 	if err != nil {
 		return nil, fmt.Errorf("write the payload of %s: %w", c.Path, err)
 	}
-	e, err := tx.Event.Create().SetType(eventType(c.Operation)).SetOperation(string(c.Operation)).
+	e, err := tx.Event.Create().SetType(domain.EventType(c.Operation)).SetOperation(string(c.Operation)).
 		SetSubject(c.Subject).SetPath(c.Path).SetPayload(payload).
 		SetRequestedBy(pull.Author.ID).SetRequestedByLogin(pull.Author.Login).
 		SetPullRequest(pull.Number).SetStatus(eventStatus(status)).Save(ctx)
