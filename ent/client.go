@@ -20,11 +20,15 @@ import (
 	"kv-shepherd.io/shepherd/ent/auditlog"
 	"kv-shepherd.io/shepherd/ent/claim"
 	"kv-shepherd.io/shepherd/ent/cluster"
+	"kv-shepherd.io/shepherd/ent/command"
+	"kv-shepherd.io/shepherd/ent/confirmation"
 	"kv-shepherd.io/shepherd/ent/decision"
 	"kv-shepherd.io/shepherd/ent/delivery"
 	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/event"
+	"kv-shepherd.io/shepherd/ent/grant"
 	"kv-shepherd.io/shepherd/ent/instanceindex"
+	"kv-shepherd.io/shepherd/ent/membership"
 	"kv-shepherd.io/shepherd/ent/plan"
 	"kv-shepherd.io/shepherd/ent/planhead"
 	"kv-shepherd.io/shepherd/ent/pullrequest"
@@ -49,6 +53,10 @@ type Client struct {
 	Claim *ClaimClient
 	// Cluster is the client for interacting with the Cluster builders.
 	Cluster *ClusterClient
+	// Command is the client for interacting with the Command builders.
+	Command *CommandClient
+	// Confirmation is the client for interacting with the Confirmation builders.
+	Confirmation *ConfirmationClient
 	// Decision is the client for interacting with the Decision builders.
 	Decision *DecisionClient
 	// Delivery is the client for interacting with the Delivery builders.
@@ -57,8 +65,12 @@ type Client struct {
 	Effect *EffectClient
 	// Event is the client for interacting with the Event builders.
 	Event *EventClient
+	// Grant is the client for interacting with the Grant builders.
+	Grant *GrantClient
 	// InstanceIndex is the client for interacting with the InstanceIndex builders.
 	InstanceIndex *InstanceIndexClient
+	// Membership is the client for interacting with the Membership builders.
+	Membership *MembershipClient
 	// Plan is the client for interacting with the Plan builders.
 	Plan *PlanClient
 	// PlanHead is the client for interacting with the PlanHead builders.
@@ -92,11 +104,15 @@ func (c *Client) init() {
 	c.AuditLog = NewAuditLogClient(c.config)
 	c.Claim = NewClaimClient(c.config)
 	c.Cluster = NewClusterClient(c.config)
+	c.Command = NewCommandClient(c.config)
+	c.Confirmation = NewConfirmationClient(c.config)
 	c.Decision = NewDecisionClient(c.config)
 	c.Delivery = NewDeliveryClient(c.config)
 	c.Effect = NewEffectClient(c.config)
 	c.Event = NewEventClient(c.config)
+	c.Grant = NewGrantClient(c.config)
 	c.InstanceIndex = NewInstanceIndexClient(c.config)
+	c.Membership = NewMembershipClient(c.config)
 	c.Plan = NewPlanClient(c.config)
 	c.PlanHead = NewPlanHeadClient(c.config)
 	c.PullRequest = NewPullRequestClient(c.config)
@@ -202,11 +218,15 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		AuditLog:      NewAuditLogClient(cfg),
 		Claim:         NewClaimClient(cfg),
 		Cluster:       NewClusterClient(cfg),
+		Command:       NewCommandClient(cfg),
+		Confirmation:  NewConfirmationClient(cfg),
 		Decision:      NewDecisionClient(cfg),
 		Delivery:      NewDeliveryClient(cfg),
 		Effect:        NewEffectClient(cfg),
 		Event:         NewEventClient(cfg),
+		Grant:         NewGrantClient(cfg),
 		InstanceIndex: NewInstanceIndexClient(cfg),
+		Membership:    NewMembershipClient(cfg),
 		Plan:          NewPlanClient(cfg),
 		PlanHead:      NewPlanHeadClient(cfg),
 		PullRequest:   NewPullRequestClient(cfg),
@@ -239,11 +259,15 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		AuditLog:      NewAuditLogClient(cfg),
 		Claim:         NewClaimClient(cfg),
 		Cluster:       NewClusterClient(cfg),
+		Command:       NewCommandClient(cfg),
+		Confirmation:  NewConfirmationClient(cfg),
 		Decision:      NewDecisionClient(cfg),
 		Delivery:      NewDeliveryClient(cfg),
 		Effect:        NewEffectClient(cfg),
 		Event:         NewEventClient(cfg),
+		Grant:         NewGrantClient(cfg),
 		InstanceIndex: NewInstanceIndexClient(cfg),
+		Membership:    NewMembershipClient(cfg),
 		Plan:          NewPlanClient(cfg),
 		PlanHead:      NewPlanHeadClient(cfg),
 		PullRequest:   NewPullRequestClient(cfg),
@@ -282,9 +306,10 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Accepted, c.AuditLog, c.Claim, c.Cluster, c.Decision, c.Delivery, c.Effect,
-		c.Event, c.InstanceIndex, c.Plan, c.PlanHead, c.PullRequest, c.Push,
-		c.Repository, c.Review, c.Ticket, c.VM, c.VMRevision,
+		c.Accepted, c.AuditLog, c.Claim, c.Cluster, c.Command, c.Confirmation,
+		c.Decision, c.Delivery, c.Effect, c.Event, c.Grant, c.InstanceIndex,
+		c.Membership, c.Plan, c.PlanHead, c.PullRequest, c.Push, c.Repository,
+		c.Review, c.Ticket, c.VM, c.VMRevision,
 	} {
 		n.Use(hooks...)
 	}
@@ -294,9 +319,10 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Accepted, c.AuditLog, c.Claim, c.Cluster, c.Decision, c.Delivery, c.Effect,
-		c.Event, c.InstanceIndex, c.Plan, c.PlanHead, c.PullRequest, c.Push,
-		c.Repository, c.Review, c.Ticket, c.VM, c.VMRevision,
+		c.Accepted, c.AuditLog, c.Claim, c.Cluster, c.Command, c.Confirmation,
+		c.Decision, c.Delivery, c.Effect, c.Event, c.Grant, c.InstanceIndex,
+		c.Membership, c.Plan, c.PlanHead, c.PullRequest, c.Push, c.Repository,
+		c.Review, c.Ticket, c.VM, c.VMRevision,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -313,6 +339,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Claim.mutate(ctx, m)
 	case *ClusterMutation:
 		return c.Cluster.mutate(ctx, m)
+	case *CommandMutation:
+		return c.Command.mutate(ctx, m)
+	case *ConfirmationMutation:
+		return c.Confirmation.mutate(ctx, m)
 	case *DecisionMutation:
 		return c.Decision.mutate(ctx, m)
 	case *DeliveryMutation:
@@ -321,8 +351,12 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Effect.mutate(ctx, m)
 	case *EventMutation:
 		return c.Event.mutate(ctx, m)
+	case *GrantMutation:
+		return c.Grant.mutate(ctx, m)
 	case *InstanceIndexMutation:
 		return c.InstanceIndex.mutate(ctx, m)
+	case *MembershipMutation:
+		return c.Membership.mutate(ctx, m)
 	case *PlanMutation:
 		return c.Plan.mutate(ctx, m)
 	case *PlanHeadMutation:
@@ -894,6 +928,272 @@ func (c *ClusterClient) mutate(ctx context.Context, m *ClusterMutation) (Value, 
 	}
 }
 
+// CommandClient is a client for the Command schema.
+type CommandClient struct {
+	config
+}
+
+// NewCommandClient returns a client for the Command from the given config.
+func NewCommandClient(c config) *CommandClient {
+	return &CommandClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `command.Hooks(f(g(h())))`.
+func (c *CommandClient) Use(hooks ...Hook) {
+	c.hooks.Command = append(c.hooks.Command, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `command.Intercept(f(g(h())))`.
+func (c *CommandClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Command = append(c.inters.Command, interceptors...)
+}
+
+// Create returns a builder for creating a Command entity.
+func (c *CommandClient) Create() *CommandCreate {
+	mutation := newCommandMutation(c.config, OpCreate)
+	return &CommandCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Command entities.
+func (c *CommandClient) CreateBulk(builders ...*CommandCreate) *CommandCreateBulk {
+	return &CommandCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *CommandClient) MapCreateBulk(slice any, setFunc func(*CommandCreate, int)) *CommandCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &CommandCreateBulk{err: fmt.Errorf("calling to CommandClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*CommandCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &CommandCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Command.
+func (c *CommandClient) Update() *CommandUpdate {
+	mutation := newCommandMutation(c.config, OpUpdate)
+	return &CommandUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *CommandClient) UpdateOne(_m *Command) *CommandUpdateOne {
+	mutation := newCommandMutation(c.config, OpUpdateOne, withCommand(_m))
+	return &CommandUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *CommandClient) UpdateOneID(id uuid.UUID) *CommandUpdateOne {
+	mutation := newCommandMutation(c.config, OpUpdateOne, withCommandID(id))
+	return &CommandUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Command.
+func (c *CommandClient) Delete() *CommandDelete {
+	mutation := newCommandMutation(c.config, OpDelete)
+	return &CommandDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *CommandClient) DeleteOne(_m *Command) *CommandDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *CommandClient) DeleteOneID(id uuid.UUID) *CommandDeleteOne {
+	builder := c.Delete().Where(command.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &CommandDeleteOne{builder}
+}
+
+// Query returns a query builder for Command.
+func (c *CommandClient) Query() *CommandQuery {
+	return &CommandQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeCommand},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Command entity by its id.
+func (c *CommandClient) Get(ctx context.Context, id uuid.UUID) (*Command, error) {
+	return c.Query().Where(command.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *CommandClient) GetX(ctx context.Context, id uuid.UUID) *Command {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *CommandClient) Hooks() []Hook {
+	return c.hooks.Command
+}
+
+// Interceptors returns the client interceptors.
+func (c *CommandClient) Interceptors() []Interceptor {
+	return c.inters.Command
+}
+
+func (c *CommandClient) mutate(ctx context.Context, m *CommandMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&CommandCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&CommandUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&CommandUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&CommandDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Command mutation op: %q", m.Op())
+	}
+}
+
+// ConfirmationClient is a client for the Confirmation schema.
+type ConfirmationClient struct {
+	config
+}
+
+// NewConfirmationClient returns a client for the Confirmation from the given config.
+func NewConfirmationClient(c config) *ConfirmationClient {
+	return &ConfirmationClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `confirmation.Hooks(f(g(h())))`.
+func (c *ConfirmationClient) Use(hooks ...Hook) {
+	c.hooks.Confirmation = append(c.hooks.Confirmation, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `confirmation.Intercept(f(g(h())))`.
+func (c *ConfirmationClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Confirmation = append(c.inters.Confirmation, interceptors...)
+}
+
+// Create returns a builder for creating a Confirmation entity.
+func (c *ConfirmationClient) Create() *ConfirmationCreate {
+	mutation := newConfirmationMutation(c.config, OpCreate)
+	return &ConfirmationCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Confirmation entities.
+func (c *ConfirmationClient) CreateBulk(builders ...*ConfirmationCreate) *ConfirmationCreateBulk {
+	return &ConfirmationCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ConfirmationClient) MapCreateBulk(slice any, setFunc func(*ConfirmationCreate, int)) *ConfirmationCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ConfirmationCreateBulk{err: fmt.Errorf("calling to ConfirmationClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ConfirmationCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ConfirmationCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Confirmation.
+func (c *ConfirmationClient) Update() *ConfirmationUpdate {
+	mutation := newConfirmationMutation(c.config, OpUpdate)
+	return &ConfirmationUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ConfirmationClient) UpdateOne(_m *Confirmation) *ConfirmationUpdateOne {
+	mutation := newConfirmationMutation(c.config, OpUpdateOne, withConfirmation(_m))
+	return &ConfirmationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ConfirmationClient) UpdateOneID(id uuid.UUID) *ConfirmationUpdateOne {
+	mutation := newConfirmationMutation(c.config, OpUpdateOne, withConfirmationID(id))
+	return &ConfirmationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Confirmation.
+func (c *ConfirmationClient) Delete() *ConfirmationDelete {
+	mutation := newConfirmationMutation(c.config, OpDelete)
+	return &ConfirmationDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ConfirmationClient) DeleteOne(_m *Confirmation) *ConfirmationDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ConfirmationClient) DeleteOneID(id uuid.UUID) *ConfirmationDeleteOne {
+	builder := c.Delete().Where(confirmation.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ConfirmationDeleteOne{builder}
+}
+
+// Query returns a query builder for Confirmation.
+func (c *ConfirmationClient) Query() *ConfirmationQuery {
+	return &ConfirmationQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeConfirmation},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Confirmation entity by its id.
+func (c *ConfirmationClient) Get(ctx context.Context, id uuid.UUID) (*Confirmation, error) {
+	return c.Query().Where(confirmation.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ConfirmationClient) GetX(ctx context.Context, id uuid.UUID) *Confirmation {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ConfirmationClient) Hooks() []Hook {
+	return c.hooks.Confirmation
+}
+
+// Interceptors returns the client interceptors.
+func (c *ConfirmationClient) Interceptors() []Interceptor {
+	return c.inters.Confirmation
+}
+
+func (c *ConfirmationClient) mutate(ctx context.Context, m *ConfirmationMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ConfirmationCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ConfirmationUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ConfirmationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ConfirmationDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Confirmation mutation op: %q", m.Op())
+	}
+}
+
 // DecisionClient is a client for the Decision schema.
 type DecisionClient struct {
 	config
@@ -1458,6 +1758,139 @@ func (c *EventClient) mutate(ctx context.Context, m *EventMutation) (Value, erro
 	}
 }
 
+// GrantClient is a client for the Grant schema.
+type GrantClient struct {
+	config
+}
+
+// NewGrantClient returns a client for the Grant from the given config.
+func NewGrantClient(c config) *GrantClient {
+	return &GrantClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `grant.Hooks(f(g(h())))`.
+func (c *GrantClient) Use(hooks ...Hook) {
+	c.hooks.Grant = append(c.hooks.Grant, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `grant.Intercept(f(g(h())))`.
+func (c *GrantClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Grant = append(c.inters.Grant, interceptors...)
+}
+
+// Create returns a builder for creating a Grant entity.
+func (c *GrantClient) Create() *GrantCreate {
+	mutation := newGrantMutation(c.config, OpCreate)
+	return &GrantCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Grant entities.
+func (c *GrantClient) CreateBulk(builders ...*GrantCreate) *GrantCreateBulk {
+	return &GrantCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *GrantClient) MapCreateBulk(slice any, setFunc func(*GrantCreate, int)) *GrantCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &GrantCreateBulk{err: fmt.Errorf("calling to GrantClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*GrantCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &GrantCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Grant.
+func (c *GrantClient) Update() *GrantUpdate {
+	mutation := newGrantMutation(c.config, OpUpdate)
+	return &GrantUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *GrantClient) UpdateOne(_m *Grant) *GrantUpdateOne {
+	mutation := newGrantMutation(c.config, OpUpdateOne, withGrant(_m))
+	return &GrantUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *GrantClient) UpdateOneID(id uuid.UUID) *GrantUpdateOne {
+	mutation := newGrantMutation(c.config, OpUpdateOne, withGrantID(id))
+	return &GrantUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Grant.
+func (c *GrantClient) Delete() *GrantDelete {
+	mutation := newGrantMutation(c.config, OpDelete)
+	return &GrantDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *GrantClient) DeleteOne(_m *Grant) *GrantDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *GrantClient) DeleteOneID(id uuid.UUID) *GrantDeleteOne {
+	builder := c.Delete().Where(grant.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &GrantDeleteOne{builder}
+}
+
+// Query returns a query builder for Grant.
+func (c *GrantClient) Query() *GrantQuery {
+	return &GrantQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeGrant},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Grant entity by its id.
+func (c *GrantClient) Get(ctx context.Context, id uuid.UUID) (*Grant, error) {
+	return c.Query().Where(grant.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *GrantClient) GetX(ctx context.Context, id uuid.UUID) *Grant {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *GrantClient) Hooks() []Hook {
+	return c.hooks.Grant
+}
+
+// Interceptors returns the client interceptors.
+func (c *GrantClient) Interceptors() []Interceptor {
+	return c.inters.Grant
+}
+
+func (c *GrantClient) mutate(ctx context.Context, m *GrantMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&GrantCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&GrantUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&GrantUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&GrantDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Grant mutation op: %q", m.Op())
+	}
+}
+
 // InstanceIndexClient is a client for the InstanceIndex schema.
 type InstanceIndexClient struct {
 	config
@@ -1588,6 +2021,139 @@ func (c *InstanceIndexClient) mutate(ctx context.Context, m *InstanceIndexMutati
 		return (&InstanceIndexDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown InstanceIndex mutation op: %q", m.Op())
+	}
+}
+
+// MembershipClient is a client for the Membership schema.
+type MembershipClient struct {
+	config
+}
+
+// NewMembershipClient returns a client for the Membership from the given config.
+func NewMembershipClient(c config) *MembershipClient {
+	return &MembershipClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `membership.Hooks(f(g(h())))`.
+func (c *MembershipClient) Use(hooks ...Hook) {
+	c.hooks.Membership = append(c.hooks.Membership, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `membership.Intercept(f(g(h())))`.
+func (c *MembershipClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Membership = append(c.inters.Membership, interceptors...)
+}
+
+// Create returns a builder for creating a Membership entity.
+func (c *MembershipClient) Create() *MembershipCreate {
+	mutation := newMembershipMutation(c.config, OpCreate)
+	return &MembershipCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Membership entities.
+func (c *MembershipClient) CreateBulk(builders ...*MembershipCreate) *MembershipCreateBulk {
+	return &MembershipCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *MembershipClient) MapCreateBulk(slice any, setFunc func(*MembershipCreate, int)) *MembershipCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &MembershipCreateBulk{err: fmt.Errorf("calling to MembershipClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*MembershipCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &MembershipCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Membership.
+func (c *MembershipClient) Update() *MembershipUpdate {
+	mutation := newMembershipMutation(c.config, OpUpdate)
+	return &MembershipUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *MembershipClient) UpdateOne(_m *Membership) *MembershipUpdateOne {
+	mutation := newMembershipMutation(c.config, OpUpdateOne, withMembership(_m))
+	return &MembershipUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *MembershipClient) UpdateOneID(id int) *MembershipUpdateOne {
+	mutation := newMembershipMutation(c.config, OpUpdateOne, withMembershipID(id))
+	return &MembershipUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Membership.
+func (c *MembershipClient) Delete() *MembershipDelete {
+	mutation := newMembershipMutation(c.config, OpDelete)
+	return &MembershipDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *MembershipClient) DeleteOne(_m *Membership) *MembershipDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *MembershipClient) DeleteOneID(id int) *MembershipDeleteOne {
+	builder := c.Delete().Where(membership.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &MembershipDeleteOne{builder}
+}
+
+// Query returns a query builder for Membership.
+func (c *MembershipClient) Query() *MembershipQuery {
+	return &MembershipQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeMembership},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Membership entity by its id.
+func (c *MembershipClient) Get(ctx context.Context, id int) (*Membership, error) {
+	return c.Query().Where(membership.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *MembershipClient) GetX(ctx context.Context, id int) *Membership {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *MembershipClient) Hooks() []Hook {
+	return c.hooks.Membership
+}
+
+// Interceptors returns the client interceptors.
+func (c *MembershipClient) Interceptors() []Interceptor {
+	return c.inters.Membership
+}
+
+func (c *MembershipClient) mutate(ctx context.Context, m *MembershipMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&MembershipCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&MembershipUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&MembershipUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&MembershipDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Membership mutation op: %q", m.Op())
 	}
 }
 
@@ -2919,13 +3485,13 @@ func (c *VMRevisionClient) mutate(ctx context.Context, m *VMRevisionMutation) (V
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Accepted, AuditLog, Claim, Cluster, Decision, Delivery, Effect, Event,
-		InstanceIndex, Plan, PlanHead, PullRequest, Push, Repository, Review, Ticket,
-		VM, VMRevision []ent.Hook
+		Accepted, AuditLog, Claim, Cluster, Command, Confirmation, Decision, Delivery,
+		Effect, Event, Grant, InstanceIndex, Membership, Plan, PlanHead, PullRequest,
+		Push, Repository, Review, Ticket, VM, VMRevision []ent.Hook
 	}
 	inters struct {
-		Accepted, AuditLog, Claim, Cluster, Decision, Delivery, Effect, Event,
-		InstanceIndex, Plan, PlanHead, PullRequest, Push, Repository, Review, Ticket,
-		VM, VMRevision []ent.Interceptor
+		Accepted, AuditLog, Claim, Cluster, Command, Confirmation, Decision, Delivery,
+		Effect, Event, Grant, InstanceIndex, Membership, Plan, PlanHead, PullRequest,
+		Push, Repository, Review, Ticket, VM, VMRevision []ent.Interceptor
 	}
 )

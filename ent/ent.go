@@ -16,11 +16,15 @@ import (
 	"kv-shepherd.io/shepherd/ent/auditlog"
 	"kv-shepherd.io/shepherd/ent/claim"
 	"kv-shepherd.io/shepherd/ent/cluster"
+	"kv-shepherd.io/shepherd/ent/command"
+	"kv-shepherd.io/shepherd/ent/confirmation"
 	"kv-shepherd.io/shepherd/ent/decision"
 	"kv-shepherd.io/shepherd/ent/delivery"
 	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/event"
+	"kv-shepherd.io/shepherd/ent/grant"
 	"kv-shepherd.io/shepherd/ent/instanceindex"
+	"kv-shepherd.io/shepherd/ent/membership"
 	"kv-shepherd.io/shepherd/ent/plan"
 	"kv-shepherd.io/shepherd/ent/planhead"
 	"kv-shepherd.io/shepherd/ent/pullrequest"
@@ -94,11 +98,15 @@ func checkColumn(t, c string) error {
 			auditlog.Table:      auditlog.ValidColumn,
 			claim.Table:         claim.ValidColumn,
 			cluster.Table:       cluster.ValidColumn,
+			command.Table:       command.ValidColumn,
+			confirmation.Table:  confirmation.ValidColumn,
 			decision.Table:      decision.ValidColumn,
 			delivery.Table:      delivery.ValidColumn,
 			effect.Table:        effect.ValidColumn,
 			event.Table:         event.ValidColumn,
+			grant.Table:         grant.ValidColumn,
 			instanceindex.Table: instanceindex.ValidColumn,
+			membership.Table:    membership.ValidColumn,
 			plan.Table:          plan.ValidColumn,
 			planhead.Table:      planhead.ValidColumn,
 			pullrequest.Table:   pullrequest.ValidColumn,

@@ -46,6 +46,8 @@ type Event struct {
 	Sequence int64 `json:"sequence,omitempty"`
 	// MergeCommit holds the value of the "merge_commit" field.
 	MergeCommit string `json:"merge_commit,omitempty"`
+	// the failed event that this one does again
+	RetryOf *uuid.UUID `json:"retry_of,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// ProcessedAt holds the value of the "processed_at" field.
@@ -85,6 +87,8 @@ func (*Event) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case event.FieldRetryOf:
+			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
 		case event.FieldPayload:
 			values[i] = new([]byte)
 		case event.FieldRequestedBy, event.FieldPullRequest, event.FieldSequence:
@@ -196,6 +200,13 @@ func (_m *Event) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.MergeCommit = value.String
 			}
+		case event.FieldRetryOf:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field retry_of", values[i])
+			} else if value.Valid {
+				_m.RetryOf = new(uuid.UUID)
+				*_m.RetryOf = *value.S.(*uuid.UUID)
+			}
 		case event.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field created_at", values[i])
@@ -302,6 +313,11 @@ func (_m *Event) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("merge_commit=")
 	builder.WriteString(_m.MergeCommit)
+	builder.WriteString(", ")
+	if v := _m.RetryOf; v != nil {
+		builder.WriteString("retry_of=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

@@ -144,6 +144,20 @@ func (_c *EventCreate) SetNillableMergeCommit(v *string) *EventCreate {
 	return _c
 }
 
+// SetRetryOf sets the "retry_of" field.
+func (_c *EventCreate) SetRetryOf(v uuid.UUID) *EventCreate {
+	_c.mutation.SetRetryOf(v)
+	return _c
+}
+
+// SetNillableRetryOf sets the "retry_of" field if the given value is not nil.
+func (_c *EventCreate) SetNillableRetryOf(v *uuid.UUID) *EventCreate {
+	if v != nil {
+		_c.SetRetryOf(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *EventCreate) SetCreatedAt(v time.Time) *EventCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -435,6 +449,10 @@ func (_c *EventCreate) createSpec() (*Event, *sqlgraph.CreateSpec) {
 		_spec.SetField(event.FieldMergeCommit, field.TypeString, value)
 		_node.MergeCommit = value
 	}
+	if value, ok := _c.mutation.RetryOf(); ok {
+		_spec.SetField(event.FieldRetryOf, field.TypeUUID, value)
+		_node.RetryOf = &value
+	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(event.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
@@ -679,6 +697,9 @@ func (u *EventUpsertOne) UpdateNewValues() *EventUpsertOne {
 		}
 		if _, exists := u.create.mutation.PullRequest(); exists {
 			s.SetIgnore(event.FieldPullRequest)
+		}
+		if _, exists := u.create.mutation.RetryOf(); exists {
+			s.SetIgnore(event.FieldRetryOf)
 		}
 		if _, exists := u.create.mutation.CreatedAt(); exists {
 			s.SetIgnore(event.FieldCreatedAt)
@@ -1060,6 +1081,9 @@ func (u *EventUpsertBulk) UpdateNewValues() *EventUpsertBulk {
 			}
 			if _, exists := b.mutation.PullRequest(); exists {
 				s.SetIgnore(event.FieldPullRequest)
+			}
+			if _, exists := b.mutation.RetryOf(); exists {
+				s.SetIgnore(event.FieldRetryOf)
 			}
 			if _, exists := b.mutation.CreatedAt(); exists {
 				s.SetIgnore(event.FieldCreatedAt)

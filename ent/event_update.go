@@ -264,6 +264,9 @@ func (_u *EventUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.MergeCommit(); ok {
 		_spec.SetField(event.FieldMergeCommit, field.TypeString, value)
 	}
+	if _u.mutation.RetryOfCleared() {
+		_spec.ClearField(event.FieldRetryOf, field.TypeUUID)
+	}
 	if value, ok := _u.mutation.ProcessedAt(); ok {
 		_spec.SetField(event.FieldProcessedAt, field.TypeTime, value)
 	}
@@ -594,6 +597,9 @@ func (_u *EventUpdateOne) sqlSave(ctx context.Context) (_node *Event, err error)
 	}
 	if value, ok := _u.mutation.MergeCommit(); ok {
 		_spec.SetField(event.FieldMergeCommit, field.TypeString, value)
+	}
+	if _u.mutation.RetryOfCleared() {
+		_spec.ClearField(event.FieldRetryOf, field.TypeUUID)
 	}
 	if value, ok := _u.mutation.ProcessedAt(); ok {
 		_spec.SetField(event.FieldProcessedAt, field.TypeTime, value)

@@ -17,11 +17,15 @@ import (
 	"kv-shepherd.io/shepherd/ent/auditlog"
 	"kv-shepherd.io/shepherd/ent/claim"
 	"kv-shepherd.io/shepherd/ent/cluster"
+	"kv-shepherd.io/shepherd/ent/command"
+	"kv-shepherd.io/shepherd/ent/confirmation"
 	"kv-shepherd.io/shepherd/ent/decision"
 	"kv-shepherd.io/shepherd/ent/delivery"
 	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/event"
+	"kv-shepherd.io/shepherd/ent/grant"
 	"kv-shepherd.io/shepherd/ent/instanceindex"
+	"kv-shepherd.io/shepherd/ent/membership"
 	"kv-shepherd.io/shepherd/ent/plan"
 	"kv-shepherd.io/shepherd/ent/planhead"
 	"kv-shepherd.io/shepherd/ent/predicate"
@@ -47,11 +51,15 @@ const (
 	TypeAuditLog      = "AuditLog"
 	TypeClaim         = "Claim"
 	TypeCluster       = "Cluster"
+	TypeCommand       = "Command"
+	TypeConfirmation  = "Confirmation"
 	TypeDecision      = "Decision"
 	TypeDelivery      = "Delivery"
 	TypeEffect        = "Effect"
 	TypeEvent         = "Event"
+	TypeGrant         = "Grant"
 	TypeInstanceIndex = "InstanceIndex"
+	TypeMembership    = "Membership"
 	TypePlan          = "Plan"
 	TypePlanHead      = "PlanHead"
 	TypePullRequest   = "PullRequest"
@@ -3593,6 +3601,2243 @@ func (m *ClusterMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Cluster edge %s", name)
 }
 
+// CommandMutation represents an operation that mutates the Command nodes in the graph.
+type CommandMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *uuid.UUID
+	source          *command.Source
+	source_id       *int64
+	addsource_id    *int64
+	ordinal         *int
+	addordinal      *int
+	pull_request    *int
+	addpull_request *int
+	author_id       *int64
+	addauthor_id    *int64
+	author_login    *string
+	author_bot      *bool
+	verb            *string
+	args            *[]string
+	appendargs      []string
+	line            *int
+	addline         *int
+	block           *string
+	at              *time.Time
+	delivery_id     *string
+	status          *command.Status
+	answer          *json.RawMessage
+	appendanswer    json.RawMessage
+	answered_at     *time.Time
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*Command, error)
+	predicates      []predicate.Command
+}
+
+var _ ent.Mutation = (*CommandMutation)(nil)
+
+// commandOption allows management of the mutation configuration using functional options.
+type commandOption func(*CommandMutation)
+
+// newCommandMutation creates new mutation for the Command entity.
+func newCommandMutation(c config, op Op, opts ...commandOption) *CommandMutation {
+	m := &CommandMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeCommand,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withCommandID sets the ID field of the mutation.
+func withCommandID(id uuid.UUID) commandOption {
+	return func(m *CommandMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Command
+		)
+		m.oldValue = func(ctx context.Context) (*Command, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Command.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withCommand sets the old Command of the mutation.
+func withCommand(node *Command) commandOption {
+	return func(m *CommandMutation) {
+		m.oldValue = func(context.Context) (*Command, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m CommandMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m CommandMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Command entities.
+func (m *CommandMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *CommandMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *CommandMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Command.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetSource sets the "source" field.
+func (m *CommandMutation) SetSource(c command.Source) {
+	m.source = &c
+}
+
+// Source returns the value of the "source" field in the mutation.
+func (m *CommandMutation) Source() (r command.Source, exists bool) {
+	v := m.source
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSource returns the old "source" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldSource(ctx context.Context) (v command.Source, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSource is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSource requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSource: %w", err)
+	}
+	return oldValue.Source, nil
+}
+
+// ResetSource resets all changes to the "source" field.
+func (m *CommandMutation) ResetSource() {
+	m.source = nil
+}
+
+// SetSourceID sets the "source_id" field.
+func (m *CommandMutation) SetSourceID(i int64) {
+	m.source_id = &i
+	m.addsource_id = nil
+}
+
+// SourceID returns the value of the "source_id" field in the mutation.
+func (m *CommandMutation) SourceID() (r int64, exists bool) {
+	v := m.source_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSourceID returns the old "source_id" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldSourceID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSourceID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSourceID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSourceID: %w", err)
+	}
+	return oldValue.SourceID, nil
+}
+
+// AddSourceID adds i to the "source_id" field.
+func (m *CommandMutation) AddSourceID(i int64) {
+	if m.addsource_id != nil {
+		*m.addsource_id += i
+	} else {
+		m.addsource_id = &i
+	}
+}
+
+// AddedSourceID returns the value that was added to the "source_id" field in this mutation.
+func (m *CommandMutation) AddedSourceID() (r int64, exists bool) {
+	v := m.addsource_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSourceID resets all changes to the "source_id" field.
+func (m *CommandMutation) ResetSourceID() {
+	m.source_id = nil
+	m.addsource_id = nil
+}
+
+// SetOrdinal sets the "ordinal" field.
+func (m *CommandMutation) SetOrdinal(i int) {
+	m.ordinal = &i
+	m.addordinal = nil
+}
+
+// Ordinal returns the value of the "ordinal" field in the mutation.
+func (m *CommandMutation) Ordinal() (r int, exists bool) {
+	v := m.ordinal
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrdinal returns the old "ordinal" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldOrdinal(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrdinal is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrdinal requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrdinal: %w", err)
+	}
+	return oldValue.Ordinal, nil
+}
+
+// AddOrdinal adds i to the "ordinal" field.
+func (m *CommandMutation) AddOrdinal(i int) {
+	if m.addordinal != nil {
+		*m.addordinal += i
+	} else {
+		m.addordinal = &i
+	}
+}
+
+// AddedOrdinal returns the value that was added to the "ordinal" field in this mutation.
+func (m *CommandMutation) AddedOrdinal() (r int, exists bool) {
+	v := m.addordinal
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetOrdinal resets all changes to the "ordinal" field.
+func (m *CommandMutation) ResetOrdinal() {
+	m.ordinal = nil
+	m.addordinal = nil
+}
+
+// SetPullRequest sets the "pull_request" field.
+func (m *CommandMutation) SetPullRequest(i int) {
+	m.pull_request = &i
+	m.addpull_request = nil
+}
+
+// PullRequest returns the value of the "pull_request" field in the mutation.
+func (m *CommandMutation) PullRequest() (r int, exists bool) {
+	v := m.pull_request
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPullRequest returns the old "pull_request" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldPullRequest(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPullRequest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPullRequest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPullRequest: %w", err)
+	}
+	return oldValue.PullRequest, nil
+}
+
+// AddPullRequest adds i to the "pull_request" field.
+func (m *CommandMutation) AddPullRequest(i int) {
+	if m.addpull_request != nil {
+		*m.addpull_request += i
+	} else {
+		m.addpull_request = &i
+	}
+}
+
+// AddedPullRequest returns the value that was added to the "pull_request" field in this mutation.
+func (m *CommandMutation) AddedPullRequest() (r int, exists bool) {
+	v := m.addpull_request
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPullRequest resets all changes to the "pull_request" field.
+func (m *CommandMutation) ResetPullRequest() {
+	m.pull_request = nil
+	m.addpull_request = nil
+}
+
+// SetAuthorID sets the "author_id" field.
+func (m *CommandMutation) SetAuthorID(i int64) {
+	m.author_id = &i
+	m.addauthor_id = nil
+}
+
+// AuthorID returns the value of the "author_id" field in the mutation.
+func (m *CommandMutation) AuthorID() (r int64, exists bool) {
+	v := m.author_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAuthorID returns the old "author_id" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldAuthorID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAuthorID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAuthorID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAuthorID: %w", err)
+	}
+	return oldValue.AuthorID, nil
+}
+
+// AddAuthorID adds i to the "author_id" field.
+func (m *CommandMutation) AddAuthorID(i int64) {
+	if m.addauthor_id != nil {
+		*m.addauthor_id += i
+	} else {
+		m.addauthor_id = &i
+	}
+}
+
+// AddedAuthorID returns the value that was added to the "author_id" field in this mutation.
+func (m *CommandMutation) AddedAuthorID() (r int64, exists bool) {
+	v := m.addauthor_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAuthorID resets all changes to the "author_id" field.
+func (m *CommandMutation) ResetAuthorID() {
+	m.author_id = nil
+	m.addauthor_id = nil
+}
+
+// SetAuthorLogin sets the "author_login" field.
+func (m *CommandMutation) SetAuthorLogin(s string) {
+	m.author_login = &s
+}
+
+// AuthorLogin returns the value of the "author_login" field in the mutation.
+func (m *CommandMutation) AuthorLogin() (r string, exists bool) {
+	v := m.author_login
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAuthorLogin returns the old "author_login" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldAuthorLogin(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAuthorLogin is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAuthorLogin requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAuthorLogin: %w", err)
+	}
+	return oldValue.AuthorLogin, nil
+}
+
+// ResetAuthorLogin resets all changes to the "author_login" field.
+func (m *CommandMutation) ResetAuthorLogin() {
+	m.author_login = nil
+}
+
+// SetAuthorBot sets the "author_bot" field.
+func (m *CommandMutation) SetAuthorBot(b bool) {
+	m.author_bot = &b
+}
+
+// AuthorBot returns the value of the "author_bot" field in the mutation.
+func (m *CommandMutation) AuthorBot() (r bool, exists bool) {
+	v := m.author_bot
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAuthorBot returns the old "author_bot" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldAuthorBot(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAuthorBot is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAuthorBot requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAuthorBot: %w", err)
+	}
+	return oldValue.AuthorBot, nil
+}
+
+// ResetAuthorBot resets all changes to the "author_bot" field.
+func (m *CommandMutation) ResetAuthorBot() {
+	m.author_bot = nil
+}
+
+// SetVerb sets the "verb" field.
+func (m *CommandMutation) SetVerb(s string) {
+	m.verb = &s
+}
+
+// Verb returns the value of the "verb" field in the mutation.
+func (m *CommandMutation) Verb() (r string, exists bool) {
+	v := m.verb
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVerb returns the old "verb" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldVerb(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVerb is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVerb requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVerb: %w", err)
+	}
+	return oldValue.Verb, nil
+}
+
+// ResetVerb resets all changes to the "verb" field.
+func (m *CommandMutation) ResetVerb() {
+	m.verb = nil
+}
+
+// SetArgs sets the "args" field.
+func (m *CommandMutation) SetArgs(s []string) {
+	m.args = &s
+	m.appendargs = nil
+}
+
+// Args returns the value of the "args" field in the mutation.
+func (m *CommandMutation) Args() (r []string, exists bool) {
+	v := m.args
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldArgs returns the old "args" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldArgs(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldArgs is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldArgs requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldArgs: %w", err)
+	}
+	return oldValue.Args, nil
+}
+
+// AppendArgs adds s to the "args" field.
+func (m *CommandMutation) AppendArgs(s []string) {
+	m.appendargs = append(m.appendargs, s...)
+}
+
+// AppendedArgs returns the list of values that were appended to the "args" field in this mutation.
+func (m *CommandMutation) AppendedArgs() ([]string, bool) {
+	if len(m.appendargs) == 0 {
+		return nil, false
+	}
+	return m.appendargs, true
+}
+
+// ClearArgs clears the value of the "args" field.
+func (m *CommandMutation) ClearArgs() {
+	m.args = nil
+	m.appendargs = nil
+	m.clearedFields[command.FieldArgs] = struct{}{}
+}
+
+// ArgsCleared returns if the "args" field was cleared in this mutation.
+func (m *CommandMutation) ArgsCleared() bool {
+	_, ok := m.clearedFields[command.FieldArgs]
+	return ok
+}
+
+// ResetArgs resets all changes to the "args" field.
+func (m *CommandMutation) ResetArgs() {
+	m.args = nil
+	m.appendargs = nil
+	delete(m.clearedFields, command.FieldArgs)
+}
+
+// SetLine sets the "line" field.
+func (m *CommandMutation) SetLine(i int) {
+	m.line = &i
+	m.addline = nil
+}
+
+// Line returns the value of the "line" field in the mutation.
+func (m *CommandMutation) Line() (r int, exists bool) {
+	v := m.line
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLine returns the old "line" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldLine(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLine is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLine requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLine: %w", err)
+	}
+	return oldValue.Line, nil
+}
+
+// AddLine adds i to the "line" field.
+func (m *CommandMutation) AddLine(i int) {
+	if m.addline != nil {
+		*m.addline += i
+	} else {
+		m.addline = &i
+	}
+}
+
+// AddedLine returns the value that was added to the "line" field in this mutation.
+func (m *CommandMutation) AddedLine() (r int, exists bool) {
+	v := m.addline
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLine resets all changes to the "line" field.
+func (m *CommandMutation) ResetLine() {
+	m.line = nil
+	m.addline = nil
+}
+
+// SetBlock sets the "block" field.
+func (m *CommandMutation) SetBlock(s string) {
+	m.block = &s
+}
+
+// Block returns the value of the "block" field in the mutation.
+func (m *CommandMutation) Block() (r string, exists bool) {
+	v := m.block
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBlock returns the old "block" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldBlock(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBlock is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBlock requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBlock: %w", err)
+	}
+	return oldValue.Block, nil
+}
+
+// ResetBlock resets all changes to the "block" field.
+func (m *CommandMutation) ResetBlock() {
+	m.block = nil
+}
+
+// SetAt sets the "at" field.
+func (m *CommandMutation) SetAt(t time.Time) {
+	m.at = &t
+}
+
+// At returns the value of the "at" field in the mutation.
+func (m *CommandMutation) At() (r time.Time, exists bool) {
+	v := m.at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAt returns the old "at" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAt: %w", err)
+	}
+	return oldValue.At, nil
+}
+
+// ResetAt resets all changes to the "at" field.
+func (m *CommandMutation) ResetAt() {
+	m.at = nil
+}
+
+// SetDeliveryID sets the "delivery_id" field.
+func (m *CommandMutation) SetDeliveryID(s string) {
+	m.delivery_id = &s
+}
+
+// DeliveryID returns the value of the "delivery_id" field in the mutation.
+func (m *CommandMutation) DeliveryID() (r string, exists bool) {
+	v := m.delivery_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeliveryID returns the old "delivery_id" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldDeliveryID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeliveryID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeliveryID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeliveryID: %w", err)
+	}
+	return oldValue.DeliveryID, nil
+}
+
+// ResetDeliveryID resets all changes to the "delivery_id" field.
+func (m *CommandMutation) ResetDeliveryID() {
+	m.delivery_id = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *CommandMutation) SetStatus(c command.Status) {
+	m.status = &c
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *CommandMutation) Status() (r command.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldStatus(ctx context.Context) (v command.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *CommandMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetAnswer sets the "answer" field.
+func (m *CommandMutation) SetAnswer(jm json.RawMessage) {
+	m.answer = &jm
+	m.appendanswer = nil
+}
+
+// Answer returns the value of the "answer" field in the mutation.
+func (m *CommandMutation) Answer() (r json.RawMessage, exists bool) {
+	v := m.answer
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAnswer returns the old "answer" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldAnswer(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAnswer is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAnswer requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAnswer: %w", err)
+	}
+	return oldValue.Answer, nil
+}
+
+// AppendAnswer adds jm to the "answer" field.
+func (m *CommandMutation) AppendAnswer(jm json.RawMessage) {
+	m.appendanswer = append(m.appendanswer, jm...)
+}
+
+// AppendedAnswer returns the list of values that were appended to the "answer" field in this mutation.
+func (m *CommandMutation) AppendedAnswer() (json.RawMessage, bool) {
+	if len(m.appendanswer) == 0 {
+		return nil, false
+	}
+	return m.appendanswer, true
+}
+
+// ClearAnswer clears the value of the "answer" field.
+func (m *CommandMutation) ClearAnswer() {
+	m.answer = nil
+	m.appendanswer = nil
+	m.clearedFields[command.FieldAnswer] = struct{}{}
+}
+
+// AnswerCleared returns if the "answer" field was cleared in this mutation.
+func (m *CommandMutation) AnswerCleared() bool {
+	_, ok := m.clearedFields[command.FieldAnswer]
+	return ok
+}
+
+// ResetAnswer resets all changes to the "answer" field.
+func (m *CommandMutation) ResetAnswer() {
+	m.answer = nil
+	m.appendanswer = nil
+	delete(m.clearedFields, command.FieldAnswer)
+}
+
+// SetAnsweredAt sets the "answered_at" field.
+func (m *CommandMutation) SetAnsweredAt(t time.Time) {
+	m.answered_at = &t
+}
+
+// AnsweredAt returns the value of the "answered_at" field in the mutation.
+func (m *CommandMutation) AnsweredAt() (r time.Time, exists bool) {
+	v := m.answered_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAnsweredAt returns the old "answered_at" field's value of the Command entity.
+// If the Command object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CommandMutation) OldAnsweredAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAnsweredAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAnsweredAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAnsweredAt: %w", err)
+	}
+	return oldValue.AnsweredAt, nil
+}
+
+// ClearAnsweredAt clears the value of the "answered_at" field.
+func (m *CommandMutation) ClearAnsweredAt() {
+	m.answered_at = nil
+	m.clearedFields[command.FieldAnsweredAt] = struct{}{}
+}
+
+// AnsweredAtCleared returns if the "answered_at" field was cleared in this mutation.
+func (m *CommandMutation) AnsweredAtCleared() bool {
+	_, ok := m.clearedFields[command.FieldAnsweredAt]
+	return ok
+}
+
+// ResetAnsweredAt resets all changes to the "answered_at" field.
+func (m *CommandMutation) ResetAnsweredAt() {
+	m.answered_at = nil
+	delete(m.clearedFields, command.FieldAnsweredAt)
+}
+
+// Where appends a list predicates to the CommandMutation builder.
+func (m *CommandMutation) Where(ps ...predicate.Command) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the CommandMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *CommandMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Command, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *CommandMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *CommandMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Command).
+func (m *CommandMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *CommandMutation) Fields() []string {
+	fields := make([]string, 0, 16)
+	if m.source != nil {
+		fields = append(fields, command.FieldSource)
+	}
+	if m.source_id != nil {
+		fields = append(fields, command.FieldSourceID)
+	}
+	if m.ordinal != nil {
+		fields = append(fields, command.FieldOrdinal)
+	}
+	if m.pull_request != nil {
+		fields = append(fields, command.FieldPullRequest)
+	}
+	if m.author_id != nil {
+		fields = append(fields, command.FieldAuthorID)
+	}
+	if m.author_login != nil {
+		fields = append(fields, command.FieldAuthorLogin)
+	}
+	if m.author_bot != nil {
+		fields = append(fields, command.FieldAuthorBot)
+	}
+	if m.verb != nil {
+		fields = append(fields, command.FieldVerb)
+	}
+	if m.args != nil {
+		fields = append(fields, command.FieldArgs)
+	}
+	if m.line != nil {
+		fields = append(fields, command.FieldLine)
+	}
+	if m.block != nil {
+		fields = append(fields, command.FieldBlock)
+	}
+	if m.at != nil {
+		fields = append(fields, command.FieldAt)
+	}
+	if m.delivery_id != nil {
+		fields = append(fields, command.FieldDeliveryID)
+	}
+	if m.status != nil {
+		fields = append(fields, command.FieldStatus)
+	}
+	if m.answer != nil {
+		fields = append(fields, command.FieldAnswer)
+	}
+	if m.answered_at != nil {
+		fields = append(fields, command.FieldAnsweredAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *CommandMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case command.FieldSource:
+		return m.Source()
+	case command.FieldSourceID:
+		return m.SourceID()
+	case command.FieldOrdinal:
+		return m.Ordinal()
+	case command.FieldPullRequest:
+		return m.PullRequest()
+	case command.FieldAuthorID:
+		return m.AuthorID()
+	case command.FieldAuthorLogin:
+		return m.AuthorLogin()
+	case command.FieldAuthorBot:
+		return m.AuthorBot()
+	case command.FieldVerb:
+		return m.Verb()
+	case command.FieldArgs:
+		return m.Args()
+	case command.FieldLine:
+		return m.Line()
+	case command.FieldBlock:
+		return m.Block()
+	case command.FieldAt:
+		return m.At()
+	case command.FieldDeliveryID:
+		return m.DeliveryID()
+	case command.FieldStatus:
+		return m.Status()
+	case command.FieldAnswer:
+		return m.Answer()
+	case command.FieldAnsweredAt:
+		return m.AnsweredAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *CommandMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case command.FieldSource:
+		return m.OldSource(ctx)
+	case command.FieldSourceID:
+		return m.OldSourceID(ctx)
+	case command.FieldOrdinal:
+		return m.OldOrdinal(ctx)
+	case command.FieldPullRequest:
+		return m.OldPullRequest(ctx)
+	case command.FieldAuthorID:
+		return m.OldAuthorID(ctx)
+	case command.FieldAuthorLogin:
+		return m.OldAuthorLogin(ctx)
+	case command.FieldAuthorBot:
+		return m.OldAuthorBot(ctx)
+	case command.FieldVerb:
+		return m.OldVerb(ctx)
+	case command.FieldArgs:
+		return m.OldArgs(ctx)
+	case command.FieldLine:
+		return m.OldLine(ctx)
+	case command.FieldBlock:
+		return m.OldBlock(ctx)
+	case command.FieldAt:
+		return m.OldAt(ctx)
+	case command.FieldDeliveryID:
+		return m.OldDeliveryID(ctx)
+	case command.FieldStatus:
+		return m.OldStatus(ctx)
+	case command.FieldAnswer:
+		return m.OldAnswer(ctx)
+	case command.FieldAnsweredAt:
+		return m.OldAnsweredAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Command field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *CommandMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case command.FieldSource:
+		v, ok := value.(command.Source)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSource(v)
+		return nil
+	case command.FieldSourceID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSourceID(v)
+		return nil
+	case command.FieldOrdinal:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrdinal(v)
+		return nil
+	case command.FieldPullRequest:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPullRequest(v)
+		return nil
+	case command.FieldAuthorID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAuthorID(v)
+		return nil
+	case command.FieldAuthorLogin:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAuthorLogin(v)
+		return nil
+	case command.FieldAuthorBot:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAuthorBot(v)
+		return nil
+	case command.FieldVerb:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVerb(v)
+		return nil
+	case command.FieldArgs:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetArgs(v)
+		return nil
+	case command.FieldLine:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLine(v)
+		return nil
+	case command.FieldBlock:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBlock(v)
+		return nil
+	case command.FieldAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAt(v)
+		return nil
+	case command.FieldDeliveryID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeliveryID(v)
+		return nil
+	case command.FieldStatus:
+		v, ok := value.(command.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case command.FieldAnswer:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAnswer(v)
+		return nil
+	case command.FieldAnsweredAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAnsweredAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Command field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *CommandMutation) AddedFields() []string {
+	var fields []string
+	if m.addsource_id != nil {
+		fields = append(fields, command.FieldSourceID)
+	}
+	if m.addordinal != nil {
+		fields = append(fields, command.FieldOrdinal)
+	}
+	if m.addpull_request != nil {
+		fields = append(fields, command.FieldPullRequest)
+	}
+	if m.addauthor_id != nil {
+		fields = append(fields, command.FieldAuthorID)
+	}
+	if m.addline != nil {
+		fields = append(fields, command.FieldLine)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *CommandMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case command.FieldSourceID:
+		return m.AddedSourceID()
+	case command.FieldOrdinal:
+		return m.AddedOrdinal()
+	case command.FieldPullRequest:
+		return m.AddedPullRequest()
+	case command.FieldAuthorID:
+		return m.AddedAuthorID()
+	case command.FieldLine:
+		return m.AddedLine()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *CommandMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case command.FieldSourceID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSourceID(v)
+		return nil
+	case command.FieldOrdinal:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOrdinal(v)
+		return nil
+	case command.FieldPullRequest:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPullRequest(v)
+		return nil
+	case command.FieldAuthorID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAuthorID(v)
+		return nil
+	case command.FieldLine:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLine(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Command numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *CommandMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(command.FieldArgs) {
+		fields = append(fields, command.FieldArgs)
+	}
+	if m.FieldCleared(command.FieldAnswer) {
+		fields = append(fields, command.FieldAnswer)
+	}
+	if m.FieldCleared(command.FieldAnsweredAt) {
+		fields = append(fields, command.FieldAnsweredAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *CommandMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *CommandMutation) ClearField(name string) error {
+	switch name {
+	case command.FieldArgs:
+		m.ClearArgs()
+		return nil
+	case command.FieldAnswer:
+		m.ClearAnswer()
+		return nil
+	case command.FieldAnsweredAt:
+		m.ClearAnsweredAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Command nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *CommandMutation) ResetField(name string) error {
+	switch name {
+	case command.FieldSource:
+		m.ResetSource()
+		return nil
+	case command.FieldSourceID:
+		m.ResetSourceID()
+		return nil
+	case command.FieldOrdinal:
+		m.ResetOrdinal()
+		return nil
+	case command.FieldPullRequest:
+		m.ResetPullRequest()
+		return nil
+	case command.FieldAuthorID:
+		m.ResetAuthorID()
+		return nil
+	case command.FieldAuthorLogin:
+		m.ResetAuthorLogin()
+		return nil
+	case command.FieldAuthorBot:
+		m.ResetAuthorBot()
+		return nil
+	case command.FieldVerb:
+		m.ResetVerb()
+		return nil
+	case command.FieldArgs:
+		m.ResetArgs()
+		return nil
+	case command.FieldLine:
+		m.ResetLine()
+		return nil
+	case command.FieldBlock:
+		m.ResetBlock()
+		return nil
+	case command.FieldAt:
+		m.ResetAt()
+		return nil
+	case command.FieldDeliveryID:
+		m.ResetDeliveryID()
+		return nil
+	case command.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case command.FieldAnswer:
+		m.ResetAnswer()
+		return nil
+	case command.FieldAnsweredAt:
+		m.ResetAnsweredAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Command field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *CommandMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *CommandMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *CommandMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *CommandMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *CommandMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *CommandMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *CommandMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Command unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *CommandMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Command edge %s", name)
+}
+
+// ConfirmationMutation represents an operation that mutates the Confirmation nodes in the graph.
+type ConfirmationMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *uuid.UUID
+	pull_request    *int
+	addpull_request *int
+	_path           *string
+	subject         *string
+	change_digest   *string
+	person_id       *int64
+	addperson_id    *int64
+	person_login    *string
+	command_id      *uuid.UUID
+	at              *time.Time
+	created_at      *time.Time
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*Confirmation, error)
+	predicates      []predicate.Confirmation
+}
+
+var _ ent.Mutation = (*ConfirmationMutation)(nil)
+
+// confirmationOption allows management of the mutation configuration using functional options.
+type confirmationOption func(*ConfirmationMutation)
+
+// newConfirmationMutation creates new mutation for the Confirmation entity.
+func newConfirmationMutation(c config, op Op, opts ...confirmationOption) *ConfirmationMutation {
+	m := &ConfirmationMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeConfirmation,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withConfirmationID sets the ID field of the mutation.
+func withConfirmationID(id uuid.UUID) confirmationOption {
+	return func(m *ConfirmationMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Confirmation
+		)
+		m.oldValue = func(ctx context.Context) (*Confirmation, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Confirmation.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withConfirmation sets the old Confirmation of the mutation.
+func withConfirmation(node *Confirmation) confirmationOption {
+	return func(m *ConfirmationMutation) {
+		m.oldValue = func(context.Context) (*Confirmation, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ConfirmationMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ConfirmationMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Confirmation entities.
+func (m *ConfirmationMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ConfirmationMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ConfirmationMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Confirmation.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetPullRequest sets the "pull_request" field.
+func (m *ConfirmationMutation) SetPullRequest(i int) {
+	m.pull_request = &i
+	m.addpull_request = nil
+}
+
+// PullRequest returns the value of the "pull_request" field in the mutation.
+func (m *ConfirmationMutation) PullRequest() (r int, exists bool) {
+	v := m.pull_request
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPullRequest returns the old "pull_request" field's value of the Confirmation entity.
+// If the Confirmation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConfirmationMutation) OldPullRequest(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPullRequest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPullRequest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPullRequest: %w", err)
+	}
+	return oldValue.PullRequest, nil
+}
+
+// AddPullRequest adds i to the "pull_request" field.
+func (m *ConfirmationMutation) AddPullRequest(i int) {
+	if m.addpull_request != nil {
+		*m.addpull_request += i
+	} else {
+		m.addpull_request = &i
+	}
+}
+
+// AddedPullRequest returns the value that was added to the "pull_request" field in this mutation.
+func (m *ConfirmationMutation) AddedPullRequest() (r int, exists bool) {
+	v := m.addpull_request
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPullRequest resets all changes to the "pull_request" field.
+func (m *ConfirmationMutation) ResetPullRequest() {
+	m.pull_request = nil
+	m.addpull_request = nil
+}
+
+// SetPath sets the "path" field.
+func (m *ConfirmationMutation) SetPath(s string) {
+	m._path = &s
+}
+
+// Path returns the value of the "path" field in the mutation.
+func (m *ConfirmationMutation) Path() (r string, exists bool) {
+	v := m._path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPath returns the old "path" field's value of the Confirmation entity.
+// If the Confirmation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConfirmationMutation) OldPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPath: %w", err)
+	}
+	return oldValue.Path, nil
+}
+
+// ResetPath resets all changes to the "path" field.
+func (m *ConfirmationMutation) ResetPath() {
+	m._path = nil
+}
+
+// SetSubject sets the "subject" field.
+func (m *ConfirmationMutation) SetSubject(s string) {
+	m.subject = &s
+}
+
+// Subject returns the value of the "subject" field in the mutation.
+func (m *ConfirmationMutation) Subject() (r string, exists bool) {
+	v := m.subject
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubject returns the old "subject" field's value of the Confirmation entity.
+// If the Confirmation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConfirmationMutation) OldSubject(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubject is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubject requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubject: %w", err)
+	}
+	return oldValue.Subject, nil
+}
+
+// ResetSubject resets all changes to the "subject" field.
+func (m *ConfirmationMutation) ResetSubject() {
+	m.subject = nil
+}
+
+// SetChangeDigest sets the "change_digest" field.
+func (m *ConfirmationMutation) SetChangeDigest(s string) {
+	m.change_digest = &s
+}
+
+// ChangeDigest returns the value of the "change_digest" field in the mutation.
+func (m *ConfirmationMutation) ChangeDigest() (r string, exists bool) {
+	v := m.change_digest
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChangeDigest returns the old "change_digest" field's value of the Confirmation entity.
+// If the Confirmation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConfirmationMutation) OldChangeDigest(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChangeDigest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChangeDigest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChangeDigest: %w", err)
+	}
+	return oldValue.ChangeDigest, nil
+}
+
+// ResetChangeDigest resets all changes to the "change_digest" field.
+func (m *ConfirmationMutation) ResetChangeDigest() {
+	m.change_digest = nil
+}
+
+// SetPersonID sets the "person_id" field.
+func (m *ConfirmationMutation) SetPersonID(i int64) {
+	m.person_id = &i
+	m.addperson_id = nil
+}
+
+// PersonID returns the value of the "person_id" field in the mutation.
+func (m *ConfirmationMutation) PersonID() (r int64, exists bool) {
+	v := m.person_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPersonID returns the old "person_id" field's value of the Confirmation entity.
+// If the Confirmation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConfirmationMutation) OldPersonID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPersonID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPersonID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPersonID: %w", err)
+	}
+	return oldValue.PersonID, nil
+}
+
+// AddPersonID adds i to the "person_id" field.
+func (m *ConfirmationMutation) AddPersonID(i int64) {
+	if m.addperson_id != nil {
+		*m.addperson_id += i
+	} else {
+		m.addperson_id = &i
+	}
+}
+
+// AddedPersonID returns the value that was added to the "person_id" field in this mutation.
+func (m *ConfirmationMutation) AddedPersonID() (r int64, exists bool) {
+	v := m.addperson_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPersonID resets all changes to the "person_id" field.
+func (m *ConfirmationMutation) ResetPersonID() {
+	m.person_id = nil
+	m.addperson_id = nil
+}
+
+// SetPersonLogin sets the "person_login" field.
+func (m *ConfirmationMutation) SetPersonLogin(s string) {
+	m.person_login = &s
+}
+
+// PersonLogin returns the value of the "person_login" field in the mutation.
+func (m *ConfirmationMutation) PersonLogin() (r string, exists bool) {
+	v := m.person_login
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPersonLogin returns the old "person_login" field's value of the Confirmation entity.
+// If the Confirmation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConfirmationMutation) OldPersonLogin(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPersonLogin is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPersonLogin requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPersonLogin: %w", err)
+	}
+	return oldValue.PersonLogin, nil
+}
+
+// ResetPersonLogin resets all changes to the "person_login" field.
+func (m *ConfirmationMutation) ResetPersonLogin() {
+	m.person_login = nil
+}
+
+// SetCommandID sets the "command_id" field.
+func (m *ConfirmationMutation) SetCommandID(u uuid.UUID) {
+	m.command_id = &u
+}
+
+// CommandID returns the value of the "command_id" field in the mutation.
+func (m *ConfirmationMutation) CommandID() (r uuid.UUID, exists bool) {
+	v := m.command_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCommandID returns the old "command_id" field's value of the Confirmation entity.
+// If the Confirmation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConfirmationMutation) OldCommandID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCommandID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCommandID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCommandID: %w", err)
+	}
+	return oldValue.CommandID, nil
+}
+
+// ResetCommandID resets all changes to the "command_id" field.
+func (m *ConfirmationMutation) ResetCommandID() {
+	m.command_id = nil
+}
+
+// SetAt sets the "at" field.
+func (m *ConfirmationMutation) SetAt(t time.Time) {
+	m.at = &t
+}
+
+// At returns the value of the "at" field in the mutation.
+func (m *ConfirmationMutation) At() (r time.Time, exists bool) {
+	v := m.at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAt returns the old "at" field's value of the Confirmation entity.
+// If the Confirmation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConfirmationMutation) OldAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAt: %w", err)
+	}
+	return oldValue.At, nil
+}
+
+// ResetAt resets all changes to the "at" field.
+func (m *ConfirmationMutation) ResetAt() {
+	m.at = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *ConfirmationMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *ConfirmationMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Confirmation entity.
+// If the Confirmation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ConfirmationMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *ConfirmationMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// Where appends a list predicates to the ConfirmationMutation builder.
+func (m *ConfirmationMutation) Where(ps ...predicate.Confirmation) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ConfirmationMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ConfirmationMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Confirmation, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ConfirmationMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ConfirmationMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Confirmation).
+func (m *ConfirmationMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ConfirmationMutation) Fields() []string {
+	fields := make([]string, 0, 9)
+	if m.pull_request != nil {
+		fields = append(fields, confirmation.FieldPullRequest)
+	}
+	if m._path != nil {
+		fields = append(fields, confirmation.FieldPath)
+	}
+	if m.subject != nil {
+		fields = append(fields, confirmation.FieldSubject)
+	}
+	if m.change_digest != nil {
+		fields = append(fields, confirmation.FieldChangeDigest)
+	}
+	if m.person_id != nil {
+		fields = append(fields, confirmation.FieldPersonID)
+	}
+	if m.person_login != nil {
+		fields = append(fields, confirmation.FieldPersonLogin)
+	}
+	if m.command_id != nil {
+		fields = append(fields, confirmation.FieldCommandID)
+	}
+	if m.at != nil {
+		fields = append(fields, confirmation.FieldAt)
+	}
+	if m.created_at != nil {
+		fields = append(fields, confirmation.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ConfirmationMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case confirmation.FieldPullRequest:
+		return m.PullRequest()
+	case confirmation.FieldPath:
+		return m.Path()
+	case confirmation.FieldSubject:
+		return m.Subject()
+	case confirmation.FieldChangeDigest:
+		return m.ChangeDigest()
+	case confirmation.FieldPersonID:
+		return m.PersonID()
+	case confirmation.FieldPersonLogin:
+		return m.PersonLogin()
+	case confirmation.FieldCommandID:
+		return m.CommandID()
+	case confirmation.FieldAt:
+		return m.At()
+	case confirmation.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ConfirmationMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case confirmation.FieldPullRequest:
+		return m.OldPullRequest(ctx)
+	case confirmation.FieldPath:
+		return m.OldPath(ctx)
+	case confirmation.FieldSubject:
+		return m.OldSubject(ctx)
+	case confirmation.FieldChangeDigest:
+		return m.OldChangeDigest(ctx)
+	case confirmation.FieldPersonID:
+		return m.OldPersonID(ctx)
+	case confirmation.FieldPersonLogin:
+		return m.OldPersonLogin(ctx)
+	case confirmation.FieldCommandID:
+		return m.OldCommandID(ctx)
+	case confirmation.FieldAt:
+		return m.OldAt(ctx)
+	case confirmation.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Confirmation field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ConfirmationMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case confirmation.FieldPullRequest:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPullRequest(v)
+		return nil
+	case confirmation.FieldPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPath(v)
+		return nil
+	case confirmation.FieldSubject:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubject(v)
+		return nil
+	case confirmation.FieldChangeDigest:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChangeDigest(v)
+		return nil
+	case confirmation.FieldPersonID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPersonID(v)
+		return nil
+	case confirmation.FieldPersonLogin:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPersonLogin(v)
+		return nil
+	case confirmation.FieldCommandID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCommandID(v)
+		return nil
+	case confirmation.FieldAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAt(v)
+		return nil
+	case confirmation.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Confirmation field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ConfirmationMutation) AddedFields() []string {
+	var fields []string
+	if m.addpull_request != nil {
+		fields = append(fields, confirmation.FieldPullRequest)
+	}
+	if m.addperson_id != nil {
+		fields = append(fields, confirmation.FieldPersonID)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ConfirmationMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case confirmation.FieldPullRequest:
+		return m.AddedPullRequest()
+	case confirmation.FieldPersonID:
+		return m.AddedPersonID()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ConfirmationMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case confirmation.FieldPullRequest:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPullRequest(v)
+		return nil
+	case confirmation.FieldPersonID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPersonID(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Confirmation numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ConfirmationMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ConfirmationMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ConfirmationMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Confirmation nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ConfirmationMutation) ResetField(name string) error {
+	switch name {
+	case confirmation.FieldPullRequest:
+		m.ResetPullRequest()
+		return nil
+	case confirmation.FieldPath:
+		m.ResetPath()
+		return nil
+	case confirmation.FieldSubject:
+		m.ResetSubject()
+		return nil
+	case confirmation.FieldChangeDigest:
+		m.ResetChangeDigest()
+		return nil
+	case confirmation.FieldPersonID:
+		m.ResetPersonID()
+		return nil
+	case confirmation.FieldPersonLogin:
+		m.ResetPersonLogin()
+		return nil
+	case confirmation.FieldCommandID:
+		m.ResetCommandID()
+		return nil
+	case confirmation.FieldAt:
+		m.ResetAt()
+		return nil
+	case confirmation.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Confirmation field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ConfirmationMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ConfirmationMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ConfirmationMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ConfirmationMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ConfirmationMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ConfirmationMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ConfirmationMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Confirmation unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ConfirmationMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Confirmation edge %s", name)
+}
+
 // DecisionMutation represents an operation that mutates the Decision nodes in the graph.
 type DecisionMutation struct {
 	config
@@ -5567,6 +7812,7 @@ type EventMutation struct {
 	sequence           *int64
 	addsequence        *int64
 	merge_commit       *string
+	retry_of           *uuid.UUID
 	created_at         *time.Time
 	processed_at       *time.Time
 	finished_at        *time.Time
@@ -6226,6 +8472,55 @@ func (m *EventMutation) ResetMergeCommit() {
 	m.merge_commit = nil
 }
 
+// SetRetryOf sets the "retry_of" field.
+func (m *EventMutation) SetRetryOf(u uuid.UUID) {
+	m.retry_of = &u
+}
+
+// RetryOf returns the value of the "retry_of" field in the mutation.
+func (m *EventMutation) RetryOf() (r uuid.UUID, exists bool) {
+	v := m.retry_of
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRetryOf returns the old "retry_of" field's value of the Event entity.
+// If the Event object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EventMutation) OldRetryOf(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRetryOf is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRetryOf requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRetryOf: %w", err)
+	}
+	return oldValue.RetryOf, nil
+}
+
+// ClearRetryOf clears the value of the "retry_of" field.
+func (m *EventMutation) ClearRetryOf() {
+	m.retry_of = nil
+	m.clearedFields[event.FieldRetryOf] = struct{}{}
+}
+
+// RetryOfCleared returns if the "retry_of" field was cleared in this mutation.
+func (m *EventMutation) RetryOfCleared() bool {
+	_, ok := m.clearedFields[event.FieldRetryOf]
+	return ok
+}
+
+// ResetRetryOf resets all changes to the "retry_of" field.
+func (m *EventMutation) ResetRetryOf() {
+	m.retry_of = nil
+	delete(m.clearedFields, event.FieldRetryOf)
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *EventMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -6482,7 +8777,7 @@ func (m *EventMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *EventMutation) Fields() []string {
-	fields := make([]string, 0, 17)
+	fields := make([]string, 0, 18)
 	if m._type != nil {
 		fields = append(fields, event.FieldType)
 	}
@@ -6521,6 +8816,9 @@ func (m *EventMutation) Fields() []string {
 	}
 	if m.merge_commit != nil {
 		fields = append(fields, event.FieldMergeCommit)
+	}
+	if m.retry_of != nil {
+		fields = append(fields, event.FieldRetryOf)
 	}
 	if m.created_at != nil {
 		fields = append(fields, event.FieldCreatedAt)
@@ -6568,6 +8866,8 @@ func (m *EventMutation) Field(name string) (ent.Value, bool) {
 		return m.Sequence()
 	case event.FieldMergeCommit:
 		return m.MergeCommit()
+	case event.FieldRetryOf:
+		return m.RetryOf()
 	case event.FieldCreatedAt:
 		return m.CreatedAt()
 	case event.FieldProcessedAt:
@@ -6611,6 +8911,8 @@ func (m *EventMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldSequence(ctx)
 	case event.FieldMergeCommit:
 		return m.OldMergeCommit(ctx)
+	case event.FieldRetryOf:
+		return m.OldRetryOf(ctx)
 	case event.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case event.FieldProcessedAt:
@@ -6719,6 +9021,13 @@ func (m *EventMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetMergeCommit(v)
 		return nil
+	case event.FieldRetryOf:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRetryOf(v)
+		return nil
 	case event.FieldCreatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -6816,6 +9125,9 @@ func (m *EventMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *EventMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(event.FieldRetryOf) {
+		fields = append(fields, event.FieldRetryOf)
+	}
 	if m.FieldCleared(event.FieldProcessedAt) {
 		fields = append(fields, event.FieldProcessedAt)
 	}
@@ -6839,6 +9151,9 @@ func (m *EventMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *EventMutation) ClearField(name string) error {
 	switch name {
+	case event.FieldRetryOf:
+		m.ClearRetryOf()
+		return nil
 	case event.FieldProcessedAt:
 		m.ClearProcessedAt()
 		return nil
@@ -6894,6 +9209,9 @@ func (m *EventMutation) ResetField(name string) error {
 		return nil
 	case event.FieldMergeCommit:
 		m.ResetMergeCommit()
+		return nil
+	case event.FieldRetryOf:
+		m.ResetRetryOf()
 		return nil
 	case event.FieldCreatedAt:
 		m.ResetCreatedAt()
@@ -6983,6 +9301,1023 @@ func (m *EventMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Event edge %s", name)
+}
+
+// GrantMutation represents an operation that mutates the Grant nodes in the graph.
+type GrantMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *uuid.UUID
+	ticket_id       *uuid.UUID
+	event_id        *uuid.UUID
+	_path           *string
+	vm              *string
+	environment     *string
+	person_id       *int64
+	addperson_id    *int64
+	person_login    *string
+	pull_request    *int
+	addpull_request *int
+	granted_at      *time.Time
+	expires_at      *time.Time
+	revoked_at      *time.Time
+	revoked_by      *string
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*Grant, error)
+	predicates      []predicate.Grant
+}
+
+var _ ent.Mutation = (*GrantMutation)(nil)
+
+// grantOption allows management of the mutation configuration using functional options.
+type grantOption func(*GrantMutation)
+
+// newGrantMutation creates new mutation for the Grant entity.
+func newGrantMutation(c config, op Op, opts ...grantOption) *GrantMutation {
+	m := &GrantMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeGrant,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withGrantID sets the ID field of the mutation.
+func withGrantID(id uuid.UUID) grantOption {
+	return func(m *GrantMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Grant
+		)
+		m.oldValue = func(ctx context.Context) (*Grant, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Grant.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withGrant sets the old Grant of the mutation.
+func withGrant(node *Grant) grantOption {
+	return func(m *GrantMutation) {
+		m.oldValue = func(context.Context) (*Grant, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m GrantMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m GrantMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Grant entities.
+func (m *GrantMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *GrantMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *GrantMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Grant.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetTicketID sets the "ticket_id" field.
+func (m *GrantMutation) SetTicketID(u uuid.UUID) {
+	m.ticket_id = &u
+}
+
+// TicketID returns the value of the "ticket_id" field in the mutation.
+func (m *GrantMutation) TicketID() (r uuid.UUID, exists bool) {
+	v := m.ticket_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTicketID returns the old "ticket_id" field's value of the Grant entity.
+// If the Grant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GrantMutation) OldTicketID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTicketID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTicketID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTicketID: %w", err)
+	}
+	return oldValue.TicketID, nil
+}
+
+// ResetTicketID resets all changes to the "ticket_id" field.
+func (m *GrantMutation) ResetTicketID() {
+	m.ticket_id = nil
+}
+
+// SetEventID sets the "event_id" field.
+func (m *GrantMutation) SetEventID(u uuid.UUID) {
+	m.event_id = &u
+}
+
+// EventID returns the value of the "event_id" field in the mutation.
+func (m *GrantMutation) EventID() (r uuid.UUID, exists bool) {
+	v := m.event_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEventID returns the old "event_id" field's value of the Grant entity.
+// If the Grant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GrantMutation) OldEventID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEventID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEventID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEventID: %w", err)
+	}
+	return oldValue.EventID, nil
+}
+
+// ResetEventID resets all changes to the "event_id" field.
+func (m *GrantMutation) ResetEventID() {
+	m.event_id = nil
+}
+
+// SetPath sets the "path" field.
+func (m *GrantMutation) SetPath(s string) {
+	m._path = &s
+}
+
+// Path returns the value of the "path" field in the mutation.
+func (m *GrantMutation) Path() (r string, exists bool) {
+	v := m._path
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPath returns the old "path" field's value of the Grant entity.
+// If the Grant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GrantMutation) OldPath(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPath is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPath requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPath: %w", err)
+	}
+	return oldValue.Path, nil
+}
+
+// ResetPath resets all changes to the "path" field.
+func (m *GrantMutation) ResetPath() {
+	m._path = nil
+}
+
+// SetVM sets the "vm" field.
+func (m *GrantMutation) SetVM(s string) {
+	m.vm = &s
+}
+
+// VM returns the value of the "vm" field in the mutation.
+func (m *GrantMutation) VM() (r string, exists bool) {
+	v := m.vm
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVM returns the old "vm" field's value of the Grant entity.
+// If the Grant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GrantMutation) OldVM(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVM is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVM requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVM: %w", err)
+	}
+	return oldValue.VM, nil
+}
+
+// ResetVM resets all changes to the "vm" field.
+func (m *GrantMutation) ResetVM() {
+	m.vm = nil
+}
+
+// SetEnvironment sets the "environment" field.
+func (m *GrantMutation) SetEnvironment(s string) {
+	m.environment = &s
+}
+
+// Environment returns the value of the "environment" field in the mutation.
+func (m *GrantMutation) Environment() (r string, exists bool) {
+	v := m.environment
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEnvironment returns the old "environment" field's value of the Grant entity.
+// If the Grant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GrantMutation) OldEnvironment(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEnvironment is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEnvironment requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEnvironment: %w", err)
+	}
+	return oldValue.Environment, nil
+}
+
+// ResetEnvironment resets all changes to the "environment" field.
+func (m *GrantMutation) ResetEnvironment() {
+	m.environment = nil
+}
+
+// SetPersonID sets the "person_id" field.
+func (m *GrantMutation) SetPersonID(i int64) {
+	m.person_id = &i
+	m.addperson_id = nil
+}
+
+// PersonID returns the value of the "person_id" field in the mutation.
+func (m *GrantMutation) PersonID() (r int64, exists bool) {
+	v := m.person_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPersonID returns the old "person_id" field's value of the Grant entity.
+// If the Grant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GrantMutation) OldPersonID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPersonID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPersonID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPersonID: %w", err)
+	}
+	return oldValue.PersonID, nil
+}
+
+// AddPersonID adds i to the "person_id" field.
+func (m *GrantMutation) AddPersonID(i int64) {
+	if m.addperson_id != nil {
+		*m.addperson_id += i
+	} else {
+		m.addperson_id = &i
+	}
+}
+
+// AddedPersonID returns the value that was added to the "person_id" field in this mutation.
+func (m *GrantMutation) AddedPersonID() (r int64, exists bool) {
+	v := m.addperson_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPersonID resets all changes to the "person_id" field.
+func (m *GrantMutation) ResetPersonID() {
+	m.person_id = nil
+	m.addperson_id = nil
+}
+
+// SetPersonLogin sets the "person_login" field.
+func (m *GrantMutation) SetPersonLogin(s string) {
+	m.person_login = &s
+}
+
+// PersonLogin returns the value of the "person_login" field in the mutation.
+func (m *GrantMutation) PersonLogin() (r string, exists bool) {
+	v := m.person_login
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPersonLogin returns the old "person_login" field's value of the Grant entity.
+// If the Grant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GrantMutation) OldPersonLogin(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPersonLogin is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPersonLogin requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPersonLogin: %w", err)
+	}
+	return oldValue.PersonLogin, nil
+}
+
+// ResetPersonLogin resets all changes to the "person_login" field.
+func (m *GrantMutation) ResetPersonLogin() {
+	m.person_login = nil
+}
+
+// SetPullRequest sets the "pull_request" field.
+func (m *GrantMutation) SetPullRequest(i int) {
+	m.pull_request = &i
+	m.addpull_request = nil
+}
+
+// PullRequest returns the value of the "pull_request" field in the mutation.
+func (m *GrantMutation) PullRequest() (r int, exists bool) {
+	v := m.pull_request
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPullRequest returns the old "pull_request" field's value of the Grant entity.
+// If the Grant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GrantMutation) OldPullRequest(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPullRequest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPullRequest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPullRequest: %w", err)
+	}
+	return oldValue.PullRequest, nil
+}
+
+// AddPullRequest adds i to the "pull_request" field.
+func (m *GrantMutation) AddPullRequest(i int) {
+	if m.addpull_request != nil {
+		*m.addpull_request += i
+	} else {
+		m.addpull_request = &i
+	}
+}
+
+// AddedPullRequest returns the value that was added to the "pull_request" field in this mutation.
+func (m *GrantMutation) AddedPullRequest() (r int, exists bool) {
+	v := m.addpull_request
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPullRequest resets all changes to the "pull_request" field.
+func (m *GrantMutation) ResetPullRequest() {
+	m.pull_request = nil
+	m.addpull_request = nil
+}
+
+// SetGrantedAt sets the "granted_at" field.
+func (m *GrantMutation) SetGrantedAt(t time.Time) {
+	m.granted_at = &t
+}
+
+// GrantedAt returns the value of the "granted_at" field in the mutation.
+func (m *GrantMutation) GrantedAt() (r time.Time, exists bool) {
+	v := m.granted_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGrantedAt returns the old "granted_at" field's value of the Grant entity.
+// If the Grant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GrantMutation) OldGrantedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGrantedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGrantedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGrantedAt: %w", err)
+	}
+	return oldValue.GrantedAt, nil
+}
+
+// ResetGrantedAt resets all changes to the "granted_at" field.
+func (m *GrantMutation) ResetGrantedAt() {
+	m.granted_at = nil
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (m *GrantMutation) SetExpiresAt(t time.Time) {
+	m.expires_at = &t
+}
+
+// ExpiresAt returns the value of the "expires_at" field in the mutation.
+func (m *GrantMutation) ExpiresAt() (r time.Time, exists bool) {
+	v := m.expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiresAt returns the old "expires_at" field's value of the Grant entity.
+// If the Grant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GrantMutation) OldExpiresAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiresAt: %w", err)
+	}
+	return oldValue.ExpiresAt, nil
+}
+
+// ResetExpiresAt resets all changes to the "expires_at" field.
+func (m *GrantMutation) ResetExpiresAt() {
+	m.expires_at = nil
+}
+
+// SetRevokedAt sets the "revoked_at" field.
+func (m *GrantMutation) SetRevokedAt(t time.Time) {
+	m.revoked_at = &t
+}
+
+// RevokedAt returns the value of the "revoked_at" field in the mutation.
+func (m *GrantMutation) RevokedAt() (r time.Time, exists bool) {
+	v := m.revoked_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRevokedAt returns the old "revoked_at" field's value of the Grant entity.
+// If the Grant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GrantMutation) OldRevokedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRevokedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRevokedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRevokedAt: %w", err)
+	}
+	return oldValue.RevokedAt, nil
+}
+
+// ClearRevokedAt clears the value of the "revoked_at" field.
+func (m *GrantMutation) ClearRevokedAt() {
+	m.revoked_at = nil
+	m.clearedFields[grant.FieldRevokedAt] = struct{}{}
+}
+
+// RevokedAtCleared returns if the "revoked_at" field was cleared in this mutation.
+func (m *GrantMutation) RevokedAtCleared() bool {
+	_, ok := m.clearedFields[grant.FieldRevokedAt]
+	return ok
+}
+
+// ResetRevokedAt resets all changes to the "revoked_at" field.
+func (m *GrantMutation) ResetRevokedAt() {
+	m.revoked_at = nil
+	delete(m.clearedFields, grant.FieldRevokedAt)
+}
+
+// SetRevokedBy sets the "revoked_by" field.
+func (m *GrantMutation) SetRevokedBy(s string) {
+	m.revoked_by = &s
+}
+
+// RevokedBy returns the value of the "revoked_by" field in the mutation.
+func (m *GrantMutation) RevokedBy() (r string, exists bool) {
+	v := m.revoked_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRevokedBy returns the old "revoked_by" field's value of the Grant entity.
+// If the Grant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GrantMutation) OldRevokedBy(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRevokedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRevokedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRevokedBy: %w", err)
+	}
+	return oldValue.RevokedBy, nil
+}
+
+// ResetRevokedBy resets all changes to the "revoked_by" field.
+func (m *GrantMutation) ResetRevokedBy() {
+	m.revoked_by = nil
+}
+
+// Where appends a list predicates to the GrantMutation builder.
+func (m *GrantMutation) Where(ps ...predicate.Grant) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the GrantMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *GrantMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Grant, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *GrantMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *GrantMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Grant).
+func (m *GrantMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *GrantMutation) Fields() []string {
+	fields := make([]string, 0, 12)
+	if m.ticket_id != nil {
+		fields = append(fields, grant.FieldTicketID)
+	}
+	if m.event_id != nil {
+		fields = append(fields, grant.FieldEventID)
+	}
+	if m._path != nil {
+		fields = append(fields, grant.FieldPath)
+	}
+	if m.vm != nil {
+		fields = append(fields, grant.FieldVM)
+	}
+	if m.environment != nil {
+		fields = append(fields, grant.FieldEnvironment)
+	}
+	if m.person_id != nil {
+		fields = append(fields, grant.FieldPersonID)
+	}
+	if m.person_login != nil {
+		fields = append(fields, grant.FieldPersonLogin)
+	}
+	if m.pull_request != nil {
+		fields = append(fields, grant.FieldPullRequest)
+	}
+	if m.granted_at != nil {
+		fields = append(fields, grant.FieldGrantedAt)
+	}
+	if m.expires_at != nil {
+		fields = append(fields, grant.FieldExpiresAt)
+	}
+	if m.revoked_at != nil {
+		fields = append(fields, grant.FieldRevokedAt)
+	}
+	if m.revoked_by != nil {
+		fields = append(fields, grant.FieldRevokedBy)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *GrantMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case grant.FieldTicketID:
+		return m.TicketID()
+	case grant.FieldEventID:
+		return m.EventID()
+	case grant.FieldPath:
+		return m.Path()
+	case grant.FieldVM:
+		return m.VM()
+	case grant.FieldEnvironment:
+		return m.Environment()
+	case grant.FieldPersonID:
+		return m.PersonID()
+	case grant.FieldPersonLogin:
+		return m.PersonLogin()
+	case grant.FieldPullRequest:
+		return m.PullRequest()
+	case grant.FieldGrantedAt:
+		return m.GrantedAt()
+	case grant.FieldExpiresAt:
+		return m.ExpiresAt()
+	case grant.FieldRevokedAt:
+		return m.RevokedAt()
+	case grant.FieldRevokedBy:
+		return m.RevokedBy()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *GrantMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case grant.FieldTicketID:
+		return m.OldTicketID(ctx)
+	case grant.FieldEventID:
+		return m.OldEventID(ctx)
+	case grant.FieldPath:
+		return m.OldPath(ctx)
+	case grant.FieldVM:
+		return m.OldVM(ctx)
+	case grant.FieldEnvironment:
+		return m.OldEnvironment(ctx)
+	case grant.FieldPersonID:
+		return m.OldPersonID(ctx)
+	case grant.FieldPersonLogin:
+		return m.OldPersonLogin(ctx)
+	case grant.FieldPullRequest:
+		return m.OldPullRequest(ctx)
+	case grant.FieldGrantedAt:
+		return m.OldGrantedAt(ctx)
+	case grant.FieldExpiresAt:
+		return m.OldExpiresAt(ctx)
+	case grant.FieldRevokedAt:
+		return m.OldRevokedAt(ctx)
+	case grant.FieldRevokedBy:
+		return m.OldRevokedBy(ctx)
+	}
+	return nil, fmt.Errorf("unknown Grant field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *GrantMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case grant.FieldTicketID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTicketID(v)
+		return nil
+	case grant.FieldEventID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEventID(v)
+		return nil
+	case grant.FieldPath:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPath(v)
+		return nil
+	case grant.FieldVM:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVM(v)
+		return nil
+	case grant.FieldEnvironment:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEnvironment(v)
+		return nil
+	case grant.FieldPersonID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPersonID(v)
+		return nil
+	case grant.FieldPersonLogin:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPersonLogin(v)
+		return nil
+	case grant.FieldPullRequest:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPullRequest(v)
+		return nil
+	case grant.FieldGrantedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGrantedAt(v)
+		return nil
+	case grant.FieldExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiresAt(v)
+		return nil
+	case grant.FieldRevokedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRevokedAt(v)
+		return nil
+	case grant.FieldRevokedBy:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRevokedBy(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Grant field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *GrantMutation) AddedFields() []string {
+	var fields []string
+	if m.addperson_id != nil {
+		fields = append(fields, grant.FieldPersonID)
+	}
+	if m.addpull_request != nil {
+		fields = append(fields, grant.FieldPullRequest)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *GrantMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case grant.FieldPersonID:
+		return m.AddedPersonID()
+	case grant.FieldPullRequest:
+		return m.AddedPullRequest()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *GrantMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case grant.FieldPersonID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPersonID(v)
+		return nil
+	case grant.FieldPullRequest:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPullRequest(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Grant numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *GrantMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(grant.FieldRevokedAt) {
+		fields = append(fields, grant.FieldRevokedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *GrantMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *GrantMutation) ClearField(name string) error {
+	switch name {
+	case grant.FieldRevokedAt:
+		m.ClearRevokedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Grant nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *GrantMutation) ResetField(name string) error {
+	switch name {
+	case grant.FieldTicketID:
+		m.ResetTicketID()
+		return nil
+	case grant.FieldEventID:
+		m.ResetEventID()
+		return nil
+	case grant.FieldPath:
+		m.ResetPath()
+		return nil
+	case grant.FieldVM:
+		m.ResetVM()
+		return nil
+	case grant.FieldEnvironment:
+		m.ResetEnvironment()
+		return nil
+	case grant.FieldPersonID:
+		m.ResetPersonID()
+		return nil
+	case grant.FieldPersonLogin:
+		m.ResetPersonLogin()
+		return nil
+	case grant.FieldPullRequest:
+		m.ResetPullRequest()
+		return nil
+	case grant.FieldGrantedAt:
+		m.ResetGrantedAt()
+		return nil
+	case grant.FieldExpiresAt:
+		m.ResetExpiresAt()
+		return nil
+	case grant.FieldRevokedAt:
+		m.ResetRevokedAt()
+		return nil
+	case grant.FieldRevokedBy:
+		m.ResetRevokedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown Grant field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *GrantMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *GrantMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *GrantMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *GrantMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *GrantMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *GrantMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *GrantMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Grant unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *GrantMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Grant edge %s", name)
 }
 
 // InstanceIndexMutation represents an operation that mutates the InstanceIndex nodes in the graph.
@@ -7509,6 +10844,650 @@ func (m *InstanceIndexMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown InstanceIndex edge %s", name)
 }
 
+// MembershipMutation represents an operation that mutates the Membership nodes in the graph.
+type MembershipMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *int
+	organization    *int64
+	addorganization *int64
+	team            *int64
+	addteam         *int64
+	person          *int64
+	addperson       *int64
+	member          *bool
+	asked_at        *time.Time
+	clearedFields   map[string]struct{}
+	done            bool
+	oldValue        func(context.Context) (*Membership, error)
+	predicates      []predicate.Membership
+}
+
+var _ ent.Mutation = (*MembershipMutation)(nil)
+
+// membershipOption allows management of the mutation configuration using functional options.
+type membershipOption func(*MembershipMutation)
+
+// newMembershipMutation creates new mutation for the Membership entity.
+func newMembershipMutation(c config, op Op, opts ...membershipOption) *MembershipMutation {
+	m := &MembershipMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeMembership,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withMembershipID sets the ID field of the mutation.
+func withMembershipID(id int) membershipOption {
+	return func(m *MembershipMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Membership
+		)
+		m.oldValue = func(ctx context.Context) (*Membership, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Membership.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withMembership sets the old Membership of the mutation.
+func withMembership(node *Membership) membershipOption {
+	return func(m *MembershipMutation) {
+		m.oldValue = func(context.Context) (*Membership, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m MembershipMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m MembershipMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *MembershipMutation) ID() (id int, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *MembershipMutation) IDs(ctx context.Context) ([]int, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Membership.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOrganization sets the "organization" field.
+func (m *MembershipMutation) SetOrganization(i int64) {
+	m.organization = &i
+	m.addorganization = nil
+}
+
+// Organization returns the value of the "organization" field in the mutation.
+func (m *MembershipMutation) Organization() (r int64, exists bool) {
+	v := m.organization
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrganization returns the old "organization" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldOrganization(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrganization is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrganization requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrganization: %w", err)
+	}
+	return oldValue.Organization, nil
+}
+
+// AddOrganization adds i to the "organization" field.
+func (m *MembershipMutation) AddOrganization(i int64) {
+	if m.addorganization != nil {
+		*m.addorganization += i
+	} else {
+		m.addorganization = &i
+	}
+}
+
+// AddedOrganization returns the value that was added to the "organization" field in this mutation.
+func (m *MembershipMutation) AddedOrganization() (r int64, exists bool) {
+	v := m.addorganization
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetOrganization resets all changes to the "organization" field.
+func (m *MembershipMutation) ResetOrganization() {
+	m.organization = nil
+	m.addorganization = nil
+}
+
+// SetTeam sets the "team" field.
+func (m *MembershipMutation) SetTeam(i int64) {
+	m.team = &i
+	m.addteam = nil
+}
+
+// Team returns the value of the "team" field in the mutation.
+func (m *MembershipMutation) Team() (r int64, exists bool) {
+	v := m.team
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTeam returns the old "team" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldTeam(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTeam is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTeam requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTeam: %w", err)
+	}
+	return oldValue.Team, nil
+}
+
+// AddTeam adds i to the "team" field.
+func (m *MembershipMutation) AddTeam(i int64) {
+	if m.addteam != nil {
+		*m.addteam += i
+	} else {
+		m.addteam = &i
+	}
+}
+
+// AddedTeam returns the value that was added to the "team" field in this mutation.
+func (m *MembershipMutation) AddedTeam() (r int64, exists bool) {
+	v := m.addteam
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTeam resets all changes to the "team" field.
+func (m *MembershipMutation) ResetTeam() {
+	m.team = nil
+	m.addteam = nil
+}
+
+// SetPerson sets the "person" field.
+func (m *MembershipMutation) SetPerson(i int64) {
+	m.person = &i
+	m.addperson = nil
+}
+
+// Person returns the value of the "person" field in the mutation.
+func (m *MembershipMutation) Person() (r int64, exists bool) {
+	v := m.person
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPerson returns the old "person" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldPerson(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPerson is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPerson requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPerson: %w", err)
+	}
+	return oldValue.Person, nil
+}
+
+// AddPerson adds i to the "person" field.
+func (m *MembershipMutation) AddPerson(i int64) {
+	if m.addperson != nil {
+		*m.addperson += i
+	} else {
+		m.addperson = &i
+	}
+}
+
+// AddedPerson returns the value that was added to the "person" field in this mutation.
+func (m *MembershipMutation) AddedPerson() (r int64, exists bool) {
+	v := m.addperson
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPerson resets all changes to the "person" field.
+func (m *MembershipMutation) ResetPerson() {
+	m.person = nil
+	m.addperson = nil
+}
+
+// SetMember sets the "member" field.
+func (m *MembershipMutation) SetMember(b bool) {
+	m.member = &b
+}
+
+// Member returns the value of the "member" field in the mutation.
+func (m *MembershipMutation) Member() (r bool, exists bool) {
+	v := m.member
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMember returns the old "member" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldMember(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMember is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMember requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMember: %w", err)
+	}
+	return oldValue.Member, nil
+}
+
+// ResetMember resets all changes to the "member" field.
+func (m *MembershipMutation) ResetMember() {
+	m.member = nil
+}
+
+// SetAskedAt sets the "asked_at" field.
+func (m *MembershipMutation) SetAskedAt(t time.Time) {
+	m.asked_at = &t
+}
+
+// AskedAt returns the value of the "asked_at" field in the mutation.
+func (m *MembershipMutation) AskedAt() (r time.Time, exists bool) {
+	v := m.asked_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAskedAt returns the old "asked_at" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldAskedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAskedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAskedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAskedAt: %w", err)
+	}
+	return oldValue.AskedAt, nil
+}
+
+// ResetAskedAt resets all changes to the "asked_at" field.
+func (m *MembershipMutation) ResetAskedAt() {
+	m.asked_at = nil
+}
+
+// Where appends a list predicates to the MembershipMutation builder.
+func (m *MembershipMutation) Where(ps ...predicate.Membership) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the MembershipMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *MembershipMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Membership, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *MembershipMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *MembershipMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Membership).
+func (m *MembershipMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *MembershipMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.organization != nil {
+		fields = append(fields, membership.FieldOrganization)
+	}
+	if m.team != nil {
+		fields = append(fields, membership.FieldTeam)
+	}
+	if m.person != nil {
+		fields = append(fields, membership.FieldPerson)
+	}
+	if m.member != nil {
+		fields = append(fields, membership.FieldMember)
+	}
+	if m.asked_at != nil {
+		fields = append(fields, membership.FieldAskedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *MembershipMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case membership.FieldOrganization:
+		return m.Organization()
+	case membership.FieldTeam:
+		return m.Team()
+	case membership.FieldPerson:
+		return m.Person()
+	case membership.FieldMember:
+		return m.Member()
+	case membership.FieldAskedAt:
+		return m.AskedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *MembershipMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case membership.FieldOrganization:
+		return m.OldOrganization(ctx)
+	case membership.FieldTeam:
+		return m.OldTeam(ctx)
+	case membership.FieldPerson:
+		return m.OldPerson(ctx)
+	case membership.FieldMember:
+		return m.OldMember(ctx)
+	case membership.FieldAskedAt:
+		return m.OldAskedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Membership field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MembershipMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case membership.FieldOrganization:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrganization(v)
+		return nil
+	case membership.FieldTeam:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTeam(v)
+		return nil
+	case membership.FieldPerson:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPerson(v)
+		return nil
+	case membership.FieldMember:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMember(v)
+		return nil
+	case membership.FieldAskedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAskedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Membership field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *MembershipMutation) AddedFields() []string {
+	var fields []string
+	if m.addorganization != nil {
+		fields = append(fields, membership.FieldOrganization)
+	}
+	if m.addteam != nil {
+		fields = append(fields, membership.FieldTeam)
+	}
+	if m.addperson != nil {
+		fields = append(fields, membership.FieldPerson)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *MembershipMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case membership.FieldOrganization:
+		return m.AddedOrganization()
+	case membership.FieldTeam:
+		return m.AddedTeam()
+	case membership.FieldPerson:
+		return m.AddedPerson()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MembershipMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case membership.FieldOrganization:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOrganization(v)
+		return nil
+	case membership.FieldTeam:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTeam(v)
+		return nil
+	case membership.FieldPerson:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPerson(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Membership numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *MembershipMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *MembershipMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *MembershipMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Membership nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *MembershipMutation) ResetField(name string) error {
+	switch name {
+	case membership.FieldOrganization:
+		m.ResetOrganization()
+		return nil
+	case membership.FieldTeam:
+		m.ResetTeam()
+		return nil
+	case membership.FieldPerson:
+		m.ResetPerson()
+		return nil
+	case membership.FieldMember:
+		m.ResetMember()
+		return nil
+	case membership.FieldAskedAt:
+		m.ResetAskedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Membership field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *MembershipMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *MembershipMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *MembershipMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *MembershipMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *MembershipMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *MembershipMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *MembershipMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Membership unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *MembershipMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Membership edge %s", name)
+}
+
 // PlanMutation represents an operation that mutates the Plan nodes in the graph.
 type PlanMutation struct {
 	config
@@ -7525,6 +11504,8 @@ type PlanMutation struct {
 	template             *string
 	template_version     *int
 	addtemplate_version  *int
+	size                 *string
+	disk                 *string
 	kubernetes_namespace *string
 	template_snapshot    *map[string]interface{}
 	size_snapshot        *map[string]interface{}
@@ -7972,6 +11953,78 @@ func (m *PlanMutation) ResetTemplateVersion() {
 	m.addtemplate_version = nil
 }
 
+// SetSize sets the "size" field.
+func (m *PlanMutation) SetSize(s string) {
+	m.size = &s
+}
+
+// Size returns the value of the "size" field in the mutation.
+func (m *PlanMutation) Size() (r string, exists bool) {
+	v := m.size
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSize returns the old "size" field's value of the Plan entity.
+// If the Plan object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PlanMutation) OldSize(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSize is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSize requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSize: %w", err)
+	}
+	return oldValue.Size, nil
+}
+
+// ResetSize resets all changes to the "size" field.
+func (m *PlanMutation) ResetSize() {
+	m.size = nil
+}
+
+// SetDisk sets the "disk" field.
+func (m *PlanMutation) SetDisk(s string) {
+	m.disk = &s
+}
+
+// Disk returns the value of the "disk" field in the mutation.
+func (m *PlanMutation) Disk() (r string, exists bool) {
+	v := m.disk
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDisk returns the old "disk" field's value of the Plan entity.
+// If the Plan object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PlanMutation) OldDisk(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDisk is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDisk requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDisk: %w", err)
+	}
+	return oldValue.Disk, nil
+}
+
+// ResetDisk resets all changes to the "disk" field.
+func (m *PlanMutation) ResetDisk() {
+	m.disk = nil
+}
+
 // SetKubernetesNamespace sets the "kubernetes_namespace" field.
 func (m *PlanMutation) SetKubernetesNamespace(s string) {
 	m.kubernetes_namespace = &s
@@ -8328,7 +12381,7 @@ func (m *PlanMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PlanMutation) Fields() []string {
-	fields := make([]string, 0, 14)
+	fields := make([]string, 0, 16)
 	if m.pull_request != nil {
 		fields = append(fields, plan.FieldPullRequest)
 	}
@@ -8352,6 +12405,12 @@ func (m *PlanMutation) Fields() []string {
 	}
 	if m.template_version != nil {
 		fields = append(fields, plan.FieldTemplateVersion)
+	}
+	if m.size != nil {
+		fields = append(fields, plan.FieldSize)
+	}
+	if m.disk != nil {
+		fields = append(fields, plan.FieldDisk)
 	}
 	if m.kubernetes_namespace != nil {
 		fields = append(fields, plan.FieldKubernetesNamespace)
@@ -8395,6 +12454,10 @@ func (m *PlanMutation) Field(name string) (ent.Value, bool) {
 		return m.Template()
 	case plan.FieldTemplateVersion:
 		return m.TemplateVersion()
+	case plan.FieldSize:
+		return m.Size()
+	case plan.FieldDisk:
+		return m.Disk()
 	case plan.FieldKubernetesNamespace:
 		return m.KubernetesNamespace()
 	case plan.FieldTemplateSnapshot:
@@ -8432,6 +12495,10 @@ func (m *PlanMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldTemplate(ctx)
 	case plan.FieldTemplateVersion:
 		return m.OldTemplateVersion(ctx)
+	case plan.FieldSize:
+		return m.OldSize(ctx)
+	case plan.FieldDisk:
+		return m.OldDisk(ctx)
 	case plan.FieldKubernetesNamespace:
 		return m.OldKubernetesNamespace(ctx)
 	case plan.FieldTemplateSnapshot:
@@ -8508,6 +12575,20 @@ func (m *PlanMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetTemplateVersion(v)
+		return nil
+	case plan.FieldSize:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSize(v)
+		return nil
+	case plan.FieldDisk:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDisk(v)
 		return nil
 	case plan.FieldKubernetesNamespace:
 		v, ok := value.(string)
@@ -8677,6 +12758,12 @@ func (m *PlanMutation) ResetField(name string) error {
 		return nil
 	case plan.FieldTemplateVersion:
 		m.ResetTemplateVersion()
+		return nil
+	case plan.FieldSize:
+		m.ResetSize()
+		return nil
+	case plan.FieldDisk:
+		m.ResetDisk()
 		return nil
 	case plan.FieldKubernetesNamespace:
 		m.ResetKubernetesNamespace()
@@ -9301,6 +13388,10 @@ type PullRequestMutation struct {
 	appendoutcomes     json.RawMessage
 	merge_report       *json.RawMessage
 	appendmerge_report json.RawMessage
+	held_by            *int64
+	addheld_by         *int64
+	held_by_login      *string
+	held_at            *time.Time
 	comment_id         *int64
 	addcomment_id      *int64
 	comment_hash       *string
@@ -10190,6 +14281,147 @@ func (m *PullRequestMutation) ResetMergeReport() {
 	delete(m.clearedFields, pullrequest.FieldMergeReport)
 }
 
+// SetHeldBy sets the "held_by" field.
+func (m *PullRequestMutation) SetHeldBy(i int64) {
+	m.held_by = &i
+	m.addheld_by = nil
+}
+
+// HeldBy returns the value of the "held_by" field in the mutation.
+func (m *PullRequestMutation) HeldBy() (r int64, exists bool) {
+	v := m.held_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHeldBy returns the old "held_by" field's value of the PullRequest entity.
+// If the PullRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PullRequestMutation) OldHeldBy(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHeldBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHeldBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHeldBy: %w", err)
+	}
+	return oldValue.HeldBy, nil
+}
+
+// AddHeldBy adds i to the "held_by" field.
+func (m *PullRequestMutation) AddHeldBy(i int64) {
+	if m.addheld_by != nil {
+		*m.addheld_by += i
+	} else {
+		m.addheld_by = &i
+	}
+}
+
+// AddedHeldBy returns the value that was added to the "held_by" field in this mutation.
+func (m *PullRequestMutation) AddedHeldBy() (r int64, exists bool) {
+	v := m.addheld_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetHeldBy resets all changes to the "held_by" field.
+func (m *PullRequestMutation) ResetHeldBy() {
+	m.held_by = nil
+	m.addheld_by = nil
+}
+
+// SetHeldByLogin sets the "held_by_login" field.
+func (m *PullRequestMutation) SetHeldByLogin(s string) {
+	m.held_by_login = &s
+}
+
+// HeldByLogin returns the value of the "held_by_login" field in the mutation.
+func (m *PullRequestMutation) HeldByLogin() (r string, exists bool) {
+	v := m.held_by_login
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHeldByLogin returns the old "held_by_login" field's value of the PullRequest entity.
+// If the PullRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PullRequestMutation) OldHeldByLogin(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHeldByLogin is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHeldByLogin requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHeldByLogin: %w", err)
+	}
+	return oldValue.HeldByLogin, nil
+}
+
+// ResetHeldByLogin resets all changes to the "held_by_login" field.
+func (m *PullRequestMutation) ResetHeldByLogin() {
+	m.held_by_login = nil
+}
+
+// SetHeldAt sets the "held_at" field.
+func (m *PullRequestMutation) SetHeldAt(t time.Time) {
+	m.held_at = &t
+}
+
+// HeldAt returns the value of the "held_at" field in the mutation.
+func (m *PullRequestMutation) HeldAt() (r time.Time, exists bool) {
+	v := m.held_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHeldAt returns the old "held_at" field's value of the PullRequest entity.
+// If the PullRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PullRequestMutation) OldHeldAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHeldAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHeldAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHeldAt: %w", err)
+	}
+	return oldValue.HeldAt, nil
+}
+
+// ClearHeldAt clears the value of the "held_at" field.
+func (m *PullRequestMutation) ClearHeldAt() {
+	m.held_at = nil
+	m.clearedFields[pullrequest.FieldHeldAt] = struct{}{}
+}
+
+// HeldAtCleared returns if the "held_at" field was cleared in this mutation.
+func (m *PullRequestMutation) HeldAtCleared() bool {
+	_, ok := m.clearedFields[pullrequest.FieldHeldAt]
+	return ok
+}
+
+// ResetHeldAt resets all changes to the "held_at" field.
+func (m *PullRequestMutation) ResetHeldAt() {
+	m.held_at = nil
+	delete(m.clearedFields, pullrequest.FieldHeldAt)
+}
+
 // SetCommentID sets the "comment_id" field.
 func (m *PullRequestMutation) SetCommentID(i int64) {
 	m.comment_id = &i
@@ -10473,7 +14705,7 @@ func (m *PullRequestMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PullRequestMutation) Fields() []string {
-	fields := make([]string, 0, 23)
+	fields := make([]string, 0, 26)
 	if m.title != nil {
 		fields = append(fields, pullrequest.FieldTitle)
 	}
@@ -10524,6 +14756,15 @@ func (m *PullRequestMutation) Fields() []string {
 	}
 	if m.merge_report != nil {
 		fields = append(fields, pullrequest.FieldMergeReport)
+	}
+	if m.held_by != nil {
+		fields = append(fields, pullrequest.FieldHeldBy)
+	}
+	if m.held_by_login != nil {
+		fields = append(fields, pullrequest.FieldHeldByLogin)
+	}
+	if m.held_at != nil {
+		fields = append(fields, pullrequest.FieldHeldAt)
 	}
 	if m.comment_id != nil {
 		fields = append(fields, pullrequest.FieldCommentID)
@@ -10585,6 +14826,12 @@ func (m *PullRequestMutation) Field(name string) (ent.Value, bool) {
 		return m.Outcomes()
 	case pullrequest.FieldMergeReport:
 		return m.MergeReport()
+	case pullrequest.FieldHeldBy:
+		return m.HeldBy()
+	case pullrequest.FieldHeldByLogin:
+		return m.HeldByLogin()
+	case pullrequest.FieldHeldAt:
+		return m.HeldAt()
 	case pullrequest.FieldCommentID:
 		return m.CommentID()
 	case pullrequest.FieldCommentHash:
@@ -10640,6 +14887,12 @@ func (m *PullRequestMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldOutcomes(ctx)
 	case pullrequest.FieldMergeReport:
 		return m.OldMergeReport(ctx)
+	case pullrequest.FieldHeldBy:
+		return m.OldHeldBy(ctx)
+	case pullrequest.FieldHeldByLogin:
+		return m.OldHeldByLogin(ctx)
+	case pullrequest.FieldHeldAt:
+		return m.OldHeldAt(ctx)
 	case pullrequest.FieldCommentID:
 		return m.OldCommentID(ctx)
 	case pullrequest.FieldCommentHash:
@@ -10780,6 +15033,27 @@ func (m *PullRequestMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetMergeReport(v)
 		return nil
+	case pullrequest.FieldHeldBy:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHeldBy(v)
+		return nil
+	case pullrequest.FieldHeldByLogin:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHeldByLogin(v)
+		return nil
+	case pullrequest.FieldHeldAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHeldAt(v)
+		return nil
 	case pullrequest.FieldCommentID:
 		v, ok := value.(int64)
 		if !ok {
@@ -10839,6 +15113,9 @@ func (m *PullRequestMutation) AddedFields() []string {
 	if m.addjudged != nil {
 		fields = append(fields, pullrequest.FieldJudged)
 	}
+	if m.addheld_by != nil {
+		fields = append(fields, pullrequest.FieldHeldBy)
+	}
 	if m.addcomment_id != nil {
 		fields = append(fields, pullrequest.FieldCommentID)
 	}
@@ -10856,6 +15133,8 @@ func (m *PullRequestMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedWanted()
 	case pullrequest.FieldJudged:
 		return m.AddedJudged()
+	case pullrequest.FieldHeldBy:
+		return m.AddedHeldBy()
 	case pullrequest.FieldCommentID:
 		return m.AddedCommentID()
 	}
@@ -10888,6 +15167,13 @@ func (m *PullRequestMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddJudged(v)
 		return nil
+	case pullrequest.FieldHeldBy:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddHeldBy(v)
+		return nil
 	case pullrequest.FieldCommentID:
 		v, ok := value.(int64)
 		if !ok {
@@ -10914,6 +15200,9 @@ func (m *PullRequestMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(pullrequest.FieldMergeReport) {
 		fields = append(fields, pullrequest.FieldMergeReport)
+	}
+	if m.FieldCleared(pullrequest.FieldHeldAt) {
+		fields = append(fields, pullrequest.FieldHeldAt)
 	}
 	if m.FieldCleared(pullrequest.FieldToldAt) {
 		fields = append(fields, pullrequest.FieldToldAt)
@@ -10943,6 +15232,9 @@ func (m *PullRequestMutation) ClearField(name string) error {
 		return nil
 	case pullrequest.FieldMergeReport:
 		m.ClearMergeReport()
+		return nil
+	case pullrequest.FieldHeldAt:
+		m.ClearHeldAt()
 		return nil
 	case pullrequest.FieldToldAt:
 		m.ClearToldAt()
@@ -11005,6 +15297,15 @@ func (m *PullRequestMutation) ResetField(name string) error {
 		return nil
 	case pullrequest.FieldMergeReport:
 		m.ResetMergeReport()
+		return nil
+	case pullrequest.FieldHeldBy:
+		m.ResetHeldBy()
+		return nil
+	case pullrequest.FieldHeldByLogin:
+		m.ResetHeldByLogin()
+		return nil
+	case pullrequest.FieldHeldAt:
+		m.ResetHeldAt()
 		return nil
 	case pullrequest.FieldCommentID:
 		m.ResetCommentID()
@@ -13479,6 +17780,9 @@ type TicketMutation struct {
 	addapprovals_required        *int
 	verdict                      *json.RawMessage
 	appendverdict                json.RawMessage
+	planned                      *json.RawMessage
+	appendplanned                json.RawMessage
+	planned_digest               *string
 	modified_spec                *map[string]interface{}
 	modification_reason          *string
 	selected_cluster             *string
@@ -14349,6 +18653,107 @@ func (m *TicketMutation) ResetVerdict() {
 	delete(m.clearedFields, ticket.FieldVerdict)
 }
 
+// SetPlanned sets the "planned" field.
+func (m *TicketMutation) SetPlanned(jm json.RawMessage) {
+	m.planned = &jm
+	m.appendplanned = nil
+}
+
+// Planned returns the value of the "planned" field in the mutation.
+func (m *TicketMutation) Planned() (r json.RawMessage, exists bool) {
+	v := m.planned
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPlanned returns the old "planned" field's value of the Ticket entity.
+// If the Ticket object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TicketMutation) OldPlanned(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPlanned is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPlanned requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPlanned: %w", err)
+	}
+	return oldValue.Planned, nil
+}
+
+// AppendPlanned adds jm to the "planned" field.
+func (m *TicketMutation) AppendPlanned(jm json.RawMessage) {
+	m.appendplanned = append(m.appendplanned, jm...)
+}
+
+// AppendedPlanned returns the list of values that were appended to the "planned" field in this mutation.
+func (m *TicketMutation) AppendedPlanned() (json.RawMessage, bool) {
+	if len(m.appendplanned) == 0 {
+		return nil, false
+	}
+	return m.appendplanned, true
+}
+
+// ClearPlanned clears the value of the "planned" field.
+func (m *TicketMutation) ClearPlanned() {
+	m.planned = nil
+	m.appendplanned = nil
+	m.clearedFields[ticket.FieldPlanned] = struct{}{}
+}
+
+// PlannedCleared returns if the "planned" field was cleared in this mutation.
+func (m *TicketMutation) PlannedCleared() bool {
+	_, ok := m.clearedFields[ticket.FieldPlanned]
+	return ok
+}
+
+// ResetPlanned resets all changes to the "planned" field.
+func (m *TicketMutation) ResetPlanned() {
+	m.planned = nil
+	m.appendplanned = nil
+	delete(m.clearedFields, ticket.FieldPlanned)
+}
+
+// SetPlannedDigest sets the "planned_digest" field.
+func (m *TicketMutation) SetPlannedDigest(s string) {
+	m.planned_digest = &s
+}
+
+// PlannedDigest returns the value of the "planned_digest" field in the mutation.
+func (m *TicketMutation) PlannedDigest() (r string, exists bool) {
+	v := m.planned_digest
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPlannedDigest returns the old "planned_digest" field's value of the Ticket entity.
+// If the Ticket object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TicketMutation) OldPlannedDigest(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPlannedDigest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPlannedDigest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPlannedDigest: %w", err)
+	}
+	return oldValue.PlannedDigest, nil
+}
+
+// ResetPlannedDigest resets all changes to the "planned_digest" field.
+func (m *TicketMutation) ResetPlannedDigest() {
+	m.planned_digest = nil
+}
+
 // SetModifiedSpec sets the "modified_spec" field.
 func (m *TicketMutation) SetModifiedSpec(value map[string]interface{}) {
 	m.modified_spec = &value
@@ -15007,7 +19412,7 @@ func (m *TicketMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *TicketMutation) Fields() []string {
-	fields := make([]string, 0, 29)
+	fields := make([]string, 0, 31)
 	if m.event != nil {
 		fields = append(fields, ticket.FieldEventID)
 	}
@@ -15061,6 +19466,12 @@ func (m *TicketMutation) Fields() []string {
 	}
 	if m.verdict != nil {
 		fields = append(fields, ticket.FieldVerdict)
+	}
+	if m.planned != nil {
+		fields = append(fields, ticket.FieldPlanned)
+	}
+	if m.planned_digest != nil {
+		fields = append(fields, ticket.FieldPlannedDigest)
 	}
 	if m.modified_spec != nil {
 		fields = append(fields, ticket.FieldModifiedSpec)
@@ -15139,6 +19550,10 @@ func (m *TicketMutation) Field(name string) (ent.Value, bool) {
 		return m.ApprovalsRequired()
 	case ticket.FieldVerdict:
 		return m.Verdict()
+	case ticket.FieldPlanned:
+		return m.Planned()
+	case ticket.FieldPlannedDigest:
+		return m.PlannedDigest()
 	case ticket.FieldModifiedSpec:
 		return m.ModifiedSpec()
 	case ticket.FieldModificationReason:
@@ -15206,6 +19621,10 @@ func (m *TicketMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldApprovalsRequired(ctx)
 	case ticket.FieldVerdict:
 		return m.OldVerdict(ctx)
+	case ticket.FieldPlanned:
+		return m.OldPlanned(ctx)
+	case ticket.FieldPlannedDigest:
+		return m.OldPlannedDigest(ctx)
 	case ticket.FieldModifiedSpec:
 		return m.OldModifiedSpec(ctx)
 	case ticket.FieldModificationReason:
@@ -15362,6 +19781,20 @@ func (m *TicketMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetVerdict(v)
+		return nil
+	case ticket.FieldPlanned:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPlanned(v)
+		return nil
+	case ticket.FieldPlannedDigest:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPlannedDigest(v)
 		return nil
 	case ticket.FieldModifiedSpec:
 		v, ok := value.(map[string]interface{})
@@ -15536,6 +19969,9 @@ func (m *TicketMutation) ClearedFields() []string {
 	if m.FieldCleared(ticket.FieldVerdict) {
 		fields = append(fields, ticket.FieldVerdict)
 	}
+	if m.FieldCleared(ticket.FieldPlanned) {
+		fields = append(fields, ticket.FieldPlanned)
+	}
 	if m.FieldCleared(ticket.FieldModifiedSpec) {
 		fields = append(fields, ticket.FieldModifiedSpec)
 	}
@@ -15558,6 +19994,9 @@ func (m *TicketMutation) ClearField(name string) error {
 	switch name {
 	case ticket.FieldVerdict:
 		m.ClearVerdict()
+		return nil
+	case ticket.FieldPlanned:
+		m.ClearPlanned()
 		return nil
 	case ticket.FieldModifiedSpec:
 		m.ClearModifiedSpec()
@@ -15626,6 +20065,12 @@ func (m *TicketMutation) ResetField(name string) error {
 		return nil
 	case ticket.FieldVerdict:
 		m.ResetVerdict()
+		return nil
+	case ticket.FieldPlanned:
+		m.ResetPlanned()
+		return nil
+	case ticket.FieldPlannedDigest:
+		m.ResetPlannedDigest()
 		return nil
 	case ticket.FieldModifiedSpec:
 		m.ResetModifiedSpec()

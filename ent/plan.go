@@ -35,6 +35,10 @@ type Plan struct {
 	Template string `json:"template,omitempty"`
 	// TemplateVersion holds the value of the "template_version" field.
 	TemplateVersion int `json:"template_version,omitempty"`
+	// Size holds the value of the "size" field.
+	Size string `json:"size,omitempty"`
+	// of the root disk, also where the spec leaves it to the size
+	Disk string `json:"disk,omitempty"`
 	// KubernetesNamespace holds the value of the "kubernetes_namespace" field.
 	KubernetesNamespace string `json:"kubernetes_namespace,omitempty"`
 	// TemplateSnapshot holds the value of the "template_snapshot" field.
@@ -80,7 +84,7 @@ func (*Plan) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case plan.FieldPullRequest, plan.FieldTemplateVersion:
 			values[i] = new(sql.NullInt64)
-		case plan.FieldPath, plan.FieldChangeDigest, plan.FieldEffectiveDigest, plan.FieldCluster, plan.FieldStorageClass, plan.FieldTemplate, plan.FieldKubernetesNamespace:
+		case plan.FieldPath, plan.FieldChangeDigest, plan.FieldEffectiveDigest, plan.FieldCluster, plan.FieldStorageClass, plan.FieldTemplate, plan.FieldSize, plan.FieldDisk, plan.FieldKubernetesNamespace:
 			values[i] = new(sql.NullString)
 		case plan.FieldPublishedAt, plan.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
@@ -154,6 +158,18 @@ func (_m *Plan) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field template_version", values[i])
 			} else if value.Valid {
 				_m.TemplateVersion = int(value.Int64)
+			}
+		case plan.FieldSize:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field size", values[i])
+			} else if value.Valid {
+				_m.Size = value.String
+			}
+		case plan.FieldDisk:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field disk", values[i])
+			} else if value.Valid {
+				_m.Disk = value.String
 			}
 		case plan.FieldKubernetesNamespace:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -260,6 +276,12 @@ func (_m *Plan) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("template_version=")
 	builder.WriteString(fmt.Sprintf("%v", _m.TemplateVersion))
+	builder.WriteString(", ")
+	builder.WriteString("size=")
+	builder.WriteString(_m.Size)
+	builder.WriteString(", ")
+	builder.WriteString("disk=")
+	builder.WriteString(_m.Disk)
 	builder.WriteString(", ")
 	builder.WriteString("kubernetes_namespace=")
 	builder.WriteString(_m.KubernetesNamespace)

@@ -105,6 +105,34 @@ func (_c *PlanCreate) SetNillableTemplateVersion(v *int) *PlanCreate {
 	return _c
 }
 
+// SetSize sets the "size" field.
+func (_c *PlanCreate) SetSize(v string) *PlanCreate {
+	_c.mutation.SetSize(v)
+	return _c
+}
+
+// SetNillableSize sets the "size" field if the given value is not nil.
+func (_c *PlanCreate) SetNillableSize(v *string) *PlanCreate {
+	if v != nil {
+		_c.SetSize(*v)
+	}
+	return _c
+}
+
+// SetDisk sets the "disk" field.
+func (_c *PlanCreate) SetDisk(v string) *PlanCreate {
+	_c.mutation.SetDisk(v)
+	return _c
+}
+
+// SetNillableDisk sets the "disk" field if the given value is not nil.
+func (_c *PlanCreate) SetNillableDisk(v *string) *PlanCreate {
+	if v != nil {
+		_c.SetDisk(*v)
+	}
+	return _c
+}
+
 // SetKubernetesNamespace sets the "kubernetes_namespace" field.
 func (_c *PlanCreate) SetKubernetesNamespace(v string) *PlanCreate {
 	_c.mutation.SetKubernetesNamespace(v)
@@ -245,6 +273,14 @@ func (_c *PlanCreate) defaults() {
 		v := plan.DefaultTemplateVersion
 		_c.mutation.SetTemplateVersion(v)
 	}
+	if _, ok := _c.mutation.Size(); !ok {
+		v := plan.DefaultSize
+		_c.mutation.SetSize(v)
+	}
+	if _, ok := _c.mutation.Disk(); !ok {
+		v := plan.DefaultDisk
+		_c.mutation.SetDisk(v)
+	}
 	if _, ok := _c.mutation.KubernetesNamespace(); !ok {
 		v := plan.DefaultKubernetesNamespace
 		_c.mutation.SetKubernetesNamespace(v)
@@ -284,6 +320,12 @@ func (_c *PlanCreate) check() error {
 	}
 	if _, ok := _c.mutation.TemplateVersion(); !ok {
 		return &ValidationError{Name: "template_version", err: errors.New(`ent: missing required field "Plan.template_version"`)}
+	}
+	if _, ok := _c.mutation.Size(); !ok {
+		return &ValidationError{Name: "size", err: errors.New(`ent: missing required field "Plan.size"`)}
+	}
+	if _, ok := _c.mutation.Disk(); !ok {
+		return &ValidationError{Name: "disk", err: errors.New(`ent: missing required field "Plan.disk"`)}
 	}
 	if _, ok := _c.mutation.KubernetesNamespace(); !ok {
 		return &ValidationError{Name: "kubernetes_namespace", err: errors.New(`ent: missing required field "Plan.kubernetes_namespace"`)}
@@ -358,6 +400,14 @@ func (_c *PlanCreate) createSpec() (*Plan, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.TemplateVersion(); ok {
 		_spec.SetField(plan.FieldTemplateVersion, field.TypeInt, value)
 		_node.TemplateVersion = value
+	}
+	if value, ok := _c.mutation.Size(); ok {
+		_spec.SetField(plan.FieldSize, field.TypeString, value)
+		_node.Size = value
+	}
+	if value, ok := _c.mutation.Disk(); ok {
+		_spec.SetField(plan.FieldDisk, field.TypeString, value)
+		_node.Disk = value
 	}
 	if value, ok := _c.mutation.KubernetesNamespace(); ok {
 		_spec.SetField(plan.FieldKubernetesNamespace, field.TypeString, value)
@@ -509,6 +559,12 @@ func (u *PlanUpsertOne) UpdateNewValues() *PlanUpsertOne {
 		}
 		if _, exists := u.create.mutation.TemplateVersion(); exists {
 			s.SetIgnore(plan.FieldTemplateVersion)
+		}
+		if _, exists := u.create.mutation.Size(); exists {
+			s.SetIgnore(plan.FieldSize)
+		}
+		if _, exists := u.create.mutation.Disk(); exists {
+			s.SetIgnore(plan.FieldDisk)
 		}
 		if _, exists := u.create.mutation.KubernetesNamespace(); exists {
 			s.SetIgnore(plan.FieldKubernetesNamespace)
@@ -783,6 +839,12 @@ func (u *PlanUpsertBulk) UpdateNewValues() *PlanUpsertBulk {
 			}
 			if _, exists := b.mutation.TemplateVersion(); exists {
 				s.SetIgnore(plan.FieldTemplateVersion)
+			}
+			if _, exists := b.mutation.Size(); exists {
+				s.SetIgnore(plan.FieldSize)
+			}
+			if _, exists := b.mutation.Disk(); exists {
+				s.SetIgnore(plan.FieldDisk)
 			}
 			if _, exists := b.mutation.KubernetesNamespace(); exists {
 				s.SetIgnore(plan.FieldKubernetesNamespace)

@@ -53,6 +53,12 @@ type PullRequest struct {
 	Outcomes json.RawMessage `json:"outcomes,omitempty"`
 	// what became of it at its merge
 	MergeReport json.RawMessage `json:"merge_report,omitempty"`
+	// who keeps the bot from merging by itself
+	HeldBy int64 `json:"held_by,omitempty"`
+	// HeldByLogin holds the value of the "held_by_login" field.
+	HeldByLogin string `json:"held_by_login,omitempty"`
+	// HeldAt holds the value of the "held_at" field.
+	HeldAt *time.Time `json:"held_at,omitempty"`
 	// CommentID holds the value of the "comment_id" field.
 	CommentID int64 `json:"comment_id,omitempty"`
 	// CommentHash holds the value of the "comment_hash" field.
@@ -77,11 +83,11 @@ func (*PullRequest) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case pullrequest.FieldDraft, pullrequest.FieldFork, pullrequest.FieldQueued, pullrequest.FieldTelling:
 			values[i] = new(sql.NullBool)
-		case pullrequest.FieldID, pullrequest.FieldAuthorID, pullrequest.FieldWanted, pullrequest.FieldJudged, pullrequest.FieldCommentID:
+		case pullrequest.FieldID, pullrequest.FieldAuthorID, pullrequest.FieldWanted, pullrequest.FieldJudged, pullrequest.FieldHeldBy, pullrequest.FieldCommentID:
 			values[i] = new(sql.NullInt64)
-		case pullrequest.FieldTitle, pullrequest.FieldURL, pullrequest.FieldAuthorLogin, pullrequest.FieldHeadSha, pullrequest.FieldBaseRef, pullrequest.FieldState, pullrequest.FieldCommentHash, pullrequest.FieldValidateHash, pullrequest.FieldApprovalHash:
+		case pullrequest.FieldTitle, pullrequest.FieldURL, pullrequest.FieldAuthorLogin, pullrequest.FieldHeadSha, pullrequest.FieldBaseRef, pullrequest.FieldState, pullrequest.FieldHeldByLogin, pullrequest.FieldCommentHash, pullrequest.FieldValidateHash, pullrequest.FieldApprovalHash:
 			values[i] = new(sql.NullString)
-		case pullrequest.FieldEpoch, pullrequest.FieldToldAt, pullrequest.FieldCreatedAt:
+		case pullrequest.FieldEpoch, pullrequest.FieldHeldAt, pullrequest.FieldToldAt, pullrequest.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -213,6 +219,25 @@ func (_m *PullRequest) assignValues(columns []string, values []any) error {
 					return fmt.Errorf("unmarshal field merge_report: %w", err)
 				}
 			}
+		case pullrequest.FieldHeldBy:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field held_by", values[i])
+			} else if value.Valid {
+				_m.HeldBy = value.Int64
+			}
+		case pullrequest.FieldHeldByLogin:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field held_by_login", values[i])
+			} else if value.Valid {
+				_m.HeldByLogin = value.String
+			}
+		case pullrequest.FieldHeldAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field held_at", values[i])
+			} else if value.Valid {
+				_m.HeldAt = new(time.Time)
+				*_m.HeldAt = value.Time
+			}
 		case pullrequest.FieldCommentID:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field comment_id", values[i])
@@ -338,6 +363,17 @@ func (_m *PullRequest) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("merge_report=")
 	builder.WriteString(fmt.Sprintf("%v", _m.MergeReport))
+	builder.WriteString(", ")
+	builder.WriteString("held_by=")
+	builder.WriteString(fmt.Sprintf("%v", _m.HeldBy))
+	builder.WriteString(", ")
+	builder.WriteString("held_by_login=")
+	builder.WriteString(_m.HeldByLogin)
+	builder.WriteString(", ")
+	if v := _m.HeldAt; v != nil {
+		builder.WriteString("held_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("comment_id=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CommentID))

@@ -237,6 +237,48 @@ func (_c *PullRequestCreate) SetMergeReport(v json.RawMessage) *PullRequestCreat
 	return _c
 }
 
+// SetHeldBy sets the "held_by" field.
+func (_c *PullRequestCreate) SetHeldBy(v int64) *PullRequestCreate {
+	_c.mutation.SetHeldBy(v)
+	return _c
+}
+
+// SetNillableHeldBy sets the "held_by" field if the given value is not nil.
+func (_c *PullRequestCreate) SetNillableHeldBy(v *int64) *PullRequestCreate {
+	if v != nil {
+		_c.SetHeldBy(*v)
+	}
+	return _c
+}
+
+// SetHeldByLogin sets the "held_by_login" field.
+func (_c *PullRequestCreate) SetHeldByLogin(v string) *PullRequestCreate {
+	_c.mutation.SetHeldByLogin(v)
+	return _c
+}
+
+// SetNillableHeldByLogin sets the "held_by_login" field if the given value is not nil.
+func (_c *PullRequestCreate) SetNillableHeldByLogin(v *string) *PullRequestCreate {
+	if v != nil {
+		_c.SetHeldByLogin(*v)
+	}
+	return _c
+}
+
+// SetHeldAt sets the "held_at" field.
+func (_c *PullRequestCreate) SetHeldAt(v time.Time) *PullRequestCreate {
+	_c.mutation.SetHeldAt(v)
+	return _c
+}
+
+// SetNillableHeldAt sets the "held_at" field if the given value is not nil.
+func (_c *PullRequestCreate) SetNillableHeldAt(v *time.Time) *PullRequestCreate {
+	if v != nil {
+		_c.SetHeldAt(*v)
+	}
+	return _c
+}
+
 // SetCommentID sets the "comment_id" field.
 func (_c *PullRequestCreate) SetCommentID(v int64) *PullRequestCreate {
 	_c.mutation.SetCommentID(v)
@@ -414,6 +456,14 @@ func (_c *PullRequestCreate) defaults() {
 		v := pullrequest.DefaultTelling
 		_c.mutation.SetTelling(v)
 	}
+	if _, ok := _c.mutation.HeldBy(); !ok {
+		v := pullrequest.DefaultHeldBy
+		_c.mutation.SetHeldBy(v)
+	}
+	if _, ok := _c.mutation.HeldByLogin(); !ok {
+		v := pullrequest.DefaultHeldByLogin
+		_c.mutation.SetHeldByLogin(v)
+	}
 	if _, ok := _c.mutation.CommentID(); !ok {
 		v := pullrequest.DefaultCommentID
 		_c.mutation.SetCommentID(v)
@@ -481,6 +531,12 @@ func (_c *PullRequestCreate) check() error {
 	}
 	if _, ok := _c.mutation.Telling(); !ok {
 		return &ValidationError{Name: "telling", err: errors.New(`ent: missing required field "PullRequest.telling"`)}
+	}
+	if _, ok := _c.mutation.HeldBy(); !ok {
+		return &ValidationError{Name: "held_by", err: errors.New(`ent: missing required field "PullRequest.held_by"`)}
+	}
+	if _, ok := _c.mutation.HeldByLogin(); !ok {
+		return &ValidationError{Name: "held_by_login", err: errors.New(`ent: missing required field "PullRequest.held_by_login"`)}
 	}
 	if _, ok := _c.mutation.CommentID(); !ok {
 		return &ValidationError{Name: "comment_id", err: errors.New(`ent: missing required field "PullRequest.comment_id"`)}
@@ -597,6 +653,18 @@ func (_c *PullRequestCreate) createSpec() (*PullRequest, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.MergeReport(); ok {
 		_spec.SetField(pullrequest.FieldMergeReport, field.TypeJSON, value)
 		_node.MergeReport = value
+	}
+	if value, ok := _c.mutation.HeldBy(); ok {
+		_spec.SetField(pullrequest.FieldHeldBy, field.TypeInt64, value)
+		_node.HeldBy = value
+	}
+	if value, ok := _c.mutation.HeldByLogin(); ok {
+		_spec.SetField(pullrequest.FieldHeldByLogin, field.TypeString, value)
+		_node.HeldByLogin = value
+	}
+	if value, ok := _c.mutation.HeldAt(); ok {
+		_spec.SetField(pullrequest.FieldHeldAt, field.TypeTime, value)
+		_node.HeldAt = &value
 	}
 	if value, ok := _c.mutation.CommentID(); ok {
 		_spec.SetField(pullrequest.FieldCommentID, field.TypeInt64, value)
@@ -917,6 +985,54 @@ func (u *PullRequestUpsert) UpdateMergeReport() *PullRequestUpsert {
 // ClearMergeReport clears the value of the "merge_report" field.
 func (u *PullRequestUpsert) ClearMergeReport() *PullRequestUpsert {
 	u.SetNull(pullrequest.FieldMergeReport)
+	return u
+}
+
+// SetHeldBy sets the "held_by" field.
+func (u *PullRequestUpsert) SetHeldBy(v int64) *PullRequestUpsert {
+	u.Set(pullrequest.FieldHeldBy, v)
+	return u
+}
+
+// UpdateHeldBy sets the "held_by" field to the value that was provided on create.
+func (u *PullRequestUpsert) UpdateHeldBy() *PullRequestUpsert {
+	u.SetExcluded(pullrequest.FieldHeldBy)
+	return u
+}
+
+// AddHeldBy adds v to the "held_by" field.
+func (u *PullRequestUpsert) AddHeldBy(v int64) *PullRequestUpsert {
+	u.Add(pullrequest.FieldHeldBy, v)
+	return u
+}
+
+// SetHeldByLogin sets the "held_by_login" field.
+func (u *PullRequestUpsert) SetHeldByLogin(v string) *PullRequestUpsert {
+	u.Set(pullrequest.FieldHeldByLogin, v)
+	return u
+}
+
+// UpdateHeldByLogin sets the "held_by_login" field to the value that was provided on create.
+func (u *PullRequestUpsert) UpdateHeldByLogin() *PullRequestUpsert {
+	u.SetExcluded(pullrequest.FieldHeldByLogin)
+	return u
+}
+
+// SetHeldAt sets the "held_at" field.
+func (u *PullRequestUpsert) SetHeldAt(v time.Time) *PullRequestUpsert {
+	u.Set(pullrequest.FieldHeldAt, v)
+	return u
+}
+
+// UpdateHeldAt sets the "held_at" field to the value that was provided on create.
+func (u *PullRequestUpsert) UpdateHeldAt() *PullRequestUpsert {
+	u.SetExcluded(pullrequest.FieldHeldAt)
+	return u
+}
+
+// ClearHeldAt clears the value of the "held_at" field.
+func (u *PullRequestUpsert) ClearHeldAt() *PullRequestUpsert {
+	u.SetNull(pullrequest.FieldHeldAt)
 	return u
 }
 
@@ -1327,6 +1443,62 @@ func (u *PullRequestUpsertOne) UpdateMergeReport() *PullRequestUpsertOne {
 func (u *PullRequestUpsertOne) ClearMergeReport() *PullRequestUpsertOne {
 	return u.Update(func(s *PullRequestUpsert) {
 		s.ClearMergeReport()
+	})
+}
+
+// SetHeldBy sets the "held_by" field.
+func (u *PullRequestUpsertOne) SetHeldBy(v int64) *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.SetHeldBy(v)
+	})
+}
+
+// AddHeldBy adds v to the "held_by" field.
+func (u *PullRequestUpsertOne) AddHeldBy(v int64) *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.AddHeldBy(v)
+	})
+}
+
+// UpdateHeldBy sets the "held_by" field to the value that was provided on create.
+func (u *PullRequestUpsertOne) UpdateHeldBy() *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.UpdateHeldBy()
+	})
+}
+
+// SetHeldByLogin sets the "held_by_login" field.
+func (u *PullRequestUpsertOne) SetHeldByLogin(v string) *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.SetHeldByLogin(v)
+	})
+}
+
+// UpdateHeldByLogin sets the "held_by_login" field to the value that was provided on create.
+func (u *PullRequestUpsertOne) UpdateHeldByLogin() *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.UpdateHeldByLogin()
+	})
+}
+
+// SetHeldAt sets the "held_at" field.
+func (u *PullRequestUpsertOne) SetHeldAt(v time.Time) *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.SetHeldAt(v)
+	})
+}
+
+// UpdateHeldAt sets the "held_at" field to the value that was provided on create.
+func (u *PullRequestUpsertOne) UpdateHeldAt() *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.UpdateHeldAt()
+	})
+}
+
+// ClearHeldAt clears the value of the "held_at" field.
+func (u *PullRequestUpsertOne) ClearHeldAt() *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.ClearHeldAt()
 	})
 }
 
@@ -1915,6 +2087,62 @@ func (u *PullRequestUpsertBulk) UpdateMergeReport() *PullRequestUpsertBulk {
 func (u *PullRequestUpsertBulk) ClearMergeReport() *PullRequestUpsertBulk {
 	return u.Update(func(s *PullRequestUpsert) {
 		s.ClearMergeReport()
+	})
+}
+
+// SetHeldBy sets the "held_by" field.
+func (u *PullRequestUpsertBulk) SetHeldBy(v int64) *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.SetHeldBy(v)
+	})
+}
+
+// AddHeldBy adds v to the "held_by" field.
+func (u *PullRequestUpsertBulk) AddHeldBy(v int64) *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.AddHeldBy(v)
+	})
+}
+
+// UpdateHeldBy sets the "held_by" field to the value that was provided on create.
+func (u *PullRequestUpsertBulk) UpdateHeldBy() *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.UpdateHeldBy()
+	})
+}
+
+// SetHeldByLogin sets the "held_by_login" field.
+func (u *PullRequestUpsertBulk) SetHeldByLogin(v string) *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.SetHeldByLogin(v)
+	})
+}
+
+// UpdateHeldByLogin sets the "held_by_login" field to the value that was provided on create.
+func (u *PullRequestUpsertBulk) UpdateHeldByLogin() *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.UpdateHeldByLogin()
+	})
+}
+
+// SetHeldAt sets the "held_at" field.
+func (u *PullRequestUpsertBulk) SetHeldAt(v time.Time) *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.SetHeldAt(v)
+	})
+}
+
+// UpdateHeldAt sets the "held_at" field to the value that was provided on create.
+func (u *PullRequestUpsertBulk) UpdateHeldAt() *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.UpdateHeldAt()
+	})
+}
+
+// ClearHeldAt clears the value of the "held_at" field.
+func (u *PullRequestUpsertBulk) ClearHeldAt() *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.ClearHeldAt()
 	})
 }
 

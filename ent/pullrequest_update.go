@@ -307,6 +307,61 @@ func (_u *PullRequestUpdate) ClearMergeReport() *PullRequestUpdate {
 	return _u
 }
 
+// SetHeldBy sets the "held_by" field.
+func (_u *PullRequestUpdate) SetHeldBy(v int64) *PullRequestUpdate {
+	_u.mutation.ResetHeldBy()
+	_u.mutation.SetHeldBy(v)
+	return _u
+}
+
+// SetNillableHeldBy sets the "held_by" field if the given value is not nil.
+func (_u *PullRequestUpdate) SetNillableHeldBy(v *int64) *PullRequestUpdate {
+	if v != nil {
+		_u.SetHeldBy(*v)
+	}
+	return _u
+}
+
+// AddHeldBy adds value to the "held_by" field.
+func (_u *PullRequestUpdate) AddHeldBy(v int64) *PullRequestUpdate {
+	_u.mutation.AddHeldBy(v)
+	return _u
+}
+
+// SetHeldByLogin sets the "held_by_login" field.
+func (_u *PullRequestUpdate) SetHeldByLogin(v string) *PullRequestUpdate {
+	_u.mutation.SetHeldByLogin(v)
+	return _u
+}
+
+// SetNillableHeldByLogin sets the "held_by_login" field if the given value is not nil.
+func (_u *PullRequestUpdate) SetNillableHeldByLogin(v *string) *PullRequestUpdate {
+	if v != nil {
+		_u.SetHeldByLogin(*v)
+	}
+	return _u
+}
+
+// SetHeldAt sets the "held_at" field.
+func (_u *PullRequestUpdate) SetHeldAt(v time.Time) *PullRequestUpdate {
+	_u.mutation.SetHeldAt(v)
+	return _u
+}
+
+// SetNillableHeldAt sets the "held_at" field if the given value is not nil.
+func (_u *PullRequestUpdate) SetNillableHeldAt(v *time.Time) *PullRequestUpdate {
+	if v != nil {
+		_u.SetHeldAt(*v)
+	}
+	return _u
+}
+
+// ClearHeldAt clears the value of the "held_at" field.
+func (_u *PullRequestUpdate) ClearHeldAt() *PullRequestUpdate {
+	_u.mutation.ClearHeldAt()
+	return _u
+}
+
 // SetCommentID sets the "comment_id" field.
 func (_u *PullRequestUpdate) SetCommentID(v int64) *PullRequestUpdate {
 	_u.mutation.ResetCommentID()
@@ -530,6 +585,21 @@ func (_u *PullRequestUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	}
 	if _u.mutation.MergeReportCleared() {
 		_spec.ClearField(pullrequest.FieldMergeReport, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.HeldBy(); ok {
+		_spec.SetField(pullrequest.FieldHeldBy, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedHeldBy(); ok {
+		_spec.AddField(pullrequest.FieldHeldBy, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.HeldByLogin(); ok {
+		_spec.SetField(pullrequest.FieldHeldByLogin, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.HeldAt(); ok {
+		_spec.SetField(pullrequest.FieldHeldAt, field.TypeTime, value)
+	}
+	if _u.mutation.HeldAtCleared() {
+		_spec.ClearField(pullrequest.FieldHeldAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.CommentID(); ok {
 		_spec.SetField(pullrequest.FieldCommentID, field.TypeInt64, value)
@@ -849,6 +919,61 @@ func (_u *PullRequestUpdateOne) ClearMergeReport() *PullRequestUpdateOne {
 	return _u
 }
 
+// SetHeldBy sets the "held_by" field.
+func (_u *PullRequestUpdateOne) SetHeldBy(v int64) *PullRequestUpdateOne {
+	_u.mutation.ResetHeldBy()
+	_u.mutation.SetHeldBy(v)
+	return _u
+}
+
+// SetNillableHeldBy sets the "held_by" field if the given value is not nil.
+func (_u *PullRequestUpdateOne) SetNillableHeldBy(v *int64) *PullRequestUpdateOne {
+	if v != nil {
+		_u.SetHeldBy(*v)
+	}
+	return _u
+}
+
+// AddHeldBy adds value to the "held_by" field.
+func (_u *PullRequestUpdateOne) AddHeldBy(v int64) *PullRequestUpdateOne {
+	_u.mutation.AddHeldBy(v)
+	return _u
+}
+
+// SetHeldByLogin sets the "held_by_login" field.
+func (_u *PullRequestUpdateOne) SetHeldByLogin(v string) *PullRequestUpdateOne {
+	_u.mutation.SetHeldByLogin(v)
+	return _u
+}
+
+// SetNillableHeldByLogin sets the "held_by_login" field if the given value is not nil.
+func (_u *PullRequestUpdateOne) SetNillableHeldByLogin(v *string) *PullRequestUpdateOne {
+	if v != nil {
+		_u.SetHeldByLogin(*v)
+	}
+	return _u
+}
+
+// SetHeldAt sets the "held_at" field.
+func (_u *PullRequestUpdateOne) SetHeldAt(v time.Time) *PullRequestUpdateOne {
+	_u.mutation.SetHeldAt(v)
+	return _u
+}
+
+// SetNillableHeldAt sets the "held_at" field if the given value is not nil.
+func (_u *PullRequestUpdateOne) SetNillableHeldAt(v *time.Time) *PullRequestUpdateOne {
+	if v != nil {
+		_u.SetHeldAt(*v)
+	}
+	return _u
+}
+
+// ClearHeldAt clears the value of the "held_at" field.
+func (_u *PullRequestUpdateOne) ClearHeldAt() *PullRequestUpdateOne {
+	_u.mutation.ClearHeldAt()
+	return _u
+}
+
 // SetCommentID sets the "comment_id" field.
 func (_u *PullRequestUpdateOne) SetCommentID(v int64) *PullRequestUpdateOne {
 	_u.mutation.ResetCommentID()
@@ -1102,6 +1227,21 @@ func (_u *PullRequestUpdateOne) sqlSave(ctx context.Context) (_node *PullRequest
 	}
 	if _u.mutation.MergeReportCleared() {
 		_spec.ClearField(pullrequest.FieldMergeReport, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.HeldBy(); ok {
+		_spec.SetField(pullrequest.FieldHeldBy, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedHeldBy(); ok {
+		_spec.AddField(pullrequest.FieldHeldBy, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.HeldByLogin(); ok {
+		_spec.SetField(pullrequest.FieldHeldByLogin, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.HeldAt(); ok {
+		_spec.SetField(pullrequest.FieldHeldAt, field.TypeTime, value)
+	}
+	if _u.mutation.HeldAtCleared() {
+		_spec.ClearField(pullrequest.FieldHeldAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.CommentID(); ok {
 		_spec.SetField(pullrequest.FieldCommentID, field.TypeInt64, value)

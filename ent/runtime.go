@@ -10,10 +10,13 @@ import (
 	"kv-shepherd.io/shepherd/ent/auditlog"
 	"kv-shepherd.io/shepherd/ent/claim"
 	"kv-shepherd.io/shepherd/ent/cluster"
+	"kv-shepherd.io/shepherd/ent/command"
+	"kv-shepherd.io/shepherd/ent/confirmation"
 	"kv-shepherd.io/shepherd/ent/decision"
 	"kv-shepherd.io/shepherd/ent/delivery"
 	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/event"
+	"kv-shepherd.io/shepherd/ent/grant"
 	"kv-shepherd.io/shepherd/ent/instanceindex"
 	"kv-shepherd.io/shepherd/ent/plan"
 	"kv-shepherd.io/shepherd/ent/planhead"
@@ -133,6 +136,38 @@ func init() {
 	clusterDescCreatedAt := clusterFields[12].Descriptor()
 	// cluster.DefaultCreatedAt holds the default value on creation for the created_at field.
 	cluster.DefaultCreatedAt = clusterDescCreatedAt.Default.(func() time.Time)
+	commandFields := schema.Command{}.Fields()
+	_ = commandFields
+	// commandDescAuthorBot is the schema descriptor for author_bot field.
+	commandDescAuthorBot := commandFields[7].Descriptor()
+	// command.DefaultAuthorBot holds the default value on creation for the author_bot field.
+	command.DefaultAuthorBot = commandDescAuthorBot.Default.(bool)
+	// commandDescLine is the schema descriptor for line field.
+	commandDescLine := commandFields[10].Descriptor()
+	// command.DefaultLine holds the default value on creation for the line field.
+	command.DefaultLine = commandDescLine.Default.(int)
+	// commandDescBlock is the schema descriptor for block field.
+	commandDescBlock := commandFields[11].Descriptor()
+	// command.DefaultBlock holds the default value on creation for the block field.
+	command.DefaultBlock = commandDescBlock.Default.(string)
+	// commandDescDeliveryID is the schema descriptor for delivery_id field.
+	commandDescDeliveryID := commandFields[13].Descriptor()
+	// command.DefaultDeliveryID holds the default value on creation for the delivery_id field.
+	command.DefaultDeliveryID = commandDescDeliveryID.Default.(string)
+	// commandDescID is the schema descriptor for id field.
+	commandDescID := commandFields[0].Descriptor()
+	// command.DefaultID holds the default value on creation for the id field.
+	command.DefaultID = commandDescID.Default.(func() uuid.UUID)
+	confirmationFields := schema.Confirmation{}.Fields()
+	_ = confirmationFields
+	// confirmationDescCreatedAt is the schema descriptor for created_at field.
+	confirmationDescCreatedAt := confirmationFields[9].Descriptor()
+	// confirmation.DefaultCreatedAt holds the default value on creation for the created_at field.
+	confirmation.DefaultCreatedAt = confirmationDescCreatedAt.Default.(func() time.Time)
+	// confirmationDescID is the schema descriptor for id field.
+	confirmationDescID := confirmationFields[0].Descriptor()
+	// confirmation.DefaultID holds the default value on creation for the id field.
+	confirmation.DefaultID = confirmationDescID.Default.(func() uuid.UUID)
 	decisionFields := schema.Decision{}.Fields()
 	_ = decisionFields
 	// decisionDescText is the schema descriptor for text field.
@@ -194,13 +229,23 @@ func init() {
 	// event.DefaultMergeCommit holds the default value on creation for the merge_commit field.
 	event.DefaultMergeCommit = eventDescMergeCommit.Default.(string)
 	// eventDescCreatedAt is the schema descriptor for created_at field.
-	eventDescCreatedAt := eventFields[14].Descriptor()
+	eventDescCreatedAt := eventFields[15].Descriptor()
 	// event.DefaultCreatedAt holds the default value on creation for the created_at field.
 	event.DefaultCreatedAt = eventDescCreatedAt.Default.(func() time.Time)
 	// eventDescID is the schema descriptor for id field.
 	eventDescID := eventFields[0].Descriptor()
 	// event.DefaultID holds the default value on creation for the id field.
 	event.DefaultID = eventDescID.Default.(func() uuid.UUID)
+	grantFields := schema.Grant{}.Fields()
+	_ = grantFields
+	// grantDescRevokedBy is the schema descriptor for revoked_by field.
+	grantDescRevokedBy := grantFields[12].Descriptor()
+	// grant.DefaultRevokedBy holds the default value on creation for the revoked_by field.
+	grant.DefaultRevokedBy = grantDescRevokedBy.Default.(string)
+	// grantDescID is the schema descriptor for id field.
+	grantDescID := grantFields[0].Descriptor()
+	// grant.DefaultID holds the default value on creation for the id field.
+	grant.DefaultID = grantDescID.Default.(func() uuid.UUID)
 	instanceindexFields := schema.InstanceIndex{}.Fields()
 	_ = instanceindexFields
 	// instanceindexDescCreatedAt is the schema descriptor for created_at field.
@@ -225,12 +270,20 @@ func init() {
 	planDescTemplateVersion := planFields[8].Descriptor()
 	// plan.DefaultTemplateVersion holds the default value on creation for the template_version field.
 	plan.DefaultTemplateVersion = planDescTemplateVersion.Default.(int)
+	// planDescSize is the schema descriptor for size field.
+	planDescSize := planFields[9].Descriptor()
+	// plan.DefaultSize holds the default value on creation for the size field.
+	plan.DefaultSize = planDescSize.Default.(string)
+	// planDescDisk is the schema descriptor for disk field.
+	planDescDisk := planFields[10].Descriptor()
+	// plan.DefaultDisk holds the default value on creation for the disk field.
+	plan.DefaultDisk = planDescDisk.Default.(string)
 	// planDescKubernetesNamespace is the schema descriptor for kubernetes_namespace field.
-	planDescKubernetesNamespace := planFields[9].Descriptor()
+	planDescKubernetesNamespace := planFields[11].Descriptor()
 	// plan.DefaultKubernetesNamespace holds the default value on creation for the kubernetes_namespace field.
 	plan.DefaultKubernetesNamespace = planDescKubernetesNamespace.Default.(string)
 	// planDescCreatedAt is the schema descriptor for created_at field.
-	planDescCreatedAt := planFields[14].Descriptor()
+	planDescCreatedAt := planFields[16].Descriptor()
 	// plan.DefaultCreatedAt holds the default value on creation for the created_at field.
 	plan.DefaultCreatedAt = planDescCreatedAt.Default.(func() time.Time)
 	// planDescID is the schema descriptor for id field.
@@ -293,24 +346,32 @@ func init() {
 	pullrequestDescTelling := pullrequestFields[14].Descriptor()
 	// pullrequest.DefaultTelling holds the default value on creation for the telling field.
 	pullrequest.DefaultTelling = pullrequestDescTelling.Default.(bool)
+	// pullrequestDescHeldBy is the schema descriptor for held_by field.
+	pullrequestDescHeldBy := pullrequestFields[18].Descriptor()
+	// pullrequest.DefaultHeldBy holds the default value on creation for the held_by field.
+	pullrequest.DefaultHeldBy = pullrequestDescHeldBy.Default.(int64)
+	// pullrequestDescHeldByLogin is the schema descriptor for held_by_login field.
+	pullrequestDescHeldByLogin := pullrequestFields[19].Descriptor()
+	// pullrequest.DefaultHeldByLogin holds the default value on creation for the held_by_login field.
+	pullrequest.DefaultHeldByLogin = pullrequestDescHeldByLogin.Default.(string)
 	// pullrequestDescCommentID is the schema descriptor for comment_id field.
-	pullrequestDescCommentID := pullrequestFields[18].Descriptor()
+	pullrequestDescCommentID := pullrequestFields[21].Descriptor()
 	// pullrequest.DefaultCommentID holds the default value on creation for the comment_id field.
 	pullrequest.DefaultCommentID = pullrequestDescCommentID.Default.(int64)
 	// pullrequestDescCommentHash is the schema descriptor for comment_hash field.
-	pullrequestDescCommentHash := pullrequestFields[19].Descriptor()
+	pullrequestDescCommentHash := pullrequestFields[22].Descriptor()
 	// pullrequest.DefaultCommentHash holds the default value on creation for the comment_hash field.
 	pullrequest.DefaultCommentHash = pullrequestDescCommentHash.Default.(string)
 	// pullrequestDescValidateHash is the schema descriptor for validate_hash field.
-	pullrequestDescValidateHash := pullrequestFields[20].Descriptor()
+	pullrequestDescValidateHash := pullrequestFields[23].Descriptor()
 	// pullrequest.DefaultValidateHash holds the default value on creation for the validate_hash field.
 	pullrequest.DefaultValidateHash = pullrequestDescValidateHash.Default.(string)
 	// pullrequestDescApprovalHash is the schema descriptor for approval_hash field.
-	pullrequestDescApprovalHash := pullrequestFields[21].Descriptor()
+	pullrequestDescApprovalHash := pullrequestFields[24].Descriptor()
 	// pullrequest.DefaultApprovalHash holds the default value on creation for the approval_hash field.
 	pullrequest.DefaultApprovalHash = pullrequestDescApprovalHash.Default.(string)
 	// pullrequestDescCreatedAt is the schema descriptor for created_at field.
-	pullrequestDescCreatedAt := pullrequestFields[23].Descriptor()
+	pullrequestDescCreatedAt := pullrequestFields[26].Descriptor()
 	// pullrequest.DefaultCreatedAt holds the default value on creation for the created_at field.
 	pullrequest.DefaultCreatedAt = pullrequestDescCreatedAt.Default.(func() time.Time)
 	pushFields := schema.Push{}.Fields()
@@ -397,40 +458,44 @@ func init() {
 	ticketDescApprovalsRequired := ticketFields[17].Descriptor()
 	// ticket.DefaultApprovalsRequired holds the default value on creation for the approvals_required field.
 	ticket.DefaultApprovalsRequired = ticketDescApprovalsRequired.Default.(int)
+	// ticketDescPlannedDigest is the schema descriptor for planned_digest field.
+	ticketDescPlannedDigest := ticketFields[20].Descriptor()
+	// ticket.DefaultPlannedDigest holds the default value on creation for the planned_digest field.
+	ticket.DefaultPlannedDigest = ticketDescPlannedDigest.Default.(string)
 	// ticketDescModificationReason is the schema descriptor for modification_reason field.
-	ticketDescModificationReason := ticketFields[20].Descriptor()
+	ticketDescModificationReason := ticketFields[22].Descriptor()
 	// ticket.DefaultModificationReason holds the default value on creation for the modification_reason field.
 	ticket.DefaultModificationReason = ticketDescModificationReason.Default.(string)
 	// ticketDescSelectedCluster is the schema descriptor for selected_cluster field.
-	ticketDescSelectedCluster := ticketFields[21].Descriptor()
+	ticketDescSelectedCluster := ticketFields[23].Descriptor()
 	// ticket.DefaultSelectedCluster holds the default value on creation for the selected_cluster field.
 	ticket.DefaultSelectedCluster = ticketDescSelectedCluster.Default.(string)
 	// ticketDescSelectedTemplateVersion is the schema descriptor for selected_template_version field.
-	ticketDescSelectedTemplateVersion := ticketFields[22].Descriptor()
+	ticketDescSelectedTemplateVersion := ticketFields[24].Descriptor()
 	// ticket.DefaultSelectedTemplateVersion holds the default value on creation for the selected_template_version field.
 	ticket.DefaultSelectedTemplateVersion = ticketDescSelectedTemplateVersion.Default.(int)
 	// ticketDescSelectedStorageClass is the schema descriptor for selected_storage_class field.
-	ticketDescSelectedStorageClass := ticketFields[23].Descriptor()
+	ticketDescSelectedStorageClass := ticketFields[25].Descriptor()
 	// ticket.DefaultSelectedStorageClass holds the default value on creation for the selected_storage_class field.
 	ticket.DefaultSelectedStorageClass = ticketDescSelectedStorageClass.Default.(string)
 	// ticketDescDecision is the schema descriptor for decision field.
-	ticketDescDecision := ticketFields[24].Descriptor()
+	ticketDescDecision := ticketFields[26].Descriptor()
 	// ticket.DefaultDecision holds the default value on creation for the decision field.
 	ticket.DefaultDecision = ticketDescDecision.Default.(string)
 	// ticketDescDecidedBy is the schema descriptor for decided_by field.
-	ticketDescDecidedBy := ticketFields[25].Descriptor()
+	ticketDescDecidedBy := ticketFields[27].Descriptor()
 	// ticket.DefaultDecidedBy holds the default value on creation for the decided_by field.
 	ticket.DefaultDecidedBy = ticketDescDecidedBy.Default.(int64)
 	// ticketDescDecidedByLogin is the schema descriptor for decided_by_login field.
-	ticketDescDecidedByLogin := ticketFields[26].Descriptor()
+	ticketDescDecidedByLogin := ticketFields[28].Descriptor()
 	// ticket.DefaultDecidedByLogin holds the default value on creation for the decided_by_login field.
 	ticket.DefaultDecidedByLogin = ticketDescDecidedByLogin.Default.(string)
 	// ticketDescCreatedAt is the schema descriptor for created_at field.
-	ticketDescCreatedAt := ticketFields[28].Descriptor()
+	ticketDescCreatedAt := ticketFields[30].Descriptor()
 	// ticket.DefaultCreatedAt holds the default value on creation for the created_at field.
 	ticket.DefaultCreatedAt = ticketDescCreatedAt.Default.(func() time.Time)
 	// ticketDescUpdatedAt is the schema descriptor for updated_at field.
-	ticketDescUpdatedAt := ticketFields[29].Descriptor()
+	ticketDescUpdatedAt := ticketFields[31].Descriptor()
 	// ticket.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	ticket.DefaultUpdatedAt = ticketDescUpdatedAt.Default.(func() time.Time)
 	// ticket.UpdateDefaultUpdatedAt holds the default value on update for the updated_at field.

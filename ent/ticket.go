@@ -57,6 +57,10 @@ type Ticket struct {
 	ApprovalsRequired int `json:"approvals_required,omitempty"`
 	// the policy's verdict tree at the last judging
 	Verdict json.RawMessage `json:"verdict,omitempty"`
+	// what an approver chose; the modified spec and the choices in force follow
+	Planned json.RawMessage `json:"planned,omitempty"`
+	// the change's digest once the head says what the plan says
+	PlannedDigest string `json:"planned_digest,omitempty"`
 	// ModifiedSpec holds the value of the "modified_spec" field.
 	ModifiedSpec map[string]interface{} `json:"modified_spec,omitempty"`
 	// ModificationReason holds the value of the "modification_reason" field.
@@ -145,11 +149,11 @@ func (*Ticket) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case ticket.FieldVerdict, ticket.FieldModifiedSpec:
+		case ticket.FieldVerdict, ticket.FieldPlanned, ticket.FieldModifiedSpec:
 			values[i] = new([]byte)
 		case ticket.FieldPullRequest, ticket.FieldRequesterID, ticket.FieldApprovalsRequired, ticket.FieldSelectedTemplateVersion, ticket.FieldDecidedBy:
 			values[i] = new(sql.NullInt64)
-		case ticket.FieldOperation, ticket.FieldEnvironment, ticket.FieldPath, ticket.FieldSubject, ticket.FieldSystem, ticket.FieldService, ticket.FieldNamespace, ticket.FieldInstance, ticket.FieldRequesterLogin, ticket.FieldReason, ticket.FieldChangeDigest, ticket.FieldStatus, ticket.FieldModificationReason, ticket.FieldSelectedCluster, ticket.FieldSelectedStorageClass, ticket.FieldDecision, ticket.FieldDecidedByLogin:
+		case ticket.FieldOperation, ticket.FieldEnvironment, ticket.FieldPath, ticket.FieldSubject, ticket.FieldSystem, ticket.FieldService, ticket.FieldNamespace, ticket.FieldInstance, ticket.FieldRequesterLogin, ticket.FieldReason, ticket.FieldChangeDigest, ticket.FieldStatus, ticket.FieldPlannedDigest, ticket.FieldModificationReason, ticket.FieldSelectedCluster, ticket.FieldSelectedStorageClass, ticket.FieldDecision, ticket.FieldDecidedByLogin:
 			values[i] = new(sql.NullString)
 		case ticket.FieldDecidedAt, ticket.FieldCreatedAt, ticket.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
@@ -285,6 +289,20 @@ func (_m *Ticket) assignValues(columns []string, values []any) error {
 				if err := json.Unmarshal(*value, &_m.Verdict); err != nil {
 					return fmt.Errorf("unmarshal field verdict: %w", err)
 				}
+			}
+		case ticket.FieldPlanned:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field planned", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Planned); err != nil {
+					return fmt.Errorf("unmarshal field planned: %w", err)
+				}
+			}
+		case ticket.FieldPlannedDigest:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field planned_digest", values[i])
+			} else if value.Valid {
+				_m.PlannedDigest = value.String
 			}
 		case ticket.FieldModifiedSpec:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -464,6 +482,12 @@ func (_m *Ticket) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("verdict=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Verdict))
+	builder.WriteString(", ")
+	builder.WriteString("planned=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Planned))
+	builder.WriteString(", ")
+	builder.WriteString("planned_digest=")
+	builder.WriteString(_m.PlannedDigest)
 	builder.WriteString(", ")
 	builder.WriteString("modified_spec=")
 	builder.WriteString(fmt.Sprintf("%v", _m.ModifiedSpec))

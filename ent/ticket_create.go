@@ -201,6 +201,26 @@ func (_c *TicketCreate) SetVerdict(v json.RawMessage) *TicketCreate {
 	return _c
 }
 
+// SetPlanned sets the "planned" field.
+func (_c *TicketCreate) SetPlanned(v json.RawMessage) *TicketCreate {
+	_c.mutation.SetPlanned(v)
+	return _c
+}
+
+// SetPlannedDigest sets the "planned_digest" field.
+func (_c *TicketCreate) SetPlannedDigest(v string) *TicketCreate {
+	_c.mutation.SetPlannedDigest(v)
+	return _c
+}
+
+// SetNillablePlannedDigest sets the "planned_digest" field if the given value is not nil.
+func (_c *TicketCreate) SetNillablePlannedDigest(v *string) *TicketCreate {
+	if v != nil {
+		_c.SetPlannedDigest(*v)
+	}
+	return _c
+}
+
 // SetModifiedSpec sets the "modified_spec" field.
 func (_c *TicketCreate) SetModifiedSpec(v map[string]interface{}) *TicketCreate {
 	_c.mutation.SetModifiedSpec(v)
@@ -468,6 +488,10 @@ func (_c *TicketCreate) defaults() {
 		v := ticket.DefaultApprovalsRequired
 		_c.mutation.SetApprovalsRequired(v)
 	}
+	if _, ok := _c.mutation.PlannedDigest(); !ok {
+		v := ticket.DefaultPlannedDigest
+		_c.mutation.SetPlannedDigest(v)
+	}
 	if _, ok := _c.mutation.ModificationReason(); !ok {
 		v := ticket.DefaultModificationReason
 		_c.mutation.SetModificationReason(v)
@@ -567,6 +591,9 @@ func (_c *TicketCreate) check() error {
 	}
 	if _, ok := _c.mutation.ApprovalsRequired(); !ok {
 		return &ValidationError{Name: "approvals_required", err: errors.New(`ent: missing required field "Ticket.approvals_required"`)}
+	}
+	if _, ok := _c.mutation.PlannedDigest(); !ok {
+		return &ValidationError{Name: "planned_digest", err: errors.New(`ent: missing required field "Ticket.planned_digest"`)}
 	}
 	if _, ok := _c.mutation.ModificationReason(); !ok {
 		return &ValidationError{Name: "modification_reason", err: errors.New(`ent: missing required field "Ticket.modification_reason"`)}
@@ -700,6 +727,14 @@ func (_c *TicketCreate) createSpec() (*Ticket, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Verdict(); ok {
 		_spec.SetField(ticket.FieldVerdict, field.TypeJSON, value)
 		_node.Verdict = value
+	}
+	if value, ok := _c.mutation.Planned(); ok {
+		_spec.SetField(ticket.FieldPlanned, field.TypeJSON, value)
+		_node.Planned = value
+	}
+	if value, ok := _c.mutation.PlannedDigest(); ok {
+		_spec.SetField(ticket.FieldPlannedDigest, field.TypeString, value)
+		_node.PlannedDigest = value
 	}
 	if value, ok := _c.mutation.ModifiedSpec(); ok {
 		_spec.SetField(ticket.FieldModifiedSpec, field.TypeJSON, value)
@@ -920,6 +955,36 @@ func (u *TicketUpsert) UpdateVerdict() *TicketUpsert {
 // ClearVerdict clears the value of the "verdict" field.
 func (u *TicketUpsert) ClearVerdict() *TicketUpsert {
 	u.SetNull(ticket.FieldVerdict)
+	return u
+}
+
+// SetPlanned sets the "planned" field.
+func (u *TicketUpsert) SetPlanned(v json.RawMessage) *TicketUpsert {
+	u.Set(ticket.FieldPlanned, v)
+	return u
+}
+
+// UpdatePlanned sets the "planned" field to the value that was provided on create.
+func (u *TicketUpsert) UpdatePlanned() *TicketUpsert {
+	u.SetExcluded(ticket.FieldPlanned)
+	return u
+}
+
+// ClearPlanned clears the value of the "planned" field.
+func (u *TicketUpsert) ClearPlanned() *TicketUpsert {
+	u.SetNull(ticket.FieldPlanned)
+	return u
+}
+
+// SetPlannedDigest sets the "planned_digest" field.
+func (u *TicketUpsert) SetPlannedDigest(v string) *TicketUpsert {
+	u.Set(ticket.FieldPlannedDigest, v)
+	return u
+}
+
+// UpdatePlannedDigest sets the "planned_digest" field to the value that was provided on create.
+func (u *TicketUpsert) UpdatePlannedDigest() *TicketUpsert {
+	u.SetExcluded(ticket.FieldPlannedDigest)
 	return u
 }
 
@@ -1227,6 +1292,41 @@ func (u *TicketUpsertOne) UpdateVerdict() *TicketUpsertOne {
 func (u *TicketUpsertOne) ClearVerdict() *TicketUpsertOne {
 	return u.Update(func(s *TicketUpsert) {
 		s.ClearVerdict()
+	})
+}
+
+// SetPlanned sets the "planned" field.
+func (u *TicketUpsertOne) SetPlanned(v json.RawMessage) *TicketUpsertOne {
+	return u.Update(func(s *TicketUpsert) {
+		s.SetPlanned(v)
+	})
+}
+
+// UpdatePlanned sets the "planned" field to the value that was provided on create.
+func (u *TicketUpsertOne) UpdatePlanned() *TicketUpsertOne {
+	return u.Update(func(s *TicketUpsert) {
+		s.UpdatePlanned()
+	})
+}
+
+// ClearPlanned clears the value of the "planned" field.
+func (u *TicketUpsertOne) ClearPlanned() *TicketUpsertOne {
+	return u.Update(func(s *TicketUpsert) {
+		s.ClearPlanned()
+	})
+}
+
+// SetPlannedDigest sets the "planned_digest" field.
+func (u *TicketUpsertOne) SetPlannedDigest(v string) *TicketUpsertOne {
+	return u.Update(func(s *TicketUpsert) {
+		s.SetPlannedDigest(v)
+	})
+}
+
+// UpdatePlannedDigest sets the "planned_digest" field to the value that was provided on create.
+func (u *TicketUpsertOne) UpdatePlannedDigest() *TicketUpsertOne {
+	return u.Update(func(s *TicketUpsert) {
+		s.UpdatePlannedDigest()
 	})
 }
 
@@ -1725,6 +1825,41 @@ func (u *TicketUpsertBulk) UpdateVerdict() *TicketUpsertBulk {
 func (u *TicketUpsertBulk) ClearVerdict() *TicketUpsertBulk {
 	return u.Update(func(s *TicketUpsert) {
 		s.ClearVerdict()
+	})
+}
+
+// SetPlanned sets the "planned" field.
+func (u *TicketUpsertBulk) SetPlanned(v json.RawMessage) *TicketUpsertBulk {
+	return u.Update(func(s *TicketUpsert) {
+		s.SetPlanned(v)
+	})
+}
+
+// UpdatePlanned sets the "planned" field to the value that was provided on create.
+func (u *TicketUpsertBulk) UpdatePlanned() *TicketUpsertBulk {
+	return u.Update(func(s *TicketUpsert) {
+		s.UpdatePlanned()
+	})
+}
+
+// ClearPlanned clears the value of the "planned" field.
+func (u *TicketUpsertBulk) ClearPlanned() *TicketUpsertBulk {
+	return u.Update(func(s *TicketUpsert) {
+		s.ClearPlanned()
+	})
+}
+
+// SetPlannedDigest sets the "planned_digest" field.
+func (u *TicketUpsertBulk) SetPlannedDigest(v string) *TicketUpsertBulk {
+	return u.Update(func(s *TicketUpsert) {
+		s.SetPlannedDigest(v)
+	})
+}
+
+// UpdatePlannedDigest sets the "planned_digest" field to the value that was provided on create.
+func (u *TicketUpsertBulk) UpdatePlannedDigest() *TicketUpsertBulk {
+	return u.Update(func(s *TicketUpsert) {
+		s.UpdatePlannedDigest()
 	})
 }
 

@@ -101,6 +101,38 @@ func (_u *TicketUpdate) ClearVerdict() *TicketUpdate {
 	return _u
 }
 
+// SetPlanned sets the "planned" field.
+func (_u *TicketUpdate) SetPlanned(v json.RawMessage) *TicketUpdate {
+	_u.mutation.SetPlanned(v)
+	return _u
+}
+
+// AppendPlanned appends value to the "planned" field.
+func (_u *TicketUpdate) AppendPlanned(v json.RawMessage) *TicketUpdate {
+	_u.mutation.AppendPlanned(v)
+	return _u
+}
+
+// ClearPlanned clears the value of the "planned" field.
+func (_u *TicketUpdate) ClearPlanned() *TicketUpdate {
+	_u.mutation.ClearPlanned()
+	return _u
+}
+
+// SetPlannedDigest sets the "planned_digest" field.
+func (_u *TicketUpdate) SetPlannedDigest(v string) *TicketUpdate {
+	_u.mutation.SetPlannedDigest(v)
+	return _u
+}
+
+// SetNillablePlannedDigest sets the "planned_digest" field if the given value is not nil.
+func (_u *TicketUpdate) SetNillablePlannedDigest(v *string) *TicketUpdate {
+	if v != nil {
+		_u.SetPlannedDigest(*v)
+	}
+	return _u
+}
+
 // SetModifiedSpec sets the "modified_spec" field.
 func (_u *TicketUpdate) SetModifiedSpec(v map[string]interface{}) *TicketUpdate {
 	_u.mutation.SetModifiedSpec(v)
@@ -423,6 +455,20 @@ func (_u *TicketUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.VerdictCleared() {
 		_spec.ClearField(ticket.FieldVerdict, field.TypeJSON)
 	}
+	if value, ok := _u.mutation.Planned(); ok {
+		_spec.SetField(ticket.FieldPlanned, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedPlanned(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, ticket.FieldPlanned, value)
+		})
+	}
+	if _u.mutation.PlannedCleared() {
+		_spec.ClearField(ticket.FieldPlanned, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.PlannedDigest(); ok {
+		_spec.SetField(ticket.FieldPlannedDigest, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.ModifiedSpec(); ok {
 		_spec.SetField(ticket.FieldModifiedSpec, field.TypeJSON, value)
 	}
@@ -668,6 +714,38 @@ func (_u *TicketUpdateOne) AppendVerdict(v json.RawMessage) *TicketUpdateOne {
 // ClearVerdict clears the value of the "verdict" field.
 func (_u *TicketUpdateOne) ClearVerdict() *TicketUpdateOne {
 	_u.mutation.ClearVerdict()
+	return _u
+}
+
+// SetPlanned sets the "planned" field.
+func (_u *TicketUpdateOne) SetPlanned(v json.RawMessage) *TicketUpdateOne {
+	_u.mutation.SetPlanned(v)
+	return _u
+}
+
+// AppendPlanned appends value to the "planned" field.
+func (_u *TicketUpdateOne) AppendPlanned(v json.RawMessage) *TicketUpdateOne {
+	_u.mutation.AppendPlanned(v)
+	return _u
+}
+
+// ClearPlanned clears the value of the "planned" field.
+func (_u *TicketUpdateOne) ClearPlanned() *TicketUpdateOne {
+	_u.mutation.ClearPlanned()
+	return _u
+}
+
+// SetPlannedDigest sets the "planned_digest" field.
+func (_u *TicketUpdateOne) SetPlannedDigest(v string) *TicketUpdateOne {
+	_u.mutation.SetPlannedDigest(v)
+	return _u
+}
+
+// SetNillablePlannedDigest sets the "planned_digest" field if the given value is not nil.
+func (_u *TicketUpdateOne) SetNillablePlannedDigest(v *string) *TicketUpdateOne {
+	if v != nil {
+		_u.SetPlannedDigest(*v)
+	}
 	return _u
 }
 
@@ -1022,6 +1100,20 @@ func (_u *TicketUpdateOne) sqlSave(ctx context.Context) (_node *Ticket, err erro
 	}
 	if _u.mutation.VerdictCleared() {
 		_spec.ClearField(ticket.FieldVerdict, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.Planned(); ok {
+		_spec.SetField(ticket.FieldPlanned, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedPlanned(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, ticket.FieldPlanned, value)
+		})
+	}
+	if _u.mutation.PlannedCleared() {
+		_spec.ClearField(ticket.FieldPlanned, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.PlannedDigest(); ok {
+		_spec.SetField(ticket.FieldPlannedDigest, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.ModifiedSpec(); ok {
 		_spec.SetField(ticket.FieldModifiedSpec, field.TypeJSON, value)

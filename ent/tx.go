@@ -20,6 +20,10 @@ type Tx struct {
 	Claim *ClaimClient
 	// Cluster is the client for interacting with the Cluster builders.
 	Cluster *ClusterClient
+	// Command is the client for interacting with the Command builders.
+	Command *CommandClient
+	// Confirmation is the client for interacting with the Confirmation builders.
+	Confirmation *ConfirmationClient
 	// Decision is the client for interacting with the Decision builders.
 	Decision *DecisionClient
 	// Delivery is the client for interacting with the Delivery builders.
@@ -28,8 +32,12 @@ type Tx struct {
 	Effect *EffectClient
 	// Event is the client for interacting with the Event builders.
 	Event *EventClient
+	// Grant is the client for interacting with the Grant builders.
+	Grant *GrantClient
 	// InstanceIndex is the client for interacting with the InstanceIndex builders.
 	InstanceIndex *InstanceIndexClient
+	// Membership is the client for interacting with the Membership builders.
+	Membership *MembershipClient
 	// Plan is the client for interacting with the Plan builders.
 	Plan *PlanClient
 	// PlanHead is the client for interacting with the PlanHead builders.
@@ -183,11 +191,15 @@ func (tx *Tx) init() {
 	tx.AuditLog = NewAuditLogClient(tx.config)
 	tx.Claim = NewClaimClient(tx.config)
 	tx.Cluster = NewClusterClient(tx.config)
+	tx.Command = NewCommandClient(tx.config)
+	tx.Confirmation = NewConfirmationClient(tx.config)
 	tx.Decision = NewDecisionClient(tx.config)
 	tx.Delivery = NewDeliveryClient(tx.config)
 	tx.Effect = NewEffectClient(tx.config)
 	tx.Event = NewEventClient(tx.config)
+	tx.Grant = NewGrantClient(tx.config)
 	tx.InstanceIndex = NewInstanceIndexClient(tx.config)
+	tx.Membership = NewMembershipClient(tx.config)
 	tx.Plan = NewPlanClient(tx.config)
 	tx.PlanHead = NewPlanHeadClient(tx.config)
 	tx.PullRequest = NewPullRequestClient(tx.config)

@@ -42,6 +42,8 @@ const (
 	FieldSequence = "sequence"
 	// FieldMergeCommit holds the string denoting the merge_commit field in the database.
 	FieldMergeCommit = "merge_commit"
+	// FieldRetryOf holds the string denoting the retry_of field in the database.
+	FieldRetryOf = "retry_of"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// FieldProcessedAt holds the string denoting the processed_at field in the database.
@@ -79,6 +81,7 @@ var Columns = []string{
 	FieldErrorMessage,
 	FieldSequence,
 	FieldMergeCommit,
+	FieldRetryOf,
 	FieldCreatedAt,
 	FieldProcessedAt,
 	FieldFinishedAt,
@@ -205,6 +208,11 @@ func BySequence(opts ...sql.OrderTermOption) OrderOption {
 // ByMergeCommit orders the results by the merge_commit field.
 func ByMergeCommit(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldMergeCommit, opts...).ToFunc()
+}
+
+// ByRetryOf orders the results by the retry_of field.
+func ByRetryOf(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRetryOf, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

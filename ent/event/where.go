@@ -111,6 +111,11 @@ func MergeCommit(v string) predicate.Event {
 	return predicate.Event(sql.FieldEQ(FieldMergeCommit, v))
 }
 
+// RetryOf applies equality check predicate on the "retry_of" field. It's identical to RetryOfEQ.
+func RetryOf(v uuid.UUID) predicate.Event {
+	return predicate.Event(sql.FieldEQ(FieldRetryOf, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.Event {
 	return predicate.Event(sql.FieldEQ(FieldCreatedAt, v))
@@ -789,6 +794,56 @@ func MergeCommitEqualFold(v string) predicate.Event {
 // MergeCommitContainsFold applies the ContainsFold predicate on the "merge_commit" field.
 func MergeCommitContainsFold(v string) predicate.Event {
 	return predicate.Event(sql.FieldContainsFold(FieldMergeCommit, v))
+}
+
+// RetryOfEQ applies the EQ predicate on the "retry_of" field.
+func RetryOfEQ(v uuid.UUID) predicate.Event {
+	return predicate.Event(sql.FieldEQ(FieldRetryOf, v))
+}
+
+// RetryOfNEQ applies the NEQ predicate on the "retry_of" field.
+func RetryOfNEQ(v uuid.UUID) predicate.Event {
+	return predicate.Event(sql.FieldNEQ(FieldRetryOf, v))
+}
+
+// RetryOfIn applies the In predicate on the "retry_of" field.
+func RetryOfIn(vs ...uuid.UUID) predicate.Event {
+	return predicate.Event(sql.FieldIn(FieldRetryOf, vs...))
+}
+
+// RetryOfNotIn applies the NotIn predicate on the "retry_of" field.
+func RetryOfNotIn(vs ...uuid.UUID) predicate.Event {
+	return predicate.Event(sql.FieldNotIn(FieldRetryOf, vs...))
+}
+
+// RetryOfGT applies the GT predicate on the "retry_of" field.
+func RetryOfGT(v uuid.UUID) predicate.Event {
+	return predicate.Event(sql.FieldGT(FieldRetryOf, v))
+}
+
+// RetryOfGTE applies the GTE predicate on the "retry_of" field.
+func RetryOfGTE(v uuid.UUID) predicate.Event {
+	return predicate.Event(sql.FieldGTE(FieldRetryOf, v))
+}
+
+// RetryOfLT applies the LT predicate on the "retry_of" field.
+func RetryOfLT(v uuid.UUID) predicate.Event {
+	return predicate.Event(sql.FieldLT(FieldRetryOf, v))
+}
+
+// RetryOfLTE applies the LTE predicate on the "retry_of" field.
+func RetryOfLTE(v uuid.UUID) predicate.Event {
+	return predicate.Event(sql.FieldLTE(FieldRetryOf, v))
+}
+
+// RetryOfIsNil applies the IsNil predicate on the "retry_of" field.
+func RetryOfIsNil() predicate.Event {
+	return predicate.Event(sql.FieldIsNull(FieldRetryOf))
+}
+
+// RetryOfNotNil applies the NotNil predicate on the "retry_of" field.
+func RetryOfNotNil() predicate.Event {
+	return predicate.Event(sql.FieldNotNull(FieldRetryOf))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

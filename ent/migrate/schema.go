@@ -146,6 +146,80 @@ var (
 		Columns:    ClustersColumns,
 		PrimaryKey: []*schema.Column{ClustersColumns[0]},
 	}
+	// CommandsColumns holds the columns for the "commands" table.
+	CommandsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "source", Type: field.TypeEnum, Enums: []string{"comment", "review"}},
+		{Name: "source_id", Type: field.TypeInt64},
+		{Name: "ordinal", Type: field.TypeInt},
+		{Name: "pull_request", Type: field.TypeInt},
+		{Name: "author_id", Type: field.TypeInt64},
+		{Name: "author_login", Type: field.TypeString},
+		{Name: "author_bot", Type: field.TypeBool, Default: false},
+		{Name: "verb", Type: field.TypeString},
+		{Name: "args", Type: field.TypeJSON, Nullable: true},
+		{Name: "line", Type: field.TypeInt, Default: 0},
+		{Name: "block", Type: field.TypeString, Default: ""},
+		{Name: "at", Type: field.TypeTime},
+		{Name: "delivery_id", Type: field.TypeString, Default: ""},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"received", "done", "refused"}, Default: "received"},
+		{Name: "answer", Type: field.TypeJSON, Nullable: true},
+		{Name: "answered_at", Type: field.TypeTime, Nullable: true},
+	}
+	// CommandsTable holds the schema information for the "commands" table.
+	CommandsTable = &schema.Table{
+		Name:       "commands",
+		Columns:    CommandsColumns,
+		PrimaryKey: []*schema.Column{CommandsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "command_source_source_id_ordinal",
+				Unique:  true,
+				Columns: []*schema.Column{CommandsColumns[1], CommandsColumns[2], CommandsColumns[3]},
+			},
+			{
+				Name:    "command_pull_request",
+				Unique:  false,
+				Columns: []*schema.Column{CommandsColumns[4]},
+			},
+			{
+				Name:    "command_status",
+				Unique:  false,
+				Columns: []*schema.Column{CommandsColumns[14]},
+			},
+		},
+	}
+	// ConfirmationsColumns holds the columns for the "confirmations" table.
+	ConfirmationsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "pull_request", Type: field.TypeInt},
+		{Name: "path", Type: field.TypeString},
+		{Name: "subject", Type: field.TypeString},
+		{Name: "change_digest", Type: field.TypeString},
+		{Name: "person_id", Type: field.TypeInt64},
+		{Name: "person_login", Type: field.TypeString},
+		{Name: "command_id", Type: field.TypeUUID},
+		{Name: "at", Type: field.TypeTime},
+		{Name: "created_at", Type: field.TypeTime},
+	}
+	// ConfirmationsTable holds the schema information for the "confirmations" table.
+	ConfirmationsTable = &schema.Table{
+		Name:       "confirmations",
+		Columns:    ConfirmationsColumns,
+		PrimaryKey: []*schema.Column{ConfirmationsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "confirmation_command_id_path",
+				Unique:  true,
+				Columns: []*schema.Column{ConfirmationsColumns[7], ConfirmationsColumns[2]},
+			},
+			{
+				Name:    "confirmation_pull_request_path",
+				Unique:  false,
+				Columns: []*schema.Column{ConfirmationsColumns[1], ConfirmationsColumns[2]},
+			},
+		},
+	}
 	// DecisionsColumns holds the columns for the "decisions" table.
 	DecisionsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -232,6 +306,7 @@ var (
 		{Name: "error_message", Type: field.TypeString, Default: ""},
 		{Name: "sequence", Type: field.TypeInt64, Default: 0},
 		{Name: "merge_commit", Type: field.TypeString, Default: ""},
+		{Name: "retry_of", Type: field.TypeUUID, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "processed_at", Type: field.TypeTime, Nullable: true},
 		{Name: "finished_at", Type: field.TypeTime, Nullable: true},
@@ -261,7 +336,41 @@ var (
 			{
 				Name:    "event_archived_at",
 				Unique:  false,
-				Columns: []*schema.Column{EventsColumns[17]},
+				Columns: []*schema.Column{EventsColumns[18]},
+			},
+		},
+	}
+	// GrantsColumns holds the columns for the "grants" table.
+	GrantsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "ticket_id", Type: field.TypeUUID},
+		{Name: "event_id", Type: field.TypeUUID, Unique: true},
+		{Name: "path", Type: field.TypeString},
+		{Name: "vm", Type: field.TypeString},
+		{Name: "environment", Type: field.TypeString},
+		{Name: "person_id", Type: field.TypeInt64},
+		{Name: "person_login", Type: field.TypeString},
+		{Name: "pull_request", Type: field.TypeInt},
+		{Name: "granted_at", Type: field.TypeTime},
+		{Name: "expires_at", Type: field.TypeTime},
+		{Name: "revoked_at", Type: field.TypeTime, Nullable: true},
+		{Name: "revoked_by", Type: field.TypeString, Default: ""},
+	}
+	// GrantsTable holds the schema information for the "grants" table.
+	GrantsTable = &schema.Table{
+		Name:       "grants",
+		Columns:    GrantsColumns,
+		PrimaryKey: []*schema.Column{GrantsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "grant_vm_person_id_expires_at",
+				Unique:  false,
+				Columns: []*schema.Column{GrantsColumns[4], GrantsColumns[6], GrantsColumns[10]},
+			},
+			{
+				Name:    "grant_path",
+				Unique:  false,
+				Columns: []*schema.Column{GrantsColumns[3]},
 			},
 		},
 	}
@@ -286,6 +395,28 @@ var (
 			},
 		},
 	}
+	// MembershipsColumns holds the columns for the "memberships" table.
+	MembershipsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "organization", Type: field.TypeInt64},
+		{Name: "team", Type: field.TypeInt64},
+		{Name: "person", Type: field.TypeInt64},
+		{Name: "member", Type: field.TypeBool},
+		{Name: "asked_at", Type: field.TypeTime},
+	}
+	// MembershipsTable holds the schema information for the "memberships" table.
+	MembershipsTable = &schema.Table{
+		Name:       "memberships",
+		Columns:    MembershipsColumns,
+		PrimaryKey: []*schema.Column{MembershipsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "membership_organization_team_person",
+				Unique:  true,
+				Columns: []*schema.Column{MembershipsColumns[1], MembershipsColumns[2], MembershipsColumns[3]},
+			},
+		},
+	}
 	// PlansColumns holds the columns for the "plans" table.
 	PlansColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -297,6 +428,8 @@ var (
 		{Name: "storage_class", Type: field.TypeString, Default: ""},
 		{Name: "template", Type: field.TypeString, Default: ""},
 		{Name: "template_version", Type: field.TypeInt, Default: 0},
+		{Name: "size", Type: field.TypeString, Default: ""},
+		{Name: "disk", Type: field.TypeString, Default: ""},
 		{Name: "kubernetes_namespace", Type: field.TypeString, Default: ""},
 		{Name: "template_snapshot", Type: field.TypeJSON, Nullable: true},
 		{Name: "size_snapshot", Type: field.TypeJSON, Nullable: true},
@@ -365,6 +498,9 @@ var (
 		{Name: "report", Type: field.TypeJSON, Nullable: true},
 		{Name: "outcomes", Type: field.TypeJSON, Nullable: true},
 		{Name: "merge_report", Type: field.TypeJSON, Nullable: true},
+		{Name: "held_by", Type: field.TypeInt64, Default: 0},
+		{Name: "held_by_login", Type: field.TypeString, Default: ""},
+		{Name: "held_at", Type: field.TypeTime, Nullable: true},
 		{Name: "comment_id", Type: field.TypeInt64, Default: 0},
 		{Name: "comment_hash", Type: field.TypeString, Default: ""},
 		{Name: "validate_hash", Type: field.TypeString, Default: ""},
@@ -471,6 +607,8 @@ var (
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"PENDING_APPROVAL", "APPROVED", "REJECTED", "CANCELLED", "COMPLETED", "FAILED"}, Default: "PENDING_APPROVAL"},
 		{Name: "approvals_required", Type: field.TypeInt, Default: 1},
 		{Name: "verdict", Type: field.TypeJSON, Nullable: true},
+		{Name: "planned", Type: field.TypeJSON, Nullable: true},
+		{Name: "planned_digest", Type: field.TypeString, Default: ""},
 		{Name: "modified_spec", Type: field.TypeJSON, Nullable: true},
 		{Name: "modification_reason", Type: field.TypeString, Default: ""},
 		{Name: "selected_cluster", Type: field.TypeString, Default: ""},
@@ -493,13 +631,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "tickets_events_ticket",
-				Columns:    []*schema.Column{TicketsColumns[28]},
+				Columns:    []*schema.Column{TicketsColumns[30]},
 				RefColumns: []*schema.Column{EventsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "tickets_plans_plan",
-				Columns:    []*schema.Column{TicketsColumns[29]},
+				Columns:    []*schema.Column{TicketsColumns[31]},
 				RefColumns: []*schema.Column{PlansColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -516,7 +654,7 @@ var (
 			{
 				Name:    "ticket_event_id",
 				Unique:  true,
-				Columns: []*schema.Column{TicketsColumns[28]},
+				Columns: []*schema.Column{TicketsColumns[30]},
 			},
 			{
 				Name:    "ticket_pull_request_status",
@@ -614,11 +752,15 @@ var (
 		AuditLogTable,
 		ClaimsTable,
 		ClustersTable,
+		CommandsTable,
+		ConfirmationsTable,
 		DecisionsTable,
 		DeliveriesTable,
 		EffectsTable,
 		EventsTable,
+		GrantsTable,
 		IndexesTable,
+		MembershipsTable,
 		PlansTable,
 		PlanHeadsTable,
 		PullRequestsTable,
@@ -645,6 +787,12 @@ func init() {
 	ClustersTable.Annotation = &entsql.Annotation{
 		Table: "clusters",
 	}
+	CommandsTable.Annotation = &entsql.Annotation{
+		Table: "commands",
+	}
+	ConfirmationsTable.Annotation = &entsql.Annotation{
+		Table: "confirmations",
+	}
 	DecisionsTable.ForeignKeys[0].RefTable = TicketsTable
 	DecisionsTable.Annotation = &entsql.Annotation{
 		Table: "decisions",
@@ -658,8 +806,14 @@ func init() {
 	EventsTable.Annotation = &entsql.Annotation{
 		Table: "events",
 	}
+	GrantsTable.Annotation = &entsql.Annotation{
+		Table: "grants",
+	}
 	IndexesTable.Annotation = &entsql.Annotation{
 		Table: "indexes",
+	}
+	MembershipsTable.Annotation = &entsql.Annotation{
+		Table: "memberships",
 	}
 	PlansTable.Annotation = &entsql.Annotation{
 		Table: "plans",

@@ -31,6 +31,10 @@ const (
 	FieldTemplate = "template"
 	// FieldTemplateVersion holds the string denoting the template_version field in the database.
 	FieldTemplateVersion = "template_version"
+	// FieldSize holds the string denoting the size field in the database.
+	FieldSize = "size"
+	// FieldDisk holds the string denoting the disk field in the database.
+	FieldDisk = "disk"
 	// FieldKubernetesNamespace holds the string denoting the kubernetes_namespace field in the database.
 	FieldKubernetesNamespace = "kubernetes_namespace"
 	// FieldTemplateSnapshot holds the string denoting the template_snapshot field in the database.
@@ -67,6 +71,8 @@ var Columns = []string{
 	FieldStorageClass,
 	FieldTemplate,
 	FieldTemplateVersion,
+	FieldSize,
+	FieldDisk,
 	FieldKubernetesNamespace,
 	FieldTemplateSnapshot,
 	FieldSizeSnapshot,
@@ -94,6 +100,10 @@ var (
 	DefaultTemplate string
 	// DefaultTemplateVersion holds the default value on creation for the "template_version" field.
 	DefaultTemplateVersion int
+	// DefaultSize holds the default value on creation for the "size" field.
+	DefaultSize string
+	// DefaultDisk holds the default value on creation for the "disk" field.
+	DefaultDisk string
 	// DefaultKubernetesNamespace holds the default value on creation for the "kubernetes_namespace" field.
 	DefaultKubernetesNamespace string
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
@@ -148,6 +158,16 @@ func ByTemplate(opts ...sql.OrderTermOption) OrderOption {
 // ByTemplateVersion orders the results by the template_version field.
 func ByTemplateVersion(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTemplateVersion, opts...).ToFunc()
+}
+
+// BySize orders the results by the size field.
+func BySize(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSize, opts...).ToFunc()
+}
+
+// ByDisk orders the results by the disk field.
+func ByDisk(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDisk, opts...).ToFunc()
 }
 
 // ByKubernetesNamespace orders the results by the kubernetes_namespace field.

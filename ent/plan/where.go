@@ -96,6 +96,16 @@ func TemplateVersion(v int) predicate.Plan {
 	return predicate.Plan(sql.FieldEQ(FieldTemplateVersion, v))
 }
 
+// Size applies equality check predicate on the "size" field. It's identical to SizeEQ.
+func Size(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldEQ(FieldSize, v))
+}
+
+// Disk applies equality check predicate on the "disk" field. It's identical to DiskEQ.
+func Disk(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldEQ(FieldDisk, v))
+}
+
 // KubernetesNamespace applies equality check predicate on the "kubernetes_namespace" field. It's identical to KubernetesNamespaceEQ.
 func KubernetesNamespace(v string) predicate.Plan {
 	return predicate.Plan(sql.FieldEQ(FieldKubernetesNamespace, v))
@@ -584,6 +594,136 @@ func TemplateVersionLT(v int) predicate.Plan {
 // TemplateVersionLTE applies the LTE predicate on the "template_version" field.
 func TemplateVersionLTE(v int) predicate.Plan {
 	return predicate.Plan(sql.FieldLTE(FieldTemplateVersion, v))
+}
+
+// SizeEQ applies the EQ predicate on the "size" field.
+func SizeEQ(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldEQ(FieldSize, v))
+}
+
+// SizeNEQ applies the NEQ predicate on the "size" field.
+func SizeNEQ(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldNEQ(FieldSize, v))
+}
+
+// SizeIn applies the In predicate on the "size" field.
+func SizeIn(vs ...string) predicate.Plan {
+	return predicate.Plan(sql.FieldIn(FieldSize, vs...))
+}
+
+// SizeNotIn applies the NotIn predicate on the "size" field.
+func SizeNotIn(vs ...string) predicate.Plan {
+	return predicate.Plan(sql.FieldNotIn(FieldSize, vs...))
+}
+
+// SizeGT applies the GT predicate on the "size" field.
+func SizeGT(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldGT(FieldSize, v))
+}
+
+// SizeGTE applies the GTE predicate on the "size" field.
+func SizeGTE(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldGTE(FieldSize, v))
+}
+
+// SizeLT applies the LT predicate on the "size" field.
+func SizeLT(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldLT(FieldSize, v))
+}
+
+// SizeLTE applies the LTE predicate on the "size" field.
+func SizeLTE(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldLTE(FieldSize, v))
+}
+
+// SizeContains applies the Contains predicate on the "size" field.
+func SizeContains(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldContains(FieldSize, v))
+}
+
+// SizeHasPrefix applies the HasPrefix predicate on the "size" field.
+func SizeHasPrefix(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldHasPrefix(FieldSize, v))
+}
+
+// SizeHasSuffix applies the HasSuffix predicate on the "size" field.
+func SizeHasSuffix(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldHasSuffix(FieldSize, v))
+}
+
+// SizeEqualFold applies the EqualFold predicate on the "size" field.
+func SizeEqualFold(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldEqualFold(FieldSize, v))
+}
+
+// SizeContainsFold applies the ContainsFold predicate on the "size" field.
+func SizeContainsFold(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldContainsFold(FieldSize, v))
+}
+
+// DiskEQ applies the EQ predicate on the "disk" field.
+func DiskEQ(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldEQ(FieldDisk, v))
+}
+
+// DiskNEQ applies the NEQ predicate on the "disk" field.
+func DiskNEQ(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldNEQ(FieldDisk, v))
+}
+
+// DiskIn applies the In predicate on the "disk" field.
+func DiskIn(vs ...string) predicate.Plan {
+	return predicate.Plan(sql.FieldIn(FieldDisk, vs...))
+}
+
+// DiskNotIn applies the NotIn predicate on the "disk" field.
+func DiskNotIn(vs ...string) predicate.Plan {
+	return predicate.Plan(sql.FieldNotIn(FieldDisk, vs...))
+}
+
+// DiskGT applies the GT predicate on the "disk" field.
+func DiskGT(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldGT(FieldDisk, v))
+}
+
+// DiskGTE applies the GTE predicate on the "disk" field.
+func DiskGTE(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldGTE(FieldDisk, v))
+}
+
+// DiskLT applies the LT predicate on the "disk" field.
+func DiskLT(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldLT(FieldDisk, v))
+}
+
+// DiskLTE applies the LTE predicate on the "disk" field.
+func DiskLTE(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldLTE(FieldDisk, v))
+}
+
+// DiskContains applies the Contains predicate on the "disk" field.
+func DiskContains(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldContains(FieldDisk, v))
+}
+
+// DiskHasPrefix applies the HasPrefix predicate on the "disk" field.
+func DiskHasPrefix(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldHasPrefix(FieldDisk, v))
+}
+
+// DiskHasSuffix applies the HasSuffix predicate on the "disk" field.
+func DiskHasSuffix(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldHasSuffix(FieldDisk, v))
+}
+
+// DiskEqualFold applies the EqualFold predicate on the "disk" field.
+func DiskEqualFold(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldEqualFold(FieldDisk, v))
+}
+
+// DiskContainsFold applies the ContainsFold predicate on the "disk" field.
+func DiskContainsFold(v string) predicate.Plan {
+	return predicate.Plan(sql.FieldContainsFold(FieldDisk, v))
 }
 
 // KubernetesNamespaceEQ applies the EQ predicate on the "kubernetes_namespace" field.

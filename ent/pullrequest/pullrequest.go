@@ -48,6 +48,12 @@ const (
 	FieldOutcomes = "outcomes"
 	// FieldMergeReport holds the string denoting the merge_report field in the database.
 	FieldMergeReport = "merge_report"
+	// FieldHeldBy holds the string denoting the held_by field in the database.
+	FieldHeldBy = "held_by"
+	// FieldHeldByLogin holds the string denoting the held_by_login field in the database.
+	FieldHeldByLogin = "held_by_login"
+	// FieldHeldAt holds the string denoting the held_at field in the database.
+	FieldHeldAt = "held_at"
 	// FieldCommentID holds the string denoting the comment_id field in the database.
 	FieldCommentID = "comment_id"
 	// FieldCommentHash holds the string denoting the comment_hash field in the database.
@@ -84,6 +90,9 @@ var Columns = []string{
 	FieldReport,
 	FieldOutcomes,
 	FieldMergeReport,
+	FieldHeldBy,
+	FieldHeldByLogin,
+	FieldHeldAt,
 	FieldCommentID,
 	FieldCommentHash,
 	FieldValidateHash,
@@ -127,6 +136,10 @@ var (
 	DefaultQueued bool
 	// DefaultTelling holds the default value on creation for the "telling" field.
 	DefaultTelling bool
+	// DefaultHeldBy holds the default value on creation for the "held_by" field.
+	DefaultHeldBy int64
+	// DefaultHeldByLogin holds the default value on creation for the "held_by_login" field.
+	DefaultHeldByLogin string
 	// DefaultCommentID holds the default value on creation for the "comment_id" field.
 	DefaultCommentID int64
 	// DefaultCommentHash holds the default value on creation for the "comment_hash" field.
@@ -242,6 +255,21 @@ func ByEpoch(opts ...sql.OrderTermOption) OrderOption {
 // ByTelling orders the results by the telling field.
 func ByTelling(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTelling, opts...).ToFunc()
+}
+
+// ByHeldBy orders the results by the held_by field.
+func ByHeldBy(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldHeldBy, opts...).ToFunc()
+}
+
+// ByHeldByLogin orders the results by the held_by_login field.
+func ByHeldByLogin(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldHeldByLogin, opts...).ToFunc()
+}
+
+// ByHeldAt orders the results by the held_at field.
+func ByHeldAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldHeldAt, opts...).ToFunc()
 }
 
 // ByCommentID orders the results by the comment_id field.

@@ -119,6 +119,21 @@ func Telling(v bool) predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldEQ(FieldTelling, v))
 }
 
+// HeldBy applies equality check predicate on the "held_by" field. It's identical to HeldByEQ.
+func HeldBy(v int64) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldEQ(FieldHeldBy, v))
+}
+
+// HeldByLogin applies equality check predicate on the "held_by_login" field. It's identical to HeldByLoginEQ.
+func HeldByLogin(v string) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldEQ(FieldHeldByLogin, v))
+}
+
+// HeldAt applies equality check predicate on the "held_at" field. It's identical to HeldAtEQ.
+func HeldAt(v time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldEQ(FieldHeldAt, v))
+}
+
 // CommentID applies equality check predicate on the "comment_id" field. It's identical to CommentIDEQ.
 func CommentID(v int64) predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldEQ(FieldCommentID, v))
@@ -732,6 +747,161 @@ func MergeReportIsNil() predicate.PullRequest {
 // MergeReportNotNil applies the NotNil predicate on the "merge_report" field.
 func MergeReportNotNil() predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldNotNull(FieldMergeReport))
+}
+
+// HeldByEQ applies the EQ predicate on the "held_by" field.
+func HeldByEQ(v int64) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldEQ(FieldHeldBy, v))
+}
+
+// HeldByNEQ applies the NEQ predicate on the "held_by" field.
+func HeldByNEQ(v int64) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldNEQ(FieldHeldBy, v))
+}
+
+// HeldByIn applies the In predicate on the "held_by" field.
+func HeldByIn(vs ...int64) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldIn(FieldHeldBy, vs...))
+}
+
+// HeldByNotIn applies the NotIn predicate on the "held_by" field.
+func HeldByNotIn(vs ...int64) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldNotIn(FieldHeldBy, vs...))
+}
+
+// HeldByGT applies the GT predicate on the "held_by" field.
+func HeldByGT(v int64) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldGT(FieldHeldBy, v))
+}
+
+// HeldByGTE applies the GTE predicate on the "held_by" field.
+func HeldByGTE(v int64) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldGTE(FieldHeldBy, v))
+}
+
+// HeldByLT applies the LT predicate on the "held_by" field.
+func HeldByLT(v int64) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldLT(FieldHeldBy, v))
+}
+
+// HeldByLTE applies the LTE predicate on the "held_by" field.
+func HeldByLTE(v int64) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldLTE(FieldHeldBy, v))
+}
+
+// HeldByLoginEQ applies the EQ predicate on the "held_by_login" field.
+func HeldByLoginEQ(v string) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldEQ(FieldHeldByLogin, v))
+}
+
+// HeldByLoginNEQ applies the NEQ predicate on the "held_by_login" field.
+func HeldByLoginNEQ(v string) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldNEQ(FieldHeldByLogin, v))
+}
+
+// HeldByLoginIn applies the In predicate on the "held_by_login" field.
+func HeldByLoginIn(vs ...string) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldIn(FieldHeldByLogin, vs...))
+}
+
+// HeldByLoginNotIn applies the NotIn predicate on the "held_by_login" field.
+func HeldByLoginNotIn(vs ...string) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldNotIn(FieldHeldByLogin, vs...))
+}
+
+// HeldByLoginGT applies the GT predicate on the "held_by_login" field.
+func HeldByLoginGT(v string) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldGT(FieldHeldByLogin, v))
+}
+
+// HeldByLoginGTE applies the GTE predicate on the "held_by_login" field.
+func HeldByLoginGTE(v string) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldGTE(FieldHeldByLogin, v))
+}
+
+// HeldByLoginLT applies the LT predicate on the "held_by_login" field.
+func HeldByLoginLT(v string) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldLT(FieldHeldByLogin, v))
+}
+
+// HeldByLoginLTE applies the LTE predicate on the "held_by_login" field.
+func HeldByLoginLTE(v string) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldLTE(FieldHeldByLogin, v))
+}
+
+// HeldByLoginContains applies the Contains predicate on the "held_by_login" field.
+func HeldByLoginContains(v string) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldContains(FieldHeldByLogin, v))
+}
+
+// HeldByLoginHasPrefix applies the HasPrefix predicate on the "held_by_login" field.
+func HeldByLoginHasPrefix(v string) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldHasPrefix(FieldHeldByLogin, v))
+}
+
+// HeldByLoginHasSuffix applies the HasSuffix predicate on the "held_by_login" field.
+func HeldByLoginHasSuffix(v string) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldHasSuffix(FieldHeldByLogin, v))
+}
+
+// HeldByLoginEqualFold applies the EqualFold predicate on the "held_by_login" field.
+func HeldByLoginEqualFold(v string) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldEqualFold(FieldHeldByLogin, v))
+}
+
+// HeldByLoginContainsFold applies the ContainsFold predicate on the "held_by_login" field.
+func HeldByLoginContainsFold(v string) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldContainsFold(FieldHeldByLogin, v))
+}
+
+// HeldAtEQ applies the EQ predicate on the "held_at" field.
+func HeldAtEQ(v time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldEQ(FieldHeldAt, v))
+}
+
+// HeldAtNEQ applies the NEQ predicate on the "held_at" field.
+func HeldAtNEQ(v time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldNEQ(FieldHeldAt, v))
+}
+
+// HeldAtIn applies the In predicate on the "held_at" field.
+func HeldAtIn(vs ...time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldIn(FieldHeldAt, vs...))
+}
+
+// HeldAtNotIn applies the NotIn predicate on the "held_at" field.
+func HeldAtNotIn(vs ...time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldNotIn(FieldHeldAt, vs...))
+}
+
+// HeldAtGT applies the GT predicate on the "held_at" field.
+func HeldAtGT(v time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldGT(FieldHeldAt, v))
+}
+
+// HeldAtGTE applies the GTE predicate on the "held_at" field.
+func HeldAtGTE(v time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldGTE(FieldHeldAt, v))
+}
+
+// HeldAtLT applies the LT predicate on the "held_at" field.
+func HeldAtLT(v time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldLT(FieldHeldAt, v))
+}
+
+// HeldAtLTE applies the LTE predicate on the "held_at" field.
+func HeldAtLTE(v time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldLTE(FieldHeldAt, v))
+}
+
+// HeldAtIsNil applies the IsNil predicate on the "held_at" field.
+func HeldAtIsNil() predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldIsNull(FieldHeldAt))
+}
+
+// HeldAtNotNil applies the NotNil predicate on the "held_at" field.
+func HeldAtNotNil() predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldNotNull(FieldHeldAt))
 }
 
 // CommentIDEQ applies the EQ predicate on the "comment_id" field.

@@ -32,6 +32,8 @@ func (Plan) Fields() []ent.Field {
 		field.String("storage_class").Default("").Immutable(),
 		field.String("template").Default("").Immutable(),
 		field.Int("template_version").Default(0).Immutable(),
+		field.String("size").Default("").Immutable(),
+		field.String("disk").Default("").Immutable().Comment("of the root disk, also where the spec leaves it to the size"),
 		field.String("kubernetes_namespace").Default("").Immutable(),
 		field.JSON("template_snapshot", map[string]any{}).Optional().Immutable(),
 		field.JSON("size_snapshot", map[string]any{}).Optional().Immutable(),
@@ -94,6 +96,7 @@ func (Event) Fields() []ent.Field {
 		field.String("error_message").Default(""),
 		field.Int64("sequence").Default(0).Comment("order among the events of one VM, given at merge"),
 		field.String("merge_commit").Default(""),
+		field.UUID("retry_of", uuid.UUID{}).Optional().Nillable().Immutable().Comment("the failed event that this one does again"),
 		createdAt(),
 		field.Time("processed_at").Optional().Nillable(),
 		field.Time("finished_at").Optional().Nillable(),
@@ -139,6 +142,8 @@ func (Ticket) Fields() []ent.Field {
 		field.Enum("status").Values("PENDING_APPROVAL", "APPROVED", "REJECTED", "CANCELLED", "COMPLETED", "FAILED").Default("PENDING_APPROVAL"),
 		field.Int("approvals_required").Default(1),
 		field.JSON("verdict", json.RawMessage{}).Optional().Comment("the policy's verdict tree at the last judging"),
+		field.JSON("planned", json.RawMessage{}).Optional().Comment("what an approver chose; the modified spec and the choices in force follow"),
+		field.String("planned_digest").Default("").Comment("the change's digest once the head says what the plan says"),
 		field.JSON("modified_spec", map[string]any{}).Optional(),
 		field.String("modification_reason").Default(""),
 		field.String("selected_cluster").Default(""),
@@ -204,6 +209,59 @@ func (Decision) Indexes() []ent.Index {
 }
 
 // Claim reserves a name, an index, an address or a VM for a change of an open pull request.
+// Confirmation is somebody's word that a deletion is meant.
+type Confirmation struct{ ent.Schema }
+
+func (Confirmation) Annotations() []schema.Annotation {
+	return []schema.Annotation{table("confirmations")}
+}
+
+func (Confirmation) Fields() []ent.Field {
+	return []ent.Field{
+		id(),
+		field.Int("pull_request").Immutable(),
+		field.String("path").Immutable(),
+		field.String("subject").Immutable(),
+		field.String("change_digest").Immutable(),
+		field.Int64("person_id").Immutable(),
+		field.String("person_login").Immutable(),
+		field.UUID("command_id", uuid.UUID{}).Immutable(),
+		field.Time("at").Immutable().Comment("by the forge's clock"),
+		createdAt(),
+	}
+}
+
+func (Confirmation) Indexes() []ent.Index {
+	return []ent.Index{unique("", "command_id", "path"), index.Fields("pull_request", "path")}
+}
+
+// Grant lets a person use the console of a VM for a while.
+type Grant struct{ ent.Schema }
+
+func (Grant) Annotations() []schema.Annotation { return []schema.Annotation{table("grants")} }
+
+func (Grant) Fields() []ent.Field {
+	return []ent.Field{
+		id(),
+		field.UUID("ticket_id", uuid.UUID{}).Immutable(),
+		field.UUID("event_id", uuid.UUID{}).Unique().Immutable(),
+		field.String("path").Immutable(),
+		field.String("vm").Immutable(),
+		field.String("environment").Immutable(),
+		field.Int64("person_id").Immutable(),
+		field.String("person_login").Immutable(),
+		field.Int("pull_request").Immutable(),
+		field.Time("granted_at").Immutable(),
+		field.Time("expires_at").Immutable(),
+		field.Time("revoked_at").Optional().Nillable(),
+		field.String("revoked_by").Default(""),
+	}
+}
+
+func (Grant) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("vm", "person_id", "expires_at"), index.Fields("path")}
+}
+
 type Claim struct{ ent.Schema }
 
 // Annotations of the table.

@@ -76,6 +76,9 @@ func (PullRequest) Fields() []ent.Field {
 		field.JSON("report", json.RawMessage{}).Optional().Comment("the last judging, for telling"),
 		field.JSON("outcomes", json.RawMessage{}).Optional().Comment("the reviews as last weighed, by path"),
 		field.JSON("merge_report", json.RawMessage{}).Optional().Comment("what became of it at its merge"),
+		field.Int64("held_by").Default(0).Comment("who keeps the bot from merging by itself"),
+		field.String("held_by_login").Default(""),
+		field.Time("held_at").Optional().Nillable(),
 		field.Int64("comment_id").Default(0),
 		field.String("comment_hash").Default(""),
 		field.String("validate_hash").Default("").Comment("what the last shepherd/validate check said, with its SHA"),
@@ -140,6 +143,56 @@ func (Review) Fields() []ent.Field {
 func (Review) Indexes() []ent.Index { return []ent.Index{index.Fields("pull_request")} }
 
 // Effect is something done to the outside, written down under a unique key before it is done.
+// Command is a line of a comment or review that asks for something, as it was first submitted.
+type Command struct{ ent.Schema }
+
+func (Command) Annotations() []schema.Annotation { return []schema.Annotation{table("commands")} }
+
+func (Command) Fields() []ent.Field {
+	return []ent.Field{
+		id(),
+		field.Enum("source").Values("comment", "review").Immutable(),
+		field.Int64("source_id").Immutable().Comment("the forge's id of the comment or review"),
+		field.Int("ordinal").Immutable().Comment("its place among the commands of its source"),
+		field.Int("pull_request").Immutable(),
+		field.Int64("author_id").Immutable(),
+		field.String("author_login").Immutable(),
+		field.Bool("author_bot").Default(false).Immutable(),
+		field.String("verb").Immutable(),
+		field.JSON("args", []string{}).Optional().Immutable(),
+		field.Int("line").Default(0).Immutable(),
+		field.String("block").Default("").Immutable().Comment("the fenced block that came with it"),
+		field.Time("at").Immutable().Comment("by the forge's clock"),
+		field.String("delivery_id").Default("").Immutable(),
+		field.Enum("status").Values("received", "done", "refused").Default("received"),
+		field.JSON("answer", json.RawMessage{}).Optional().Comment("what its author is told"),
+		field.Time("answered_at").Optional().Nillable(),
+	}
+}
+
+func (Command) Indexes() []ent.Index {
+	return []ent.Index{unique("", "source", "source_id", "ordinal"), index.Fields("pull_request"), index.Fields("status")}
+}
+
+// Membership is what the forge said of a person in a team, for a while.
+type Membership struct{ ent.Schema }
+
+func (Membership) Annotations() []schema.Annotation { return []schema.Annotation{table("memberships")} }
+
+func (Membership) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("organization").Immutable(),
+		field.Int64("team").Immutable(),
+		field.Int64("person").Immutable(),
+		field.Bool("member"),
+		field.Time("asked_at"),
+	}
+}
+
+func (Membership) Indexes() []ent.Index {
+	return []ent.Index{unique("", "organization", "team", "person")}
+}
+
 type Effect struct{ ent.Schema }
 
 // Annotations of the table.

@@ -52,6 +52,10 @@ const (
 	FieldApprovalsRequired = "approvals_required"
 	// FieldVerdict holds the string denoting the verdict field in the database.
 	FieldVerdict = "verdict"
+	// FieldPlanned holds the string denoting the planned field in the database.
+	FieldPlanned = "planned"
+	// FieldPlannedDigest holds the string denoting the planned_digest field in the database.
+	FieldPlannedDigest = "planned_digest"
 	// FieldModifiedSpec holds the string denoting the modified_spec field in the database.
 	FieldModifiedSpec = "modified_spec"
 	// FieldModificationReason holds the string denoting the modification_reason field in the database.
@@ -135,6 +139,8 @@ var Columns = []string{
 	FieldStatus,
 	FieldApprovalsRequired,
 	FieldVerdict,
+	FieldPlanned,
+	FieldPlannedDigest,
 	FieldModifiedSpec,
 	FieldModificationReason,
 	FieldSelectedCluster,
@@ -173,6 +179,8 @@ var (
 	DefaultReason string
 	// DefaultApprovalsRequired holds the default value on creation for the "approvals_required" field.
 	DefaultApprovalsRequired int
+	// DefaultPlannedDigest holds the default value on creation for the "planned_digest" field.
+	DefaultPlannedDigest string
 	// DefaultModificationReason holds the default value on creation for the "modification_reason" field.
 	DefaultModificationReason string
 	// DefaultSelectedCluster holds the default value on creation for the "selected_cluster" field.
@@ -318,6 +326,11 @@ func ByStatus(opts ...sql.OrderTermOption) OrderOption {
 // ByApprovalsRequired orders the results by the approvals_required field.
 func ByApprovalsRequired(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldApprovalsRequired, opts...).ToFunc()
+}
+
+// ByPlannedDigest orders the results by the planned_digest field.
+func ByPlannedDigest(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPlannedDigest, opts...).ToFunc()
 }
 
 // ByModificationReason orders the results by the modification_reason field.

@@ -136,6 +136,11 @@ func ApprovalsRequired(v int) predicate.Ticket {
 	return predicate.Ticket(sql.FieldEQ(FieldApprovalsRequired, v))
 }
 
+// PlannedDigest applies equality check predicate on the "planned_digest" field. It's identical to PlannedDigestEQ.
+func PlannedDigest(v string) predicate.Ticket {
+	return predicate.Ticket(sql.FieldEQ(FieldPlannedDigest, v))
+}
+
 // ModificationReason applies equality check predicate on the "modification_reason" field. It's identical to ModificationReasonEQ.
 func ModificationReason(v string) predicate.Ticket {
 	return predicate.Ticket(sql.FieldEQ(FieldModificationReason, v))
@@ -1089,6 +1094,81 @@ func VerdictIsNil() predicate.Ticket {
 // VerdictNotNil applies the NotNil predicate on the "verdict" field.
 func VerdictNotNil() predicate.Ticket {
 	return predicate.Ticket(sql.FieldNotNull(FieldVerdict))
+}
+
+// PlannedIsNil applies the IsNil predicate on the "planned" field.
+func PlannedIsNil() predicate.Ticket {
+	return predicate.Ticket(sql.FieldIsNull(FieldPlanned))
+}
+
+// PlannedNotNil applies the NotNil predicate on the "planned" field.
+func PlannedNotNil() predicate.Ticket {
+	return predicate.Ticket(sql.FieldNotNull(FieldPlanned))
+}
+
+// PlannedDigestEQ applies the EQ predicate on the "planned_digest" field.
+func PlannedDigestEQ(v string) predicate.Ticket {
+	return predicate.Ticket(sql.FieldEQ(FieldPlannedDigest, v))
+}
+
+// PlannedDigestNEQ applies the NEQ predicate on the "planned_digest" field.
+func PlannedDigestNEQ(v string) predicate.Ticket {
+	return predicate.Ticket(sql.FieldNEQ(FieldPlannedDigest, v))
+}
+
+// PlannedDigestIn applies the In predicate on the "planned_digest" field.
+func PlannedDigestIn(vs ...string) predicate.Ticket {
+	return predicate.Ticket(sql.FieldIn(FieldPlannedDigest, vs...))
+}
+
+// PlannedDigestNotIn applies the NotIn predicate on the "planned_digest" field.
+func PlannedDigestNotIn(vs ...string) predicate.Ticket {
+	return predicate.Ticket(sql.FieldNotIn(FieldPlannedDigest, vs...))
+}
+
+// PlannedDigestGT applies the GT predicate on the "planned_digest" field.
+func PlannedDigestGT(v string) predicate.Ticket {
+	return predicate.Ticket(sql.FieldGT(FieldPlannedDigest, v))
+}
+
+// PlannedDigestGTE applies the GTE predicate on the "planned_digest" field.
+func PlannedDigestGTE(v string) predicate.Ticket {
+	return predicate.Ticket(sql.FieldGTE(FieldPlannedDigest, v))
+}
+
+// PlannedDigestLT applies the LT predicate on the "planned_digest" field.
+func PlannedDigestLT(v string) predicate.Ticket {
+	return predicate.Ticket(sql.FieldLT(FieldPlannedDigest, v))
+}
+
+// PlannedDigestLTE applies the LTE predicate on the "planned_digest" field.
+func PlannedDigestLTE(v string) predicate.Ticket {
+	return predicate.Ticket(sql.FieldLTE(FieldPlannedDigest, v))
+}
+
+// PlannedDigestContains applies the Contains predicate on the "planned_digest" field.
+func PlannedDigestContains(v string) predicate.Ticket {
+	return predicate.Ticket(sql.FieldContains(FieldPlannedDigest, v))
+}
+
+// PlannedDigestHasPrefix applies the HasPrefix predicate on the "planned_digest" field.
+func PlannedDigestHasPrefix(v string) predicate.Ticket {
+	return predicate.Ticket(sql.FieldHasPrefix(FieldPlannedDigest, v))
+}
+
+// PlannedDigestHasSuffix applies the HasSuffix predicate on the "planned_digest" field.
+func PlannedDigestHasSuffix(v string) predicate.Ticket {
+	return predicate.Ticket(sql.FieldHasSuffix(FieldPlannedDigest, v))
+}
+
+// PlannedDigestEqualFold applies the EqualFold predicate on the "planned_digest" field.
+func PlannedDigestEqualFold(v string) predicate.Ticket {
+	return predicate.Ticket(sql.FieldEqualFold(FieldPlannedDigest, v))
+}
+
+// PlannedDigestContainsFold applies the ContainsFold predicate on the "planned_digest" field.
+func PlannedDigestContainsFold(v string) predicate.Ticket {
+	return predicate.Ticket(sql.FieldContainsFold(FieldPlannedDigest, v))
 }
 
 // ModifiedSpecIsNil applies the IsNil predicate on the "modified_spec" field.
