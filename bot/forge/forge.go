@@ -29,6 +29,23 @@ type Repository struct {
 	DefaultBranch string
 	CloneURL      string
 	URL           string
+	Methods       MergeMethods
+}
+
+// MergeMethods says which ways of merging pull requests the repository allows. All false: the forge did not tell.
+type MergeMethods struct{ Merge, Squash, Rebase bool }
+
+// First is the first way that is allowed, empty when none is known.
+func (m MergeMethods) First() string {
+	switch {
+	case m.Merge:
+		return "merge"
+	case m.Squash:
+		return "squash"
+	case m.Rebase:
+		return "rebase"
+	}
+	return ""
 }
 
 // PullRequest is its state at the forge now.
@@ -68,6 +85,17 @@ type Review struct {
 	Body        string
 	SubmittedAt time.Time // the forge's clock
 	URL         string
+}
+
+// Dismissal is a review being taken back, as the forge remembers it.
+type Dismissal struct {
+	ReviewID int64
+	By       Person      // whoever dismissed; for the forge's own dismissals whoever pushed
+	State    ReviewState // what the review said until then
+	At       time.Time   // the forge's clock
+	// ByCommit is the pushed commit that made the forge dismiss the review as stale; empty when a person did it.
+	ByCommit string
+	Message  string
 }
 
 // Commit is a commit of a pull request with its people as the forge maps them; a person that it
@@ -129,58 +157,6 @@ type Posted struct {
 	URL string
 }
 
-// EventKind sorts webhook events by what they mean to the bot.
-type EventKind string
-
-// The kinds. Ignored is everything that changes nothing for us.
-const (
-	PullRequestChanged EventKind = "pull_request" // opened, pushed to, edited, closed, merged, ...
-	ReviewChanged      EventKind = "review"       // submitted, edited, dismissed
-	CommentChanged     EventKind = "comment"      // created, edited, deleted
-	BranchPushed       EventKind = "push"
-	CheckRerequested   EventKind = "check" // somebody asked for the check again
-	Ignored            EventKind = "ignored"
-)
-
-// Event is a webhook in our words. It is a hint of where to look; only what the forge may later
-// rewrite (Push, Review, Comment as delivered) is kept from it.
-type Event struct {
-	Kind         EventKind
-	Action       string
-	RepositoryID int64
-	Sender       Person
-	PullRequest  int // 0 where the event is not about one
-	// PullRequests and HeadSHA come with CheckRerequested: the check belongs to a commit, which may be the head
-	// of several pull requests. The list is empty when they come from forks; the commit then says which.
-	PullRequests []int
-	HeadSHA      string
-	Merged       bool
-	Push         *Push
-	Review       *Review
-	Comment      *Comment
-}
-
-// Push is a branch (or a pull request's head) moving.
-type Push struct {
-	Ref           string // refs/heads/...
-	Before, After string
-	Forced        bool
-	Pusher        Person
-	At            time.Time // the forge's clock where it says, else zero
-}
-
-// Deleted reports whether the push removed the branch: forges then name the commit of zeros.
-func (p Push) Deleted() bool { return strings.Trim(p.After, "0") == "" }
-
-// Comment is a remark on a pull request.
-type Comment struct {
-	ID        int64
-	Author    Person
-	Body      string
-	CreatedAt time.Time
-	URL       string
-}
-
 // FileEdit is one file of a commit that the bot writes; nil Content removes the file.
 type FileEdit struct {
 	Path    string
@@ -189,6 +165,19 @@ type FileEdit struct {
 
 // NewPullRequest is what the bot opens.
 type NewPullRequest struct{ Title, Body, Head, Base string }
+
+// Suggestion is Markdown that offers text in place of the lines on which it is a comment. Empty text offers to remove
+// them. The fence is longer than any in the text, so no text can end it.
+func Suggestion(text string) string {
+	fence := "```"
+	for strings.Contains(text, fence) {
+		fence += "`"
+	}
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	return fence + "suggestion\n" + text + fence + "\n"
+}
 
 // Errors that steps of the bot tell apart. Drivers wrap these.
 var (

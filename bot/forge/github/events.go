@@ -23,6 +23,7 @@ var (
 	errNoNumber = errors.New("no pull request's number")
 	errNoCommit = errors.New("no commit")
 	errNoID     = errors.New("no id")
+	errNoBranch = errors.New("no branch")
 	errTooLong  = errors.New("a text is too long")
 )
 
@@ -33,6 +34,8 @@ func parsePullRequest(payload any, out *forge.Event) error {
 		return errNoNumber
 	}
 	out.Kind, out.PullRequest, out.Merged = forge.PullRequestChanged, e.GetNumber(), p.GetMerged()
+	out.At = p.GetUpdatedAt().UTC()
+	out.Retargeted = out.Action == "edited" && e.GetChanges().GetBase() != nil
 	if out.Action != "synchronize" {
 		return nil
 	}
@@ -42,7 +45,7 @@ func parsePullRequest(payload any, out *forge.Event) error {
 	out.Push = &forge.Push{
 		Ref:    fmt.Sprintf("refs/pull/%d/head", out.PullRequest),
 		Before: e.GetBefore(), After: e.GetAfter(), Pusher: out.Sender,
-		At: p.GetUpdatedAt().UTC(), // the push is what updated it
+		At: out.At, // the push is what updated it
 	}
 	return nil
 }
@@ -65,7 +68,10 @@ func parseReview(payload any, out *forge.Event) error {
 		return nil
 	}
 	said := review(r)
-	out.Kind, out.Review = forge.ReviewChanged, &said
+	out.Kind, out.Review, out.At = forge.ReviewChanged, &said, said.SubmittedAt
+	if out.Action != "submitted" {
+		out.At = e.GetPullRequest().GetUpdatedAt().UTC() // the review has no time but that of its submission
+	}
 	return nil
 }
 
@@ -79,7 +85,7 @@ func parseComment(payload any, out *forge.Event) error {
 		return errNoNumber
 	case c.GetID() <= 0:
 		return errNoID
-	case len(c.GetBody()) > maxBodyText:
+	case len(c.GetBody()) > maxBodyText || len(e.GetChanges().GetBody().GetFrom()) > maxBodyText:
 		return errTooLong
 	}
 	out.PullRequest = e.GetIssue().GetNumber()
@@ -89,6 +95,15 @@ func parseComment(payload any, out *forge.Event) error {
 	out.Kind = forge.CommentChanged
 	out.Comment = &forge.Comment{
 		ID: c.GetID(), Author: person(c.GetUser()), Body: c.GetBody(), CreatedAt: c.GetCreatedAt().UTC(), URL: c.GetHTMLURL(),
+	}
+	switch out.Action {
+	case "created":
+		out.At = out.Comment.CreatedAt
+	case "edited":
+		out.At = c.GetUpdatedAt().UTC()
+		out.Comment.Edited, out.Comment.Before = true, e.GetChanges().GetBody().GetFrom()
+	case "deleted":
+		out.Comment.Edited = c.GetUpdatedAt().After(c.GetCreatedAt().Time)
 	}
 	return nil
 }
@@ -108,6 +123,7 @@ func parsePush(payload any, out *forge.Event) error {
 		Ref: e.GetRef(), Before: e.GetBefore(), After: e.GetAfter(), Forced: e.GetForced(), Pusher: out.Sender,
 		At: e.GetRepo().GetPushedAt().UTC(), // a commit's own time is its author's word
 	}
+	out.At = out.Push.At
 	return nil
 }
 

@@ -14,8 +14,9 @@ const maxBody = 25 << 20 // GitHub sends no more
 // Parse turns a delivery into our words. It trusts the body for no more than where to look, and keeps what GitHub may
 // later rewrite: a push with its pusher, a review with its commit, a comment as written.
 //
-// The event's name must be that of the body, else ErrMismatch. Whatever changes nothing for the bot, and whatever is
-// about no repository, is forge.Ignored. A body that is not such an event's is ErrMalformed.
+// The event's name must be that of the body, else ErrMismatch. Whatever changes nothing for the bot is forge.Ignored,
+// and so is whatever is about no repository, but for an organisation's own events about its people and teams. A body
+// that is not such an event's is ErrMalformed.
 func Parse(event string, body []byte) (forge.Event, error) {
 	if len(body) > maxBody {
 		return forge.Event{}, fmt.Errorf("%w: %d bytes", ErrMalformed, len(body))
@@ -33,7 +34,7 @@ func Parse(event string, body []byte) (forge.Event, error) {
 		return forge.Event{}, err
 	}
 	parse := parsers[event]
-	if parse == nil || out.RepositoryID == 0 {
+	if parse == nil || out.RepositoryID == 0 && !ofOrganization[event] {
 		return out, nil
 	}
 	payload, err := gh.ParseWebHook(event, withoutProperties(body))
@@ -46,7 +47,7 @@ func Parse(event string, body []byte) (forge.Event, error) {
 	return out, nil
 }
 
-// parsers has the events that mean something to the bot. merge_group will be one of them.
+// parsers has the events that mean something to the bot.
 var parsers = map[string]func(payload any, out *forge.Event) error{
 	"pull_request":        parsePullRequest,
 	"pull_request_review": parseReview,
@@ -54,48 +55,15 @@ var parsers = map[string]func(payload any, out *forge.Event) error{
 	"push":                parsePush,
 	"check_run":           parseCheckRun,
 	"check_suite":         parseCheckSuite,
-	"merge_group":         func(any, *forge.Event) error { return nil },
+	"merge_group":         parseMergeGroup,
+	"membership":          parseMembership,
+	"team":                parseTeam,
+	"organization":        parseOrganization,
+	"member":              parseMember,
 }
 
-// shapeOf names the event whose body has these keys, empty when it is none that matters. The keys that each event
-// must lack keep it apart from others of GitHub's that share some.
-func shapeOf(keys map[string]json.RawMessage) string {
-	for _, s := range shapes {
-		if s.fits(keys) {
-			return s.event
-		}
-	}
-	return ""
-}
-
-type shape struct {
-	event      string
-	has, lacks []string
-}
-
-var shapes = []shape{
-	{"pull_request_review", []string{"action", "pull_request", "review"}, []string{"comment"}},
-	{"pull_request", []string{"action", "pull_request", "number"}, []string{"review", "comment", "thread"}},
-	{"issue_comment", []string{"action", "issue", "comment"}, nil},
-	{"push", []string{"ref", "before", "after", "pusher"}, []string{"action"}},
-	{"check_run", []string{"action", "check_run"}, []string{"deployment", "workflow_job"}},
-	{"check_suite", []string{"action", "check_suite"}, []string{"check_run", "workflow_run"}},
-	{"merge_group", []string{"action", "merge_group"}, nil},
-}
-
-func (s shape) fits(keys map[string]json.RawMessage) bool {
-	for _, k := range s.has {
-		if _, ok := keys[k]; !ok {
-			return false
-		}
-	}
-	for _, k := range s.lacks {
-		if _, ok := keys[k]; ok {
-			return false
-		}
-	}
-	return true
-}
+// ofOrganization are the events that have no repository.
+var ofOrganization = map[string]bool{"membership": true, "team": true, "organization": true}
 
 // envelope reads what all events have: action, repository, sender.
 func envelope(keys map[string]json.RawMessage) (forge.Event, error) {

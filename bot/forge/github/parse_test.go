@@ -23,6 +23,9 @@ const (
 	repoBody   = `"repository":{"id":4711,"name":"vms","pushed_at":1769170000,"custom_properties":{"team":["a","b"],"tier":null}}`
 	senderBody = `"sender":{"id":7,"login":"alice","type":"User"}`
 	common     = repoBody + "," + senderBody
+	orgBody    = `"organization":{"id":60,"login":"acme"}`
+	teamBody   = `"team":{"id":61,"name":"platform"}`
+	memberBody = `"member":{"id":8,"login":"bob","type":"User"}`
 	zeroSHA    = "0000000000000000000000000000000000000000"
 	pullBody   = `"pull_request":{"number":3,"state":"open","updated_at":"2026-01-23T12:00:00Z","head":{"sha":"` + headSHA + `"},"base":{"repo":{"id":4711,"custom_properties":{"x":["y"]}}}}`
 	reviewBody = `"review":{"id":90,"user":{"id":8,"login":"bob","type":"User"},"body":"ok","commit_id":"` + headSHA + `","state":"approved","submitted_at":"2026-01-23T12:30:00Z","html_url":"https://forge.test/r"}`
@@ -32,17 +35,22 @@ var (
 	alice  = forge.Person{ID: 7, Login: "alice"}
 	bob    = forge.Person{ID: 8, Login: "bob"}
 	pushed = time.Unix(1769170000, 0).UTC()
+	noon   = time.Date(2026, 1, 23, 12, 0, 0, 0, time.UTC) // when the pull request was updated
 )
 
 // bodies has one good body of each event, as GitHub shapes them.
 var bodies = map[string]string{
 	"pull_request":        `{"action":"opened","number":3,` + pullBody + `,` + common + `}`,
 	"pull_request_review": `{"action":"submitted",` + reviewBody + `,` + pullBody + `,` + common + `}`,
-	"issue_comment":       `{"action":"created","issue":{"number":3,"pull_request":{"url":"u"}},"comment":{"id":50,"user":{"id":8,"login":"bob","type":"User"},"body":"/hold","created_at":"2026-01-23T12:10:00Z","html_url":"https://forge.test/c"},` + common + `}`,
+	"issue_comment":       `{"action":"created","changes":{"body":{"from":"/unhold"}},"issue":{"number":3,"pull_request":{"url":"u"}},"comment":{"id":50,"updated_at":"2026-01-23T12:11:00Z","user":{"id":8,"login":"bob","type":"User"},"body":"/hold","created_at":"2026-01-23T12:10:00Z","html_url":"https://forge.test/c"},` + common + `}`,
 	"push":                `{"ref":"refs/heads/main","before":"` + baseSHA + `","after":"` + headSHA + `","created":false,"deleted":false,"forced":true,"pusher":{"name":"alice"},"commits":[],` + common + `}`,
 	"check_run":           `{"action":"rerequested","check_run":{"id":1,"head_sha":"` + headSHA + `","pull_requests":[{"number":3,"base":{"repo":{"id":4711}}},{"number":9,"base":{"repo":{"id":1}}},{"number":4,"base":{"repo":{"id":4711}}}]},` + common + `}`,
 	"check_suite":         `{"action":"rerequested","check_suite":{"id":1,"head_sha":"` + headSHA + `","pull_requests":[]},` + common + `}`,
-	"merge_group":         `{"action":"checks_requested","merge_group":{"head_sha":"` + headSHA + `"},` + common + `}`,
+	"merge_group":         `{"action":"checks_requested","merge_group":{"head_sha":"` + headSHA + `","head_ref":"refs/heads/gh-readonly-queue/main/pr-3-` + baseSHA + `","base_sha":"` + baseSHA + `","base_ref":"refs/heads/main"},` + common + `}`,
+	"membership":          `{"action":"removed","scope":"team",` + memberBody + `,` + teamBody + `,` + orgBody + `,` + senderBody + `}`,
+	"member":              `{"action":"removed",` + memberBody + `,` + orgBody + `,` + common + `}`,
+	"team":                `{"action":"deleted",` + teamBody + `,` + orgBody + `,` + senderBody + `}`,
+	"organization":        `{"action":"member_removed","membership":{"user":{"id":8,"login":"bob","type":"User"}},"installation":{"id":1},` + orgBody + `,` + senderBody + `}`,
 }
 
 func TestParse(t *testing.T) {
@@ -57,26 +65,50 @@ func TestParse(t *testing.T) {
 		want        forge.Event
 	}{
 		"opened": {"pull_request", bodies["pull_request"], with(func(e *forge.Event) {
+			e.At = noon
 			e.Kind, e.Action, e.PullRequest = forge.PullRequestChanged, "opened", 3
 		})},
 		"merged": {"pull_request", strings.NewReplacer("opened", "closed", `"state":"open"`, `"merged":true`).Replace(bodies["pull_request"]), with(func(e *forge.Event) {
+			e.At = noon
 			e.Kind, e.Action, e.PullRequest, e.Merged = forge.PullRequestChanged, "closed", 3, true
 		})},
 		"an action of tomorrow": {"pull_request", strings.Replace(bodies["pull_request"], "opened", "folded", 1), with(func(e *forge.Event) {
+			e.At = noon
 			e.Kind, e.Action, e.PullRequest = forge.PullRequestChanged, "folded", 3
 		})},
 		"pushed to": {"pull_request", strings.Replace(bodies["pull_request"], `"opened"`, `"synchronize","before":"`+baseSHA+`","after":"`+headSHA+`"`, 1), with(func(e *forge.Event) {
+			e.At = noon
 			e.Kind, e.Action, e.PullRequest = forge.PullRequestChanged, "synchronize", 3
-			e.Push = &forge.Push{Ref: "refs/pull/3/head", Before: baseSHA, After: headSHA, Pusher: alice, At: time.Date(2026, 1, 23, 12, 0, 0, 0, time.UTC)}
+			e.Push = &forge.Push{Ref: "refs/pull/3/head", Before: baseSHA, After: headSHA, Pusher: alice, At: noon}
 		})},
 		"review": {"pull_request_review", bodies["pull_request_review"], with(func(e *forge.Event) {
-			e.Kind, e.Action, e.PullRequest, e.Review = forge.ReviewChanged, "submitted", 3, said
+			e.Kind, e.Action, e.PullRequest, e.Review, e.At = forge.ReviewChanged, "submitted", 3, said, said.SubmittedAt
+		})},
+		"dismissal": {"pull_request_review", strings.NewReplacer("submitted", "dismissed", "dismissed_at", "submitted_at", `"state":"approved"`, `"state":"dismissed"`).Replace(bodies["pull_request_review"]), with(func(e *forge.Event) {
+			gone := *said
+			gone.State, gone.SubmittedAt = forge.Dismissed, time.Time{}
+			e.Kind, e.Action, e.PullRequest, e.Review, e.At = forge.ReviewChanged, "dismissed", 3, &gone, noon
 		})},
 		"a review's action of tomorrow": {"pull_request_review", strings.Replace(bodies["pull_request_review"], "submitted", "folded", 1), with(func(e *forge.Event) {
 			e.Kind, e.Action, e.PullRequest = forge.Ignored, "folded", 3
 		})},
 		"comment": {"issue_comment", bodies["issue_comment"], with(func(e *forge.Event) {
-			e.Kind, e.Action, e.PullRequest, e.Comment = forge.CommentChanged, "created", 3, comment
+			e.Kind, e.Action, e.PullRequest, e.Comment, e.At = forge.CommentChanged, "created", 3, comment, comment.CreatedAt
+		})},
+		"comment by a bot": {"issue_comment", strings.Replace(bodies["issue_comment"], `"type":"User"`, `"type":"Bot"`, 1), with(func(e *forge.Event) {
+			by := *comment
+			by.Author.Bot = true
+			e.Kind, e.Action, e.PullRequest, e.Comment, e.At = forge.CommentChanged, "created", 3, &by, comment.CreatedAt
+		})},
+		"edited comment": {"issue_comment", strings.Replace(bodies["issue_comment"], "created", "edited", 1), with(func(e *forge.Event) {
+			then := *comment
+			then.Edited, then.Before = true, "/unhold"
+			e.Kind, e.Action, e.PullRequest, e.Comment, e.At = forge.CommentChanged, "edited", 3, &then, comment.CreatedAt.Add(time.Minute)
+		})},
+		"deleted comment": {"issue_comment", strings.Replace(bodies["issue_comment"], "created", "deleted", 1), with(func(e *forge.Event) {
+			then := *comment
+			then.Edited = true // some time before
+			e.Kind, e.Action, e.PullRequest, e.Comment = forge.CommentChanged, "deleted", 3, &then
 		})},
 		"pinned comment": {"issue_comment", strings.Replace(bodies["issue_comment"], "created", "pinned", 1), with(func(e *forge.Event) {
 			e.Kind, e.Action, e.PullRequest = forge.Ignored, "pinned", 3
@@ -85,15 +117,15 @@ func TestParse(t *testing.T) {
 			e.Kind, e.Action = forge.Ignored, "created"
 		})},
 		"push": {"push", bodies["push"], with(func(e *forge.Event) {
-			e.Kind = forge.BranchPushed
+			e.Kind, e.At = forge.BranchPushed, pushed
 			e.Push = &forge.Push{Ref: "refs/heads/main", Before: baseSHA, After: headSHA, Forced: true, Pusher: alice, At: pushed}
 		})},
 		"branch deleted": {"push", strings.Replace(bodies["push"], headSHA, zeroSHA, 1), with(func(e *forge.Event) {
-			e.Kind = forge.BranchPushed
+			e.Kind, e.At = forge.BranchPushed, pushed
 			e.Push = &forge.Push{Ref: "refs/heads/main", Before: baseSHA, After: zeroSHA, Forced: true, Pusher: alice, At: pushed}
 		})},
 		"push by nobody known": {"push", strings.Replace(bodies["push"], senderBody, `"sender":null`, 1), with(func(e *forge.Event) {
-			e.Kind, e.Sender = forge.BranchPushed, forge.Person{}
+			e.Kind, e.Sender, e.At = forge.BranchPushed, forge.Person{}, pushed
 			e.Push = &forge.Push{Ref: "refs/heads/main", Before: baseSHA, After: headSHA, Forced: true, At: pushed}
 		})},
 		"tag":    {"push", strings.Replace(bodies["push"], "refs/heads", "refs/tags", 1), with(func(e *forge.Event) { e.Kind = forge.Ignored })},
@@ -105,9 +137,35 @@ func TestParse(t *testing.T) {
 			e.Kind, e.Action, e.HeadSHA = forge.CheckRerequested, "rerequested", headSHA
 		})},
 		"check run done": {"check_run", strings.Replace(bodies["check_run"], "rerequested", "completed", 1), with(func(e *forge.Event) { e.Kind, e.Action = forge.Ignored, "completed" })},
-		"merge group":    {"merge_group", bodies["merge_group"], with(func(e *forge.Event) { e.Kind, e.Action = forge.Ignored, "checks_requested" })},
-		"ping":           {"ping", `{"zen":"x","hook_id":1}`, forge.Event{Kind: forge.Ignored}},
-		"no repository":  {"push", strings.Replace(bodies["push"], `"id":4711,`, "", 1), forge.Event{Kind: forge.Ignored, Sender: alice}},
+		"merge group": {"merge_group", bodies["merge_group"], with(func(e *forge.Event) {
+			e.Kind, e.Action, e.HeadSHA = forge.MergeGroupRequested, "checks_requested", headSHA
+			e.Group = &forge.MergeGroup{HeadSHA: headSHA, BaseSHA: baseSHA, HeadRef: "refs/heads/gh-readonly-queue/main/pr-3-" + baseSHA, BaseRef: "refs/heads/main"}
+		})},
+		"merge group given up": {"merge_group", strings.Replace(bodies["merge_group"], "checks_requested", "destroyed", 1), with(func(e *forge.Event) {
+			e.Kind, e.Action = forge.Ignored, "destroyed"
+		})},
+		"retargeted": {"pull_request", strings.Replace(bodies["pull_request"], `"opened"`, `"edited","changes":{"base":{"ref":{"from":"next"},"sha":{"from":"`+baseSHA+`"}}}`, 1), with(func(e *forge.Event) {
+			e.Kind, e.Action, e.PullRequest, e.At, e.Retargeted = forge.PullRequestChanged, "edited", 3, noon, true
+		})},
+		"title edited": {"pull_request", strings.Replace(bodies["pull_request"], `"opened"`, `"edited","changes":{"title":{"from":"x"}}`, 1), with(func(e *forge.Event) {
+			e.Kind, e.Action, e.PullRequest, e.At = forge.PullRequestChanged, "edited", 3, noon
+		})},
+		"out of a team": {"membership", bodies["membership"], forge.Event{Kind: forge.MembershipChanged, Action: "removed", Sender: alice,
+			Membership: &forge.Membership{PersonID: 8, OrgID: 60, TeamID: 61}}},
+		"team deleted": {"team", bodies["team"], forge.Event{Kind: forge.MembershipChanged, Action: "deleted", Sender: alice,
+			Membership: &forge.Membership{OrgID: 60, TeamID: 61}}},
+		"team of another repository": {"team", strings.Replace(bodies["team"], `"team"`, `"repository":{"id":12},"team"`, 1), forge.Event{Kind: forge.MembershipChanged, Action: "deleted", RepositoryID: 12, Sender: alice,
+			Membership: &forge.Membership{OrgID: 60, TeamID: 61}}},
+		"out of the organisation": {"organization", bodies["organization"], forge.Event{Kind: forge.MembershipChanged, Action: "member_removed", Sender: alice,
+			Membership: &forge.Membership{PersonID: 8, OrgID: 60}}},
+		"organisation renamed": {"organization", `{"action":"renamed","changes":{},` + orgBody + `,` + senderBody + `}`, forge.Event{Kind: forge.MembershipChanged, Action: "renamed", Sender: alice,
+			Membership: &forge.Membership{OrgID: 60}}},
+		"invited": {"organization", `{"action":"member_invited","invitation":{},"user":{"id":8},` + orgBody + `,` + senderBody + `}`, forge.Event{Kind: forge.Ignored, Action: "member_invited", Sender: alice}},
+		"no collaborator any more": {"member", bodies["member"], with(func(e *forge.Event) {
+			e.Kind, e.Action, e.Membership = forge.MembershipChanged, "removed", &forge.Membership{PersonID: 8, OrgID: 60}
+		})},
+		"ping":          {"ping", `{"zen":"x","hook_id":1}`, forge.Event{Kind: forge.Ignored}},
+		"no repository": {"push", strings.Replace(bodies["push"], `"id":4711,`, "", 1), forge.Event{Kind: forge.Ignored, Sender: alice}},
 		"deployment with a check run": {"deployment_status", `{"action":"created","deployment":{},"deployment_status":{},"check_run":{},` + common + `}`, with(func(e *forge.Event) {
 			e.Kind, e.Action = forge.Ignored, "created"
 		})},
@@ -176,6 +234,14 @@ func TestParseRefuses(t *testing.T) {
 		"comment on no issue": {"issue_comment", replaced("issue_comment", `"number":3`, `"number":0`)},
 		"push of a word":      {"push", replaced("push", headSHA, "HEAD")},
 		"long ref":            {"push", replaced("push", "main", long)},
+		"group of a word":     {"merge_group", replaced("merge_group", headSHA, "HEAD")},
+		"group on a word":     {"merge_group", replaced("merge_group", `"base_sha":"`+baseSHA, `"base_sha":"HEAD`)},
+		"group on a tag":      {"merge_group", replaced("merge_group", "refs/heads/main", "refs/tags/main")},
+		"group of a long ref": {"merge_group", replaced("merge_group", "pr-3", long)},
+		"null group":          {"merge_group", `{"action":"checks_requested","merge_group":null,` + common + `}`},
+		"team of a word":      {"membership", replaced("membership", `"id":61`, `"id":"x"`)},
+		"person below zero":   {"organization", replaced("organization", `"id":8`, `"id":-8`)},
+		"long former comment": {"issue_comment", replaced("issue_comment", `/unhold`, long)},
 		"null check run":      {"check_run", `{"action":"rerequested","check_run":null,` + common + `}`},
 		"null check suite":    {"check_suite", `{"action":"rerequested","check_suite":null,` + common + `}`},
 		"check of a word":     {"check_suite", replaced("check_suite", headSHA, "HEAD")},
@@ -340,7 +406,7 @@ func TestParseReadsWhatTheForgeSends(t *testing.T) {
 func checkEvent(t *testing.T, e forge.Event) {
 	t.Helper()
 	if e.Kind == forge.Ignored {
-		if e.Push != nil || e.Review != nil || e.Comment != nil {
+		if e.Push != nil || e.Review != nil || e.Comment != nil || e.Group != nil || e.Membership != nil {
 			t.Errorf("ignored, with content: %+v", e)
 		}
 		return
@@ -357,6 +423,10 @@ func checkEvent(t *testing.T, e forge.Event) {
 		ok = ok && e.Push != nil && strings.HasPrefix(e.Push.Ref, "refs/heads/") && validSHA(e.Push.After)
 	case forge.CheckRerequested:
 		ok = ok && validSHA(e.HeadSHA)
+	case forge.MergeGroupRequested:
+		ok = ok && e.Group != nil && validSHA(e.Group.HeadSHA) && validSHA(e.Group.BaseSHA) && e.HeadSHA == e.Group.HeadSHA
+	case forge.MembershipChanged:
+		ok = e.Membership != nil && e.Membership.PersonID >= 0 && e.RepositoryID >= 0
 	default:
 		ok = false
 	}
