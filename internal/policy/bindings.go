@@ -64,6 +64,9 @@ type grant struct {
 	environments []domain.Environment
 }
 
+// configured is the source of the grants that git cannot take away.
+const configured = "the server's configuration"
+
 // Bindings answers who may do what. It is immutable and safe for concurrent use.
 type Bindings struct {
 	grants  []grant
@@ -83,7 +86,7 @@ func NewBindings(s Sources) *Bindings {
 	}
 	for _, admin := range s.Administrators {
 		b.grants = append(b.grants, grant{
-			source: "the server's configuration", role: RolePlatformAdmin, person: admin,
+			source: configured, role: RolePlatformAdmin, person: admin,
 			environments: []domain.Environment{domain.Test, domain.Prod},
 		})
 	}
