@@ -79,6 +79,14 @@ type Approval struct {
 	TeamCache Duration `json:"teamCache" env:"TEAM_CACHE"`
 	// CommentInterval is the least time between two edits of a comment.
 	CommentInterval Duration `json:"commentInterval" env:"COMMENT_INTERVAL"`
+	// SoloAdmin lets the only administrator approve an own change of the platform. It is audited.
+	SoloAdmin bool `json:"soloAdmin" env:"SOLO_ADMIN"`
+	// PushModifiedSpecs lets the bot commit a planned spec to the pull request, instead of suggesting it.
+	PushModifiedSpecs bool `json:"pushModifiedSpecs" env:"PUSH_MODIFIED_SPECS"`
+	// AutoMerge lets the bot merge a pull request in which nothing needs an approval.
+	AutoMerge bool `json:"autoMerge" env:"AUTO_MERGE"`
+	// RemindAfter is how long a ticket waits before somebody is reminded of it; 0 reminds nobody.
+	RemindAfter Duration `json:"remindAfter" env:"REMIND_AFTER"`
 }
 
 // Policy is what only the server may say about policy.
@@ -86,11 +94,6 @@ type Policy struct {
 	// AllowLoosen lists the operations for which the platform may ask for fewer approvals than the
 	// default.
 	AllowLoosen []domain.Operation `json:"allowLoosen" env:"ALLOW_LOOSEN"`
-}
-
-// Limits bounds one pull request.
-type Limits struct {
-	Creates int `json:"creates" env:"CREATES"`
 }
 
 // Log says how much is logged, and how.
@@ -139,9 +142,12 @@ func Defaults() Config {
 	return Config{
 		Listen: "127.0.0.1:8080", DataDir: "/var/lib/shepherd",
 		Repository: Repository{Forge: "github", Branch: "main", WalkEvery: Duration(time.Minute), SweepEvery: Duration(10 * time.Minute)},
-		Approval:   Approval{Grace: Duration(10 * time.Second), TeamCache: Duration(5 * time.Minute), CommentInterval: Duration(10 * time.Second)},
-		Limits:     Limits{Creates: 10},
-		Log:        Log{Level: "info", Format: "text"},
+		Approval: Approval{
+			Grace: Duration(10 * time.Second), TeamCache: Duration(5 * time.Minute), CommentInterval: Duration(10 * time.Second),
+			AutoMerge: true, RemindAfter: Duration(7 * 24 * time.Hour),
+		},
+		Limits: Limits{Creates: 10, Deletes: 10, Modifications: 50, PowerOperations: 50, PerHour: 100},
+		Log:    Log{Level: "info", Format: "text"},
 	}
 }
 
@@ -234,8 +240,7 @@ func (c Config) Check() error {
 	for _, a := range c.Administrators {
 		need(a.ID > 0 && a.Login != "", fmt.Sprintf("administrators: %q: give the login and the forge's number of it", a.Login))
 	}
-	need(c.Limits.Creates > 0, "limits.creates: set it to how many VMs one pull request may create")
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Limits.check()...)...)
 }
 
 // minSecret is the least length of a webhook secret.

@@ -58,9 +58,14 @@ encryptionKeys: k1
 administrators:
 - {login: dave, id: 104}
 - {login: erin, id: 105}
-approval: {grace: 30s, teamCache: 1m, commentInterval: 2s}
+approval: {grace: 30s, teamCache: 1m, commentInterval: 2s, soloAdmin: true, pushModifiedSpecs: true, autoMerge: false, remindAfter: 72h}
 policy: {allowLoosen: [START_VM, STOP_VM]}
-limits: {creates: 3}
+limits:
+  creates: 3
+  perHour: 0
+  rules:
+  - {environment: prod, deletes: 2}
+  - {environment: prod, role: approver, deletes: 5, perHour: 1000}
 log: {level: debug, format: json}
 `
 
@@ -81,6 +86,19 @@ func TestLoadFile(t *testing.T) {
 	}
 	if len(c.GitHub.WebhookSecrets) != 2 || c.GitHub.WebhookSecrets[1].Reveal() != "the second of the secrets" || c.Database.Reveal() != "postgres://shepherd@db/shepherd" {
 		t.Error("the secrets are others")
+	}
+	wantLimits := Limits{Creates: 3, Deletes: 10, Modifications: 50, PowerOperations: 50, Rules: LimitRules{
+		{Environment: domain.Prod, Deletes: new(2)}, {Environment: domain.Prod, Role: "approver", Deletes: new(5), PerHour: new(1000)},
+	}}
+	if diff := cmp.Diff(wantLimits, c.Limits); diff != "" {
+		t.Error(diff)
+	}
+	wantApproval := Approval{
+		Grace: Duration(30 * time.Second), TeamCache: Duration(time.Minute), CommentInterval: Duration(2 * time.Second),
+		SoloAdmin: true, PushModifiedSpecs: true, RemindAfter: Duration(72 * time.Hour),
+	}
+	if diff := cmp.Diff(wantApproval, c.Approval); diff != "" {
+		t.Error(diff)
 	}
 	if err := c.Check(); err != nil {
 		t.Error(err)
@@ -104,6 +122,10 @@ func TestLoadRefuses(t *testing.T) {
 		{"a negative duration", "approval: {grace: -1s}\n", "cannot be negative", nil},
 		{"a number for a duration", "approval: {grace: 10}\n", "Duration", nil},
 		{"no YAML", "{", "yaml", nil},
+		{"unknown key of a limit rule", "limits: {rules: [{role: operator, create: 3}]}\n", `unknown field "create"`, nil},
+		{"unknown key of a limit rule in the environment", "", `SHEPHERD_LIMITS_RULES: `, map[string]string{"SHEPHERD_LIMITS_RULES": "[{create: 3}]"}},
+		{"a text for a yes or no", "approval: {soloAdmin: perhaps}\n", "soloAdmin", nil},
+		{"no yes or no in the environment", "", "SHEPHERD_APPROVAL_AUTO_MERGE: ", map[string]string{"SHEPHERD_APPROVAL_AUTO_MERGE": "perhaps"}},
 		{"no number in the environment", "", "SHEPHERD_REPOSITORY_ID: ", map[string]string{"SHEPHERD_REPOSITORY_ID": "vms"}},
 		{"no administrator in the environment", "", "login:id", map[string]string{"SHEPHERD_ADMINISTRATORS": "dave"}},
 		{"a file that is not there", "encryptionKeysFile: /nonexistent/keys\n", "/nonexistent/keys", nil},
@@ -187,7 +209,7 @@ func TestCheck(t *testing.T) {
 		{"a whole one", func(*Config) {}, nil},
 		{"nothing", func(c *Config) { *c = Config{} }, []string{
 			"database: ", "repository.forge: ", "repository.id: ", "repository.branch: ", "repository.walkEvery: ", "repository.sweepEvery: ", "github.webhookSecrets: without a secret",
-			"github: set either app or token", "encryptionKeys: ", "limits.creates: ",
+			"github: set either app or token", "encryptionKeys: ", "limits.creates: ", "limits.deletes: ", "limits.modifications: ", "limits.powerOperations: ",
 		}},
 		{"the defaults", func(c *Config) { *c = Defaults() }, []string{"database: ", "repository.id: ", "github.webhookSecrets: without a secret", "github: set either", "encryptionKeys: "}},
 		{"a short secret", func(c *Config) { c.GitHub.WebhookSecrets[1] = seal.NewSecret("short") }, []string{"github.webhookSecrets: a secret has at least 16 characters"}},
@@ -197,6 +219,11 @@ func TestCheck(t *testing.T) {
 		{"an app without its key", func(c *Config) { c.GitHub.App.PrivateKey = seal.Secret{} }, []string{"github.app.privateKey: "}},
 		{"another forge", func(c *Config) { c.Repository.Forge = "gitea" }, []string{"repository.forge: only github"}},
 		{"a negative repository", func(c *Config) { c.Repository.ID = -1 }, []string{"repository.id: "}},
+		{"a negative rate", func(c *Config) { c.Limits.PerHour = -1 }, []string{"limits.perHour: "}},
+		{"a limit rule without limits", func(c *Config) { c.Limits.Rules[0].Deletes = nil }, []string{"limits.rules[0]: set at least one of creates, "}},
+		{"a limit rule with a negative limit", func(c *Config) { c.Limits.Rules[1].PerHour = new(-1) }, []string{"limits.rules[1].perHour: "}},
+		{"a limit rule of no environment", func(c *Config) { c.Limits.Rules[0].Environment = "staging" }, []string{`limits.rules[0].environment: "staging" is neither test nor prod`}},
+		{"a limit rule of no role", func(c *Config) { c.Limits.Rules[0].Role = "wizard" }, []string{`limits.rules[0].role: "wizard" is no role: platform-admin, `}},
 		{"an administrator without number", func(c *Config) { c.Administrators[0].ID = 0 }, []string{`administrators: "dave": `}},
 		{"an administrator without login", func(c *Config) { c.Administrators[0].Login = "" }, []string{`administrators: "": `}},
 	} {

@@ -68,6 +68,13 @@ func samples(t *testing.T, k key) [2]sample {
 				}
 			}
 			out[i] = sample{text, text, text}
+		case bool:
+			on := i == 0
+			out[i] = sample{fmt.Sprint(on), on, on}
+		case LimitRules:
+			text = fmt.Sprintf("[{role: operator, creates: %d}, {environment: prod, perHour: 0}]", 70+i)
+			out[i] = sample{text, []map[string]any{{"role": "operator", "creates": 70 + i}, {"environment": "prod", "perHour": 0}},
+				LimitRules{{Role: "operator", Creates: new(70 + i)}, {Environment: domain.Prod, PerHour: new(0)}}}
 		case int64:
 			out[i] = sample{fmt.Sprint(70 + i), 70 + i, int64(70 + i)}
 		case int:
