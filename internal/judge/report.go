@@ -107,6 +107,25 @@ func (r Report) Submittable() bool {
 	return len(r.Changes) > 0 && !r.Draft && !r.Fork && !r.Blocking()
 }
 
+// Takeable reports whether nothing keeps the changes from becoming tickets but that other pull requests,
+// which only wait, hold what they claim: an approval takes it over.
+func (r Report) Takeable() bool {
+	if len(r.Changes) == 0 || r.Draft || r.Fork || r.Problems.Blocking() {
+		return false
+	}
+	contested := false
+	for _, c := range r.Changes {
+		contested = contested || len(c.Contested) > 0
+		if c.Problems.Blocking() && len(c.Contested) == 0 {
+			return false
+		}
+	}
+	return contested
+}
+
+// Unconfirmed reports whether the change waits for somebody's confirmation.
+func (c Change) Unconfirmed() bool { return c.Requirement.Confirm.Needed() && c.Confirmed == "" }
+
 // AllProblems returns every problem of the report in reading order.
 func (r Report) AllProblems() domain.Problems {
 	all := append(domain.Problems(nil), r.Problems...)

@@ -21,6 +21,9 @@ const (
 	ConfirmName   Confirm = "name"   // the exact name and the digest
 )
 
+// Needed reports whether anything has to be confirmed.
+func (c Confirm) Needed() bool { return c == ConfirmDigest || c == ConfirmName }
+
 // Requirement is what has to happen before a change may be merged.
 type Requirement struct {
 	Operation domain.Operation  `json:"operation"`
