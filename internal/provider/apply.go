@@ -150,7 +150,7 @@ func (s *step) rehearse(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.restless()
+	return restless(about("apply", s.want))
 }
 
 // dryRun asks without force first: the refusal names the owners of the fields that would be taken
@@ -211,7 +211,7 @@ func (s *step) write(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.restless()
+	return restless(about("apply", s.want))
 }
 
 // send applies the body once and keeps the answer.
@@ -227,8 +227,9 @@ func (s *step) send(ctx context.Context, options ...client.ApplyOption) (warning
 	})
 }
 
-func (s *step) restless() error {
-	return retry(problem(domain.FieldConflict, "", "%s keeps changing while it is being changed", about("apply", s.want)), nil)
+// restless ends the looking at an object that never holds still.
+func restless(s subject) error {
+	return retry(problem(domain.FieldConflict, "", "%s keeps changing while it is being changed", s), nil)
 }
 
 func (s *step) note(format string, args ...any) {

@@ -10,15 +10,18 @@ import (
 // Action is what happened, or would happen, to an object.
 type Action string
 
-// An object is created, configured (changed) or left unchanged; never deleted.
+// An object is created, configured (changed) or left unchanged. Delete alone deletes, and Restart alone
+// restarts.
 const (
 	Created    Action = "created"
 	Configured Action = "configured"
 	Unchanged  Action = "unchanged"
+	Deleted    Action = "deleted"
+	Restarted  Action = "restarted"
 )
 
 // Change is what happened to one object. UID and ResourceVersion are those after it; they are empty
-// for what a preview would create.
+// for what a preview would create and for what was absent already, and the last ones for what is deleted.
 type Change struct {
 	Kind, Namespace, Name string
 	Action                Action

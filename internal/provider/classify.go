@@ -57,6 +57,8 @@ func classify(err error, s subject, wait time.Duration) *Error {
 		return classifyNotFound(err, answer, s)
 	case http.StatusConflict:
 		return classifyConflict(err, answer, s)
+	case http.StatusGone:
+		return retry(unreachable(s, answer), err)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway:
 		return later(unreachable(s, answer), max(wait, waitUnreachable), err)
 	case http.StatusGatewayTimeout, http.StatusRequestTimeout:
@@ -194,17 +196,23 @@ func grant(s subject, message string) string {
 	if m := rbacDenial.FindStringSubmatch(message); m != nil && shellSafe.MatchString(m[1]) {
 		user = m[1]
 	}
-	role, scope, verbs := "role", " --namespace="+s.namespace, "get,create,patch"
+	role, scope, verbs := "role", " --namespace="+s.namespace, "get,list,create,patch,delete"
 	if s.namespace == "" {
 		role, scope, verbs = "clusterrole", "", "get,list"
 	}
 	switch s.kind {
 	case namespaceKind:
 		verbs = "get,create"
-	case claimKind, vmiKind:
+	case claimKind:
+		verbs = "get,list,patch,delete"
+	case vmKind:
+		verbs = "get,create,patch,delete"
+	case vmiKind:
 		verbs = "get"
+	case restartKind:
+		verbs = "update"
 	}
-	name := FieldManager + "-" + resources[s.kind]
+	name := FieldManager + "-" + strings.ReplaceAll(resources[s.kind], "/", "-")
 	return "kubectl create " + role + " " + name + scope + " --verb=" + verbs + " --resource=" + resourceName(s.kind) +
 		" && kubectl create " + role + "binding " + name + scope + " --" + role + "=" + name + " --user=" + user
 }

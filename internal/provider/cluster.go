@@ -117,8 +117,8 @@ type subject struct {
 	namespace, name string
 }
 
-func about(verb string, u *unstructured.Unstructured) subject {
-	return subject{verb, u.GroupVersionKind(), u.GetNamespace(), u.GetName()}
+func about(verb string, o client.Object) subject {
+	return subject{verb, o.GetObjectKind().GroupVersionKind(), o.GetNamespace(), o.GetName()}
 }
 
 func (s subject) String() string {

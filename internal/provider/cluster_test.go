@@ -323,3 +323,12 @@ func (b bench) grant(user, namespace string, rules ...rbacv1.PolicyRule) {
 	b.create(binding)
 	b.t.Cleanup(func() { b.discard(binding); b.discard(role) })
 }
+
+// cause is what lies under an Error: it is not for people, and says what a test has to know.
+func cause(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	return e.Unwrap()
+}

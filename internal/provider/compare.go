@@ -109,8 +109,8 @@ func visitDifferences(path []string, a, b any, visit func(path []string)) {
 func sortedKeys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
 
 // owned is the set of fields that we applied, or nil if we never did.
-func owned(u *unstructured.Unstructured) *fieldpath.Set {
-	for _, entry := range u.GetManagedFields() {
+func owned(o metav1.Object) *fieldpath.Set {
+	for _, entry := range o.GetManagedFields() {
 		if entry.Manager == FieldManager && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == "" {
 			return fieldSet(entry)
 		}

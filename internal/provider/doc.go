@@ -3,12 +3,15 @@
 //
 // A Registry hands out one Cluster for each registered cluster and notices new credentials by
 // itself. A Cluster makes sure that a namespace is there (EnsureNamespace), says what a set of
-// manifests would do (Preview), does it (Apply), looks at a virtual machine (Observe) and describes
-// the cluster (Facts). Judge turns an observation into a verdict, without a cluster.
+// manifests would do (Preview), does it (Apply), restarts a virtual machine (Restart), removes it
+// (Delete), looks at it (Observe) and describes the cluster (Facts). Judge and JudgeDeletion turn an
+// observation into a verdict, without a cluster.
 //
 // Apply keeps five promises: an object that is not this VM's is never touched; an object that was
 // replaced behind us is noticed; a manifest that changes nothing writes nothing; KubeVirt's lists
-// that somebody else changed survive unless this change is about them; nothing is ever deleted.
+// that somebody else changed survive unless this change is about them; nothing is ever deleted. Delete
+// keeps the first two, and two of its own: a disk that Shepherd did not make stays, and so does every
+// disk where they are to be retained.
 //
 // Every error that a cluster or the road to it causes is an *Error: a problem for people, and a
 // class for the job that met it. No error carries credentials or the content of a Secret.

@@ -5,6 +5,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kv-shepherd.io/shepherd/internal/domain"
 )
@@ -15,15 +17,8 @@ func (s *step) guard(ctx context.Context) error {
 	if s.live == nil {
 		return s.guardAbsent(ctx)
 	}
-	if label := s.target.stranger(s.live); label != "" {
-		return never(problem(s.foreignCode(), "rename one of the two, or remove the other by hand",
-			"%s exists and is not this VM's: its label %s is %q, not %q", about("apply", s.want), label,
-			words(s.live.GetLabels()[label]), s.target.Identity[label]), nil)
-	}
-	if s.isVM() && s.target.UID != "" && string(s.live.GetUID()) != s.target.UID {
-		return never(problem(domain.ForeignVM, "find out who replaced it; Shepherd does not take over the new one",
-			"%s was replaced: its uid is %s, the VM that Shepherd created had %s", about("apply", s.want),
-			s.live.GetUID(), s.target.UID), nil)
+	if err := s.target.own(s.live); err != nil {
+		return err
 	}
 	if s.live.GetDeletionTimestamp() != nil {
 		return later(problem(domain.ClusterRefused, "it is applied when the old one is gone",
@@ -34,8 +29,23 @@ func (s *step) guard(ctx context.Context) error {
 
 func (s *step) isVM() bool { return s.want.GroupVersionKind() == vmKind }
 
-func (s *step) foreignCode() domain.Code {
-	if s.want.GroupVersionKind() == dataVolumeKind {
+// own refuses an object whose identity is another, and a VM with another uid than the recorded one.
+func (t Target) own(o client.Object) error {
+	kind := o.GetObjectKind().GroupVersionKind()
+	if label := t.stranger(o); label != "" {
+		return never(problem(foreignCode(kind), "rename one of the two, or remove the other by hand",
+			"%s exists and is not this VM's: its label %s is %q, not %q", about("get", o), label,
+			words(o.GetLabels()[label]), t.Identity[label]), nil)
+	}
+	if kind == vmKind && t.UID != "" && string(o.GetUID()) != t.UID {
+		return never(problem(domain.ForeignVM, "find out who replaced it; Shepherd does not take over the new one",
+			"%s was replaced: its uid is %s, the VM that Shepherd created had %s", about("get", o), o.GetUID(), t.UID), nil)
+	}
+	return nil
+}
+
+func foreignCode(kind schema.GroupVersionKind) domain.Code {
+	if kind == dataVolumeKind || kind == claimKind {
 		return domain.ForeignDisk
 	}
 	return domain.ForeignVM

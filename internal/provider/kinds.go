@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"strings"
+
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -15,6 +17,7 @@ var (
 	vmiKind          = schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: "VirtualMachineInstance"}
 	kubeVirtKind     = schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: "KubeVirt"}
 	dataVolumeKind   = schema.GroupVersionKind{Group: "cdi.kubevirt.io", Version: "v1beta1", Kind: "DataVolume"}
+	restartKind      = schema.GroupVersionKind{Group: "subresources.kubevirt.io", Version: "v1", Kind: "VirtualMachine"}
 	cdiKind          = schema.GroupVersionKind{Group: "cdi.kubevirt.io", Version: "v1beta1", Kind: "CDI"}
 )
 
@@ -23,6 +26,7 @@ var resources = map[schema.GroupVersionKind]string{
 	namespaceKind: "namespaces", secretKind: "secrets", claimKind: "persistentvolumeclaims",
 	storageClassKind: "storageclasses", vmKind: "virtualmachines", vmiKind: "virtualmachineinstances",
 	kubeVirtKind: "kubevirts", dataVolumeKind: "datavolumes", cdiKind: "cdis",
+	restartKind: "virtualmachines/restart",
 }
 
 // staticMapper maps the kinds above without asking a server.
@@ -41,5 +45,10 @@ func staticMapper() meta.RESTMapper {
 
 // resourceName is a kind's plural with its group, as kubectl takes it.
 func resourceName(kind schema.GroupVersionKind) string {
-	return schema.GroupResource{Group: kind.Group, Resource: resources[kind]}.String()
+	plural, sub, isSub := strings.Cut(resources[kind], "/")
+	name := schema.GroupResource{Group: kind.Group, Resource: plural}.String()
+	if isSub {
+		name += "/" + sub
+	}
+	return name
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -115,10 +116,8 @@ func foldStringData(u *unstructured.Unstructured) {
 
 // check refuses a target or a manifest that cannot be meant: these are bugs of the caller.
 func (t Target) check(objects []*unstructured.Unstructured) error {
-	for _, label := range identityLabels {
-		if t.Identity[label] == "" {
-			return fmt.Errorf("target has no identity label %s", label)
-		}
+	if err := t.complete(); err != nil {
+		return err
 	}
 	machines := 0
 	for _, u := range objects {
@@ -141,9 +140,19 @@ func (t Target) check(objects []*unstructured.Unstructured) error {
 	return nil
 }
 
+// complete refuses a target without an identity: everything would be its own.
+func (t Target) complete() error {
+	for _, label := range identityLabels {
+		if t.Identity[label] == "" {
+			return fmt.Errorf("target has no identity label %s", label)
+		}
+	}
+	return nil
+}
+
 // stranger returns the first identity label on which an object differs from the target, or "".
-func (t Target) stranger(u *unstructured.Unstructured) string {
-	labels := u.GetLabels()
+func (t Target) stranger(o metav1.Object) string {
+	labels := o.GetLabels()
 	for _, label := range identityLabels {
 		if labels[label] != t.Identity[label] {
 			return label

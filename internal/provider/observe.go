@@ -16,15 +16,17 @@ type Condition struct{ Type, Status, Reason, Message string }
 // reported.
 type Observation struct {
 	Exists, Deleting bool
-	UID              string
-	ResourceVersion  string
-	Generation       int64
-	Labels           map[string]string
-	Annotations      map[string]string
-	RunStrategy      string
-	PrintableStatus  string
-	Ready            bool
-	RestartRequired  bool
+	// Finalizers are what a deletion waits for.
+	Finalizers      []string
+	UID             string
+	ResourceVersion string
+	Generation      int64
+	Labels          map[string]string
+	Annotations     map[string]string
+	RunStrategy     string
+	PrintableStatus string
+	Ready           bool
+	RestartRequired bool
 	// FailureMessage is KubeVirt's reason for not being able to do what the spec asks.
 	FailureMessage string
 	Conditions     []Condition
@@ -61,6 +63,9 @@ func observed(vm *unstructured.Unstructured) Observation {
 		Exists: true, Deleting: vm.GetDeletionTimestamp() != nil,
 		UID: string(vm.GetUID()), ResourceVersion: vm.GetResourceVersion(), Generation: vm.GetGeneration(),
 		Labels: vm.GetLabels(), Annotations: vm.GetAnnotations(),
+	}
+	for _, finalizer := range vm.GetFinalizers() {
+		o.Finalizers = append(o.Finalizers, words(finalizer))
 	}
 	o.RunStrategy, _, _ = unstructured.NestedString(vm.Object, "spec", "runStrategy")
 	o.PrintableStatus, _, _ = unstructured.NestedString(vm.Object, "status", "printableStatus")

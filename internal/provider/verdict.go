@@ -2,6 +2,7 @@ package provider
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	kubevirt "kubevirt.io/api/core/v1"
@@ -22,6 +23,10 @@ const (
 	StateFailed          State = "failed"
 	StateRestartRequired State = "restartRequired"
 	StateUnknown         State = "unknown"
+	// The states of a VM that was deleted: JudgeDeletion alone gives them.
+	StateDeleting State = "deleting"
+	StateGone     State = "gone"
+	StatePresent  State = "present"
 )
 
 // Verdict is a State and a sentence for people, with KubeVirt's words where it said something.
@@ -60,6 +65,23 @@ func Judge(o Observation, wantRunning bool, since time.Duration) Verdict {
 		return o.judgeRunning(status)
 	}
 	return o.judgeStopped(status)
+}
+
+// JudgeDeletion says how far the deletion of a VM is: StateGone, StateDeleting, which is to be looked
+// at again, or StatePresent when the cluster was not asked. A VM under the name with another uid than
+// the deleted one's is somebody else's, and ours is gone; without a uid any VM counts as ours.
+func JudgeDeletion(o Observation, uid string) Verdict {
+	switch {
+	case !o.Exists:
+		return Verdict{StateGone, "the VM is gone"}
+	case uid != "" && o.UID != uid:
+		return Verdict{StateGone, "the VM is gone, and another one has its name"}
+	case o.Deleting && len(o.Finalizers) > 0:
+		return Verdict{StateDeleting, "the VM is being deleted and waits for " + strings.Join(o.Finalizers, ", ")}
+	case o.Deleting:
+		return Verdict{StateDeleting, "the VM is being deleted"}
+	}
+	return Verdict{StatePresent, "the VM is still there, and its deletion was not asked for"}
 }
 
 func (o Observation) judgeError(since time.Duration) Verdict {
