@@ -2,7 +2,6 @@ package policy
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -74,9 +73,11 @@ type rule struct {
 	err     error
 }
 
+func knownEffect(effect string) bool { return effect == "deny" || effect == "warn" }
+
 func compileRule(e *cel.Env, source string, r spec.Rule) rule {
 	out := rule{Rule: r, source: source}
-	if r.Effect != "deny" && r.Effect != "warn" {
+	if !knownEffect(r.Effect) {
 		out.err = fmt.Errorf("effect %q is neither deny nor warn", r.Effect)
 		return out
 	}
@@ -98,16 +99,28 @@ func compileRule(e *cel.Env, source string, r spec.Rule) rule {
 	return out
 }
 
+// expressionError is what CEL says of an expression, and the line of the first of it.
+type expressionError struct {
+	line int
+	text string
+}
+
+func (e expressionError) Error() string { return e.text }
+
 // compileError puts all of CEL's complaints in one line, with their places.
 func compileError(issues *cel.Issues) error {
+	out := expressionError{}
 	var words []string
 	for _, e := range issues.Errors() {
+		if out.line == 0 {
+			out.line = e.Location.Line()
+		}
 		words = append(words, fmt.Sprintf("%d:%d: %s", e.Location.Line(), e.Location.Column()+1, e.Message))
 	}
 	// CEL keeps this word for itself, and it is the first that anybody would try.
-	said := strings.ReplaceAll(strings.Join(words, "; "), "reserved identifier: namespace",
-		"namespace is a reserved word, the variable is called namespaceObject")
-	return errors.New(oneLine(said))
+	out.text = oneLine(strings.ReplaceAll(strings.Join(words, "; "), "reserved identifier: namespace",
+		"namespace is a reserved word, the variable is called namespaceObject"))
+	return out
 }
 
 // reads lists the longest chains of fields that start at a variable, sorted.
@@ -145,6 +158,7 @@ func (r rule) ask(vars map[string]any) Verdict {
 		v.Message = fmt.Sprintf("rule %s of %s says no", r.Name, r.source)
 	}
 	if err != nil {
+		v.Broken = true
 		v.Message = fmt.Sprintf("rule %s of %s cannot be evaluated: %s", r.Name, r.source, r.reason(err, vars))
 		v.Hint = "A platform administrator has to mend the rule, or what it reads has to be given."
 	}

@@ -3,7 +3,6 @@ package policy
 import (
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -43,7 +42,7 @@ type Compiler struct {
 type compiled struct {
 	key      [sha256.Size]byte
 	set      *Set
-	problems domain.Problems
+	findings findings
 }
 
 // cacheSize covers the accepted platform and the heads of a few open pull requests that change it.
@@ -93,6 +92,18 @@ func defaults(files fs.FS) (map[string]spec.Policy, error) {
 // them. The problems say what is wrong with the platform's, each with its file's path. The set is
 // usable all the same: a rule that does not compile counts as true.
 func (c *Compiler) Compile(platform map[string]*spec.Policy, opts Options) (*Set, domain.Problems) {
+	set, found := c.compile(platform, opts)
+	return set, found.problems(nil)
+}
+
+// CompilePlatform is Compile for the policies of a platform whose files were read: its problems carry
+// lines too.
+func (c *Compiler) CompilePlatform(platform *spec.Platform, opts Options) (*Set, domain.Problems) {
+	set, found := c.compile(platform.Policies, opts)
+	return set, found.problems(platform)
+}
+
+func (c *Compiler) compile(platform map[string]*spec.Policy, opts Options) (*Set, findings) {
 	raw, err := json.Marshal(struct {
 		Platform map[string]*spec.Policy
 		Opts     Options
@@ -106,23 +117,23 @@ func (c *Compiler) Compile(platform map[string]*spec.Policy, opts Options) (*Set
 	if i := slices.IndexFunc(c.cache, func(e compiled) bool { return e.key == key }); i >= 0 {
 		hit := c.cache[i]
 		c.cache = slices.Insert(slices.Delete(c.cache, i, i+1), 0, hit)
-		return hit.set, slices.Clone(hit.problems)
+		return hit.set, hit.findings
 	}
-	set, problems := c.build(platform, opts)
-	c.cache = slices.Insert(c.cache, 0, compiled{key, set, problems})
+	set, found := c.build(platform, opts)
+	c.cache = slices.Insert(c.cache, 0, compiled{key, set, found})
 	if len(c.cache) > cacheSize {
 		c.cache = c.cache[:cacheSize]
 	}
-	return set, slices.Clone(problems)
+	return set, found
 }
 
-func (c *Compiler) build(platform map[string]*spec.Policy, opts Options) (*Set, domain.Problems) {
+func (c *Compiler) build(platform map[string]*spec.Policy, opts Options) (*Set, findings) {
 	set := &Set{Approvals: Approvals{AllowLoosen: slices.Clone(opts.AllowLoosen)}}
-	var problems domain.Problems
+	var found findings
 	for _, name := range slices.Sorted(maps.Keys(c.defaults)) {
 		p := c.defaults[name]
 		set.Approvals.Default = append(set.Approvals.Default, named(builtIn, p.Approvals)...)
-		problems = append(problems, set.addRules(c.env, builtIn, p.Rules)...)
+		found = append(found, set.addRules(c.env, builtIn, p.Rules)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(platform)) {
 		p, source := platform[name], spec.Ref{Kind: spec.KindPolicy, Name: name}.Path()
@@ -131,12 +142,12 @@ func (c *Compiler) build(platform map[string]*spec.Policy, opts Options) (*Set, 
 		}
 		rules := named(source, p.Approvals)
 		set.Approvals.Platform = append(set.Approvals.Platform, rules...)
-		for _, r := range rules {
-			problems = append(problems, checkApprovalRule(r)...)
+		for i, r := range rules {
+			found = append(found, checkApprovalRule(r, fmt.Sprintf("spec.approvals[%d]", i))...)
 		}
-		problems = append(problems, set.addRules(c.env, source, p.Rules)...)
+		found = append(found, set.addRules(c.env, source, p.Rules)...)
 	}
-	return set, append(problems, set.Approvals.ambiguities()...)
+	return set, append(found, set.Approvals.ambiguities()...)
 }
 
 func named(source string, rules []spec.ApprovalRule) (out []NamedRule) {
@@ -147,16 +158,15 @@ func named(source string, rules []spec.ApprovalRule) (out []NamedRule) {
 }
 
 // addRules compiles the rules into the set.
-func (s *Set) addRules(e *cel.Env, source string, rules []spec.Rule) (problems domain.Problems) {
-	for _, r := range rules {
+func (s *Set) addRules(e *cel.Env, source string, rules []spec.Rule) (found findings) {
+	for i, r := range rules {
 		made := compileRule(e, source, r)
 		if made.err != nil {
-			problems = append(problems, problem(source, fmt.Sprintf("rule %s: %s", r.Name, made.err),
-				"Until it is mended, the rule counts as true."))
+			found = append(found, ruleFinding(made, i))
 		}
 		s.rules = append(s.rules, made)
 	}
-	return problems
+	return found
 }
 
 // ask evaluates all CEL rules, the built-in ones first.
@@ -170,72 +180,4 @@ func (s *Set) ask(f Facts) []Verdict {
 		out[i] = r.ask(vars)
 	}
 	return out
-}
-
-// checkApprovalRule finds what can never have been meant.
-func checkApprovalRule(r NamedRule) (problems domain.Problems) {
-	say := func(format string, args ...any) {
-		problems = append(problems, problem(r.Source, "approval rule "+r.Name+": "+fmt.Sprintf(format, args...), ""))
-	}
-	if r.Approvals < 0 {
-		say("%d approvals are fewer than none", r.Approvals)
-	}
-	for _, op := range r.Operations {
-		if _, known := Needs(op); !known {
-			say("operation %q is not known", op)
-		}
-	}
-	for _, e := range r.Environments {
-		if !knownEnvironment(e) {
-			say("environment %q is not known", e)
-		}
-	}
-	for _, role := range r.From.Roles {
-		if !Role(role).Known() {
-			say("role %q is not known", role)
-		}
-	}
-	for _, t := range r.From.Teams {
-		if t.TeamID == 0 || t.OrganizationID == 0 {
-			say("team %s has no number", teamName(t))
-		}
-	}
-	return problems
-}
-
-// ambiguities asks for every operation, environment and system that the rules name, so that rules
-// which contradict each other are found when they are written.
-func (a Approvals) ambiguities() (problems domain.Problems) {
-	systems := []string{""}
-	for _, r := range a.Platform {
-		systems = append(systems, r.Systems...)
-	}
-	slices.Sort(systems)
-	systems = slices.Compact(systems)
-	seen := map[AmbiguityError]bool{}
-	for _, op := range domain.Operations() {
-		for _, env := range environmentsFor(op) {
-			for _, system := range systems {
-				_, err := a.Required(Request{op, env, system})
-				var ambiguous AmbiguityError
-				if errors.As(err, &ambiguous) && !seen[ambiguous] {
-					seen[ambiguous] = true
-					problems = append(problems, problem(ambiguous.Path, ambiguous.Error(),
-						"Make one of them name more of operation, environment and system than the other."))
-				}
-			}
-		}
-	}
-	return problems
-}
-
-func environmentsFor(op domain.Operation) []domain.Environment {
-	if hasEnvironment(op) {
-		return []domain.Environment{domain.Test, domain.Prod}
-	}
-	return []domain.Environment{""}
-}
-
-func problem(path, message, hint string) domain.Problem {
-	return domain.Problem{Code: domain.PolicyDenied, Severity: domain.Error, Path: path, Message: message, Hint: hint}
 }

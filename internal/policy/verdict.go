@@ -43,6 +43,8 @@ type Verdict struct {
 	Inputs   map[string]string `json:"inputs,omitempty"`
 	Needs    *Requirement      `json:"needs,omitempty"`
 	Children []Verdict         `json:"children,omitempty"`
+	// Broken says that the rule could not be evaluated, and counts as true for that.
+	Broken bool `json:"broken,omitempty"`
 }
 
 // Denied reports whether the change may not be made at all.

@@ -116,7 +116,7 @@ func TestDenialsAreTold(t *testing.T) {
 					t.Errorf("incomplete problem %+v", p)
 				}
 			}
-			if warned := strings.Contains(describeProblems("", problems), "fives are odd"); warned != (index == 5) {
+			if warned := strings.Contains(DescribeProblems("", problems), "fives are odd"); warned != (index == 5) {
 				t.Errorf("index %d: %v", index, problems)
 			}
 		}
