@@ -16,6 +16,9 @@ type mergeOrder struct {
 }
 
 func (s *Server) mergePull(who *actor, p *pull, in mergeOrder) (string, error) {
+	if in.method == "" {
+		in.method = "merge"
+	}
 	if err := s.mayMerge(who, p, in); err != nil {
 		return "", err
 	}
@@ -27,17 +30,7 @@ func (s *Server) mergePull(who *actor, p *pull, in mergeOrder) (string, error) {
 	if !clean {
 		return "", refuse(http.StatusMethodNotAllowed, "Pull Request is not mergeable")
 	}
-	var sha string
-	switch in.method {
-	case "", "merge":
-		sha, err = s.writeMerge(who, p, in, tip, tree)
-	case "squash":
-		sha, err = s.writeSquash(p, in, tip, tree)
-	case "rebase":
-		sha, err = s.writeRebase(p, tip)
-	default:
-		return "", invalid("PullRequest", "merge_method", "invalid", "")
-	}
+	sha, err := s.writeMerged(who, p, in, tip, tree)
 	if err != nil {
 		return "", err
 	}
@@ -51,17 +44,35 @@ func (s *Server) mergePull(who *actor, p *pull, in mergeOrder) (string, error) {
 	return sha, nil
 }
 
+// writeMerged makes the commits of a merge, given the tree that it ends in, and names the last of them.
+func (s *Server) writeMerged(who *actor, p *pull, in mergeOrder, tip, tree string) (string, error) {
+	switch in.method {
+	case "merge":
+		return s.writeMerge(who, p, in, tip, tree)
+	case "squash":
+		return s.writeSquash(p, in, tip, tree)
+	}
+	return s.writeRebase(p, tip)
+}
+
+// methodNames are how GitHub calls the ways to merge when it refuses one.
+var methodNames = map[string]string{"merge": "Merge commits", "squash": "Squash merges", "rebase": "Rebase merges"}
+
 func (s *Server) mayMerge(who *actor, p *pull, in mergeOrder) error {
 	if err := who.can(p.repo, "write", "contents:write"); err != nil {
 		return err
 	}
 	switch {
+	case methodNames[in.method] == "":
+		return invalid("PullRequest", "merge_method", "invalid", "")
 	case p.merged || p.state != "open":
 		return refuse(http.StatusMethodNotAllowed, "Pull Request is not mergeable")
 	case in.sha != "" && in.sha != p.headSHA:
 		return refuse(http.StatusConflict, "Head branch was modified. Review and try the merge again.")
 	case p.draft:
 		return refuse(http.StatusMethodNotAllowed, "Pull Request is still a draft")
+	case p.repo.noMerging[in.method]:
+		return refuse(http.StatusMethodNotAllowed, "%s are not allowed on this repository.", methodNames[in.method])
 	}
 	unmet := s.unmet(p)
 	if len(unmet) == 0 || in.bypass && who.bypasses(p.repo) && !p.repo.protection[p.baseRef].EnforceAdmins {

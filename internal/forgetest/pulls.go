@@ -2,7 +2,6 @@ package forgetest
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 )
@@ -113,7 +112,7 @@ func (s *Server) editPull(who *actor, p *pull, in pullEdit) error {
 	if in.State != nil && *in.State != "open" && *in.State != "closed" {
 		return invalid("PullRequest", "state", "invalid", "")
 	}
-	changes, err := s.applyPullEdit(p, in)
+	changes, err := s.applyPullEdit(who, p, in)
 	if err != nil {
 		return err
 	}
@@ -131,7 +130,7 @@ func (s *Server) editPull(who *actor, p *pull, in pullEdit) error {
 	return s.reopenPull(who, p)
 }
 
-func (s *Server) applyPullEdit(p *pull, in pullEdit) (obj, error) {
+func (s *Server) applyPullEdit(who *actor, p *pull, in pullEdit) (obj, error) {
 	changes := obj{}
 	if in.Base != nil && *in.Base != p.baseRef {
 		tip := p.repo.branch(*in.Base)
@@ -143,6 +142,7 @@ func (s *Server) applyPullEdit(p *pull, in pullEdit) (obj, error) {
 	}
 	if in.Title != nil && *in.Title != p.title {
 		changes["title"] = obj{"from": p.title}
+		s.recordEvent(who, p.issue, "renamed", obj{"rename": obj{"from": p.title, "to": *in.Title}})
 		p.title = *in.Title
 	}
 	if in.Body != nil && *in.Body != p.body {
@@ -214,36 +214,4 @@ func (s *Server) setMerged(who *actor, p *pull, sha string) {
 	now := s.now()
 	p.state, p.merged, p.mergeCommit, p.mergedBy, p.closedBy = "closed", true, sha, who.user, who.user
 	p.mergedAt, p.closedAt, p.updatedAt = now, now, now
-}
-
-// requestReviewers asks people and teams for a review.
-func (s *Server) requestReviewers(who *actor, p *pull, logins, slugs []string) error {
-	var people []*account
-	for _, login := range logins {
-		u := s.account(login)
-		if u == p.author {
-			return unprocessable("Review cannot be requested from pull request author.")
-		}
-		if u == nil || !atLeast(p.repo.permission(u), "read") {
-			return unprocessable("Reviews may only be requested from collaborators. One or more of the users or teams you specified is not a collaborator of the " + p.repo.fullName() + " repository.")
-		}
-		people = append(people, u)
-	}
-	for _, slug := range slugs {
-		i := slices.IndexFunc(p.repo.owner.teams, func(t *team) bool { return t.slug == slug })
-		if i < 0 {
-			return unprocessable("Could not resolve to a node with the global id of '" + slug + "'")
-		}
-		if t := p.repo.owner.teams[i]; !slices.Contains(p.requestedTeams, t) {
-			p.requestedTeams = append(p.requestedTeams, t)
-			s.emitPull(who, p, "review_requested", obj{"requested_team": s.teamView(t)})
-		}
-	}
-	for _, u := range people {
-		if !slices.Contains(p.requested, u) {
-			p.requested = append(p.requested, u)
-			s.emitPull(who, p, "review_requested", obj{"requested_reviewer": s.userView(u)})
-		}
-	}
-	return nil
 }

@@ -17,6 +17,7 @@ type Comment struct {
 	Author    string
 	Body      string
 	Edits     int
+	Reactions []string // in order, for example "eyes"
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
@@ -59,7 +60,11 @@ type Status struct {
 }
 
 func (c *comment) snapshot() Comment {
-	return Comment{ID: c.id, Author: c.user.login, Body: c.body, Edits: c.edits, CreatedAt: c.createdAt, UpdatedAt: c.updatedAt}
+	out := Comment{ID: c.id, Author: c.user.login, Body: c.body, Edits: c.edits, CreatedAt: c.createdAt, UpdatedAt: c.updatedAt}
+	for _, r := range c.reactions {
+		out.Reactions = append(out.Reactions, r.content)
+	}
+	return out
 }
 
 func (rv *review) snapshot() Review {
@@ -243,6 +248,17 @@ func (p *Pull) RequestedReviewers() []string {
 		var out []string
 		for _, u := range p.requested {
 			out = append(out, u.login)
+		}
+		return out
+	})
+}
+
+// RequestedTeams lists the slugs of the teams that are asked for a review.
+func (p *Pull) RequestedTeams() []string {
+	return read(p, func(p *pull) []string {
+		var out []string
+		for _, t := range p.requestedTeams {
+			out = append(out, t.slug)
 		}
 		return out
 	})

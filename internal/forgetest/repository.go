@@ -146,6 +146,16 @@ func (r *Repository) Protect(branch string, p Protection) {
 	r.r.protection[branch] = p
 }
 
+// AllowMerging leaves only these ways to merge ("merge", "squash", "rebase"); a new repository allows all three.
+func (r *Repository) AllowMerging(methods ...string) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.r.noMerging = map[string]bool{}
+	for m := range methodNames {
+		r.r.noMerging[m] = !slices.Contains(methods, m)
+	}
+}
+
 // Unprotect ends a branch's protection.
 func (r *Repository) Unprotect(branch string) {
 	r.s.mu.Lock()

@@ -114,20 +114,24 @@ func (s *Server) dismissReview(who *actor, rv *review, message string) error {
 	case rv.state != "APPROVED" && rv.state != "CHANGES_REQUESTED":
 		return unprocessable("Can not dismiss a " + rv.state + " pull request review")
 	}
-	rv.state = "DISMISSED"
-	s.emitReview(who, rv, "dismissed", nil)
+	s.dismiss(who, rv, message, "")
 	return nil
 }
 
-// dismissStale is the forge's own dismissal: the event looks as if the pusher had done it.
+func (s *Server) dismiss(who *actor, rv *review, message, push string) {
+	s.recordDismissal(who, rv, message, push)
+	rv.state, rv.pull.updatedAt = "DISMISSED", s.now()
+	s.emitReview(who, rv, "dismissed", nil)
+}
+
+// dismissStale is the forge's own dismissal: the event looks as if the pusher had done it. Only approvals go stale.
 func (s *Server) dismissStale(who *actor, p *pull) {
 	if !p.repo.protection[p.baseRef].DismissStale {
 		return
 	}
 	for _, rv := range p.reviews {
 		if rv.state == "APPROVED" {
-			rv.state = "DISMISSED"
-			s.emitReview(who, rv, "dismissed", nil)
+			s.dismiss(who, rv, "", p.headSHA)
 		}
 	}
 }

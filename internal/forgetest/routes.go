@@ -159,6 +159,7 @@ func issueRoutes() []route {
 		{"POST " + issues, writeIssues, postIssue},
 		{"GET " + one, readIssues, getIssue},
 		{"PATCH " + one, writeIssues, patchIssue},
+		{"GET " + one + "/events", readIssues, listIssueEvents},
 		{"GET " + one + "/labels", readIssues, listLabels},
 		{"POST " + one + "/labels", manageIssues, postLabels},
 		{"DELETE " + one + "/labels/{name}", manageIssues, removeLabel},

@@ -58,6 +58,7 @@ type repository struct {
 	lastNumber  int
 	labels      []*label
 	protection  map[string]Protection
+	noMerging   map[string]bool // the methods that are switched off
 	suites      []*checkSuite
 	runs        []*checkRun
 	runsBySHA   map[string][]*checkRun
@@ -86,6 +87,7 @@ type issue struct {
 	assignees []*account
 	comments  []*comment
 	reactions []*reaction
+	events    []*issueEvent
 	pull      *pull
 }
 

@@ -77,17 +77,38 @@ func TestReviewRequests(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.pull("redis")
-	w.srv.Organization("acme").Team("platform").Add(w.bob)
+	org := w.srv.Organization("acme")
+	team := org.Team("platform")
+	team.Add(w.bob)
+	team.Grant(w.repo, "write")
+	org.Team("elsewhere")
 	_, bot := w.app("")
 	c := bot.PullRequests
 	pr := got[*github.PullRequest](t)(c.RequestReviewers(t.Context(), "acme", "vms", 1, github.ReviewersRequest{Reviewers: []string{"bob", "root"}, TeamReviewers: []string{"platform"}}))
 	if len(pr.RequestedReviewers) != 2 || len(pr.RequestedTeams) != 1 {
 		t.Errorf("requested are %v, %v", pr.RequestedReviewers, pr.RequestedTeams)
 	}
-	_, _, err := c.RequestReviewers(t.Context(), "acme", "vms", 1, github.ReviewersRequest{Reviewers: []string{"alice"}})
-	wantStatus(t, err, 422, "author")
-	_, _, err = c.RequestReviewers(t.Context(), "acme", "vms", 1, github.ReviewersRequest{Reviewers: []string{"nobody"}})
-	wantStatus(t, err, 422, "collaborators")
+	for name, tc := range map[string]struct {
+		ask  github.ReviewersRequest
+		text string
+	}{
+		"author":         {github.ReviewersRequest{Reviewers: []string{"root", "alice"}}, "author"},
+		"nobody":         {github.ReviewersRequest{Reviewers: []string{"nobody"}}, "collaborators"},
+		"a passer-by":    {github.ReviewersRequest{Reviewers: []string{"guest"}}, "collaborators"},
+		"a bot":          {github.ReviewersRequest{Reviewers: []string{"shepherd[bot]"}}, "collaborators"},
+		"team elsewhere": {github.ReviewersRequest{TeamReviewers: []string{"elsewhere"}}, "collaborators"},
+		"no team":        {github.ReviewersRequest{TeamReviewers: []string{"nowhere"}}, "Could not resolve"},
+	} {
+		_, _, err := c.RequestReviewers(t.Context(), "acme", "vms", 1, tc.ask)
+		wantStatus(t, err, 422, tc.text)
+		if again := p.RequestedReviewers(); len(again) != 2 {
+			t.Errorf("%s: requested are %v", name, again)
+		}
+	}
+	same := got[*github.PullRequest](t)(c.RequestReviewers(t.Context(), "acme", "vms", 1, github.ReviewersRequest{Reviewers: []string{"bob"}}))
+	if len(same.RequestedReviewers) != 2 {
+		t.Errorf("asked twice: %v", same.RequestedReviewers)
+	}
 	do(t, second(w.bob.Approve(p)), second(c.RemoveReviewers(t.Context(), "acme", "vms", 1, github.ReviewersRequest{Reviewers: []string{"root"}, TeamReviewers: []string{"platform"}})))
 	left := got[*github.Reviewers](t)(c.ListReviewers(t.Context(), "acme", "vms", 1, nil))
 	if len(left.Users)+len(left.Teams) != 0 {

@@ -133,7 +133,7 @@ func (s *Server) fullRepoView(r *repository, viewer *account) obj {
 		"admin": atLeast(p, "admin"), "maintain": atLeast(p, "maintain"), "push": atLeast(p, "write"),
 		"triage": atLeast(p, "triage"), "pull": atLeast(p, "read"),
 	}
-	v["allow_merge_commit"], v["allow_squash_merge"], v["allow_rebase_merge"] = true, true, true
+	v["allow_merge_commit"], v["allow_squash_merge"], v["allow_rebase_merge"] = !r.noMerging["merge"], !r.noMerging["squash"], !r.noMerging["rebase"]
 	v["allow_auto_merge"], v["delete_branch_on_merge"], v["allow_update_branch"] = false, false, true
 	v["subscribers_count"], v["network_count"] = 0, 0
 	if r.owner.kind == "Organization" {

@@ -100,7 +100,7 @@ func TestForgeReading(t *testing.T) {
 	w.srv.ResetCalls()
 
 	r, err := w.client.Repository(ctx)
-	want := forge.Repository{ID: w.repo.ID(), Owner: "acme", Name: "vms", DefaultBranch: "main", CloneURL: w.repo.CloneURL(), URL: w.srv.URL() + "/acme/vms"}
+	want := forge.Repository{ID: w.repo.ID(), Owner: "acme", Name: "vms", DefaultBranch: "main", CloneURL: w.repo.CloneURL(), URL: w.srv.URL() + "/acme/vms", Methods: forge.MergeMethods{Merge: true, Squash: true, Rebase: true}}
 	if r != want || err != nil {
 		t.Errorf("repository %+v, %v, want %+v", r, err, want)
 	}

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/internal/forgetest"
 )
@@ -53,15 +51,6 @@ func TestForgeCommitAndPullRequest(t *testing.T) {
 		t.Errorf("the second time %+v, %v", same, err)
 	}
 	w.wantCalls(t, "GET /pulls")
-	if err := w.client.RequestReviewers(ctx, pr.Number, []string{"bob"}, nil); err != nil {
-		t.Error(err)
-	}
-	if got := w.repo.Pull(pr.Number).RequestedReviewers(); !cmp.Equal(got, []string{"bob"}) {
-		t.Errorf("requested %v", got)
-	}
-	if err := w.client.RequestReviewers(ctx, pr.Number, []string{"mallory"}, nil); !errors.Is(err, forge.ErrRefused) {
-		t.Errorf("a stranger: %v", err)
-	}
 	if _, err := w.client.OpenPullRequest(ctx, forge.NewPullRequest{Title: "t", Head: "nowhere", Base: "main"}); !errors.Is(err, forge.ErrRefused) {
 		t.Errorf("no such branch: %v", err)
 	}
@@ -130,6 +119,10 @@ func TestForgeMerging(t *testing.T) {
 				t.Fatalf("merged as %q, %v", sha, err)
 			}
 			w.wantCalls(t, "PUT /pulls/{number}/merge")
+			if again, err := w.client.Merge(ctx, p.Number(), p.HeadSHA(), method); again != sha || err != nil {
+				t.Errorf("the second time %q, %v", again, err)
+			}
+			w.wantCalls(t, "PUT /pulls/{number}/merge", "GET /pulls/{number}")
 			pr, err := w.client.PullRequest(ctx, p.Number())
 			if err != nil || !pr.Merged || pr.Open || pr.MergeCommit != sha {
 				t.Errorf("pull request %+v, %v", pr, err)

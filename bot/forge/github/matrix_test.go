@@ -32,8 +32,12 @@ var methods = map[string]func(context.Context, *Client) error{
 		_, err := c.MergedPullRequest(ctx, headSHA, "main")
 		return err
 	},
-	"Merge":            func(ctx context.Context, c *Client) error { _, err := c.Merge(ctx, 1, headSHA, "merge"); return err },
-	"RequestReviewers": func(ctx context.Context, c *Client) error { return c.RequestReviewers(ctx, 1, []string{"bob"}, nil) },
+	"Dismissals": func(ctx context.Context, c *Client) error { _, err := c.Dismissals(ctx, 1); return err },
+	"Merge":      func(ctx context.Context, c *Client) error { _, err := c.Merge(ctx, 1, headSHA, "merge"); return err },
+	"RequestReviewers": func(ctx context.Context, c *Client) error {
+		_, err := c.RequestReviewers(ctx, 1, []string{"bob"}, nil)
+		return err
+	},
 	"CommitFiles": func(ctx context.Context, c *Client) error {
 		_, err := c.CommitFiles(ctx, "x", parent, undo, "m")
 		return err
@@ -87,7 +91,7 @@ func TestEveryMethodSortsFailures(t *testing.T) {
 				}))
 				t.Cleanup(srv.Close)
 				err := do(t.Context(), (&wire{Server: srv}).client(t))
-				if name == "404" && method == "TeamMember" {
+				if name == "404" && method == "TeamMember" || name == "422" && method == "RequestReviewers" { // an answer
 					if err != nil {
 						t.Error(err)
 					}
@@ -95,7 +99,11 @@ func TestEveryMethodSortsFailures(t *testing.T) {
 				}
 				checkKind(t, err, tc.want, tc.until)
 				// Go sends a request again by itself when a connection breaks that it had used before: not here.
-				if calls.Load() != 1 {
+				want := int32(1)
+				if name == "409" && method == "Merge" { // it looks why
+					want = 2
+				}
+				if calls.Load() != want {
 					t.Errorf("%d calls", calls.Load())
 				}
 				inRepo := name == "404" && method != "Self" && method != "User" && method != "Repository" && method != "FindComment"

@@ -26,6 +26,7 @@ func (c *Client) Repository(ctx context.Context) (forge.Repository, error) {
 	return forge.Repository{
 		ID: r.GetID(), Owner: r.GetOwner().GetLogin(), Name: r.GetName(),
 		DefaultBranch: r.GetDefaultBranch(), CloneURL: c.CloneURL(), URL: r.GetHTMLURL(),
+		Methods: methodsOf(r),
 	}, nil
 }
 
@@ -110,36 +111,6 @@ func (c *Client) pullRequest(p *gh.PullRequest) (forge.PullRequest, error) {
 		out.MergeCommit = p.GetMergeCommitSHA()
 	}
 	return out, nil
-}
-
-// Reviews lists the submitted reviews of a pull request in order, as they are now: an edited body or a moved commit
-// shows no mark of it. One call a hundred.
-func (c *Client) Reviews(ctx context.Context, number int) ([]forge.Review, error) {
-	var list []*gh.PullRequestReview
-	err := c.inRepository(ctx, fmt.Sprintf("list the reviews of pull request %d", number), func(owner, name string) error {
-		var err error
-		list, err = pages(func(page gh.ListOptions) ([]*gh.PullRequestReview, *gh.Response, error) {
-			return c.gh.PullRequests.ListReviews(ctx, owner, name, number, &page)
-		})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	out := make([]forge.Review, 0, len(list))
-	for _, r := range list {
-		if !strings.EqualFold(r.GetState(), "pending") { // the bot's own draft: nobody has said anything yet
-			out = append(out, review(r))
-		}
-	}
-	return out, nil
-}
-
-func review(r *gh.PullRequestReview) forge.Review {
-	return forge.Review{
-		ID: r.GetID(), Author: person(r.GetUser()), State: forge.ReviewState(strings.ToLower(r.GetState())),
-		CommitSHA: r.GetCommitID(), Body: r.GetBody(), SubmittedAt: r.GetSubmittedAt().UTC(), URL: r.GetHTMLURL(),
-	}
 }
 
 // Commits lists the commits of a pull request, oldest first, with the people to whom GitHub maps their addresses.
@@ -252,42 +223,4 @@ func (c *Client) openFrom(ctx context.Context, owner, name string, n forge.NewPu
 		}
 	}
 	return forge.PullRequest{}, nil
-}
-
-// RequestReviewers asks people and teams for a review. GitHub refuses all of them when one may not read the
-// repository or is the author. One call; none when there is nobody to ask.
-func (c *Client) RequestReviewers(ctx context.Context, number int, logins, teamSlugs []string) error {
-	if len(logins) == 0 && len(teamSlugs) == 0 {
-		return nil
-	}
-	return c.inRepository(ctx, fmt.Sprintf("request reviews of pull request %d", number), func(owner, name string) error {
-		_, _, err := c.gh.PullRequests.RequestReviewers(ctx, owner, name, number,
-			gh.ReviewersRequest{Reviewers: logins, TeamReviewers: teamSlugs})
-		return err
-	})
-}
-
-// Merge merges a pull request with one of GitHub's methods (merge, squash, rebase), if its head is still headSHA and
-// the branch's protection allows it; else forge.ErrConflict. It returns the merge's last commit. One call.
-func (c *Client) Merge(ctx context.Context, number int, headSHA, method string) (string, error) {
-	doing := fmt.Sprintf("merge pull request %d", number)
-	if !validSHA(headSHA) {
-		return "", fmt.Errorf("%s: %w: no head to guard with", doing, forge.ErrRefused)
-	}
-	var sha string
-	err := c.inRepository(ctx, doing, func(owner, name string) error {
-		r, _, err := c.gh.PullRequests.Merge(ctx, owner, name, number, "",
-			&gh.PullRequestOptions{SHA: headSHA, MergeMethod: method})
-		if err != nil {
-			return err
-		}
-		if sha = r.GetSHA(); !r.GetMerged() || !validSHA(sha) {
-			return errMisfit
-		}
-		return nil
-	})
-	if err != nil {
-		return "", err
-	}
-	return sha, nil
 }

@@ -151,29 +151,6 @@ func TestCommitsSayWhenTheyAreNotAll(t *testing.T) {
 	}
 }
 
-func TestReviewsLeaveOutDrafts(t *testing.T) {
-	t.Parallel()
-	states := []string{"APPROVED", "PENDING", "CHANGES_REQUESTED", "COMMENTED", "DISMISSED", "SOMETHING_NEW"}
-	w := newWire(t, routes{"GET /repos/acme/vms/pulls/1/reviews": paged(len(states), func(i int) any {
-		return fields{"id": i + 1, "state": states[i], "user": nil}
-	})})
-	reviews, err := w.client(t).Reviews(t.Context(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []forge.ReviewState
-	for _, r := range reviews {
-		got = append(got, r.State)
-		if r.Author.Known() || !r.SubmittedAt.IsZero() {
-			t.Errorf("made up: %+v", r)
-		}
-	}
-	want := []forge.ReviewState{forge.Approved, forge.ChangesRequested, forge.Commented, forge.Dismissed, "something_new"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
 func TestMergedPullRequest(t *testing.T) {
 	t.Parallel()
 	merged := func(number int, at, commit string, change ...func(fields)) fields {
@@ -260,46 +237,17 @@ func TestOpenPullRequestLosesARace(t *testing.T) {
 	}
 }
 
-func TestMerge(t *testing.T) {
-	t.Parallel()
-	const call = "PUT /repos/acme/vms/pulls/1/merge"
-	for name, tc := range map[string]struct {
-		handler http.HandlerFunc
-		sha     string
-		err     error
-	}{
-		"merged":        {answer(200, fields{"sha": baseSHA, "merged": true}), baseSHA, nil},
-		"head moved":    {answer(409, fields{"message": "Head branch was modified. Review and try the merge again."}), "", forge.ErrConflict},
-		"not mergeable": {answer(405, fields{"message": "Pull Request is not mergeable"}), "", forge.ErrConflict},
-		"no permission": {answer(403, fields{"message": "Resource not accessible by integration"}), "", forge.ErrRefused},
-		"says no":       {answer(200, fields{"sha": baseSHA, "merged": false}), "", errMisfit},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWire(t, routes{call: tc.handler})
-			sha, err := w.client(t).Merge(t.Context(), 1, headSHA, "squash")
-			if sha != tc.sha || !errors.Is(err, tc.err) || len(w.seen()) != 1 {
-				t.Errorf("got %q, %v after %v", sha, err, w.seen())
-			}
-			if !strings.Contains(w.bodies[0], `"sha":"`+headSHA+`"`) || !strings.Contains(w.bodies[0], `"merge_method":"squash"`) {
-				t.Errorf("sent %s", w.bodies[0])
-			}
-		})
-	}
-	if _, err := newWire(t, nil).client(t).Merge(t.Context(), 1, "", "squash"); !errors.Is(err, forge.ErrRefused) {
-		t.Errorf("without a guard: %v", err)
-	}
-}
-
 func TestRepository(t *testing.T) {
 	t.Parallel()
 	r := repoJSON("acme", "vms")
+	r["allow_merge_commit"], r["allow_squash_merge"] = false, true
 	r["html_url"], r["clone_url"] = "https://forge.test/acme/vms", "https://evil.test/acme/vms.git"
 	w := newWire(t, routes{whereItIs: answer(200, r)})
 	got, err := w.client(t).Repository(t.Context())
 	want := forge.Repository{
 		ID: testRepoID, Owner: "acme", Name: "vms", DefaultBranch: "main",
 		CloneURL: w.URL + "/acme/vms.git", URL: "https://forge.test/acme/vms",
+		Methods: forge.MergeMethods{Squash: true},
 	}
 	if got != want || err != nil {
 		t.Errorf("got %+v, %v", got, err)

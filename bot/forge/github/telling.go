@@ -119,7 +119,8 @@ var reactions = map[string]bool{
 	"+1": true, "-1": true, "laugh": true, "confused": true, "heart": true, "hooray": true, "rocket": true, "eyes": true,
 }
 
-// React adds a reaction to a comment on a pull request; a second time changes nothing. One call.
+// React adds a reaction to a comment on a pull request; a second time changes nothing. A review's own text is no such
+// comment: GitHub's REST interface has no reactions for it, and the call ends in forge.ErrNotFound. One call.
 func (c *Client) React(ctx context.Context, commentID int64, reaction string) error {
 	doing := fmt.Sprintf("react to comment %d", commentID)
 	if !reactions[reaction] {

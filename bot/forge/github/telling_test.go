@@ -223,26 +223,3 @@ func TestReact(t *testing.T) {
 		t.Errorf("sent (-want +got):\n%s", diff)
 	}
 }
-
-func TestRequestReviewers(t *testing.T) {
-	t.Parallel()
-	const call = "POST /repos/acme/vms/pulls/1/requested_reviewers"
-	w := newWire(t, routes{call: inTurn(answer(201, pullJSON(1)), answer(422, fields{"message": "Reviews may only be requested from collaborators."}))})
-	c := w.client(t)
-	if err := c.RequestReviewers(t.Context(), 1, nil, nil); err != nil {
-		t.Error(err)
-	}
-	if err := c.RequestReviewers(t.Context(), 1, []string{"bob"}, []string{"platform"}); err != nil {
-		t.Error(err)
-	}
-	if err := c.RequestReviewers(t.Context(), 1, []string{"mallory"}, nil); !errors.Is(err, forge.ErrRefused) {
-		t.Errorf("got %v", err)
-	}
-	if diff := cmp.Diff([]string{call, call}, w.seen()); diff != "" {
-		t.Errorf("calls (-want +got):\n%s", diff)
-	}
-	want := fields{"reviewers": []any{"bob"}, "team_reviewers": []any{"platform"}}
-	if diff := cmp.Diff(want, w.body(t, 0)); diff != "" {
-		t.Errorf("sent (-want +got):\n%s", diff)
-	}
-}

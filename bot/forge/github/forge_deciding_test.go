@@ -1,0 +1,147 @@
+package github_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"kv-shepherd.io/shepherd/bot/forge"
+	"kv-shepherd.io/shepherd/internal/forgetest"
+)
+
+func TestForgeDismissals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.repo.Protect("main", forgetest.Protection{DismissStale: true})
+	p := w.pull(t, "add")
+	stale, err := w.bob.Approve(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.alice.Commit(w.repo, "add", "", forgetest.Files{"b": []byte("b")}, "more"); err != nil {
+		t.Fatal(err)
+	}
+	veto, err := w.bob.RequestChanges(p, "no")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.alice.DismissReview(p, veto.ID, "it is fine"); err != nil {
+		t.Fatal(err)
+	}
+	w.srv.ResetCalls()
+	got, err := w.client.Dismissals(t.Context(), p.Number())
+	want := []forge.Dismissal{
+		{ReviewID: stale.ID, By: person(w.alice), State: forge.Approved, ByCommit: p.HeadSHA()},
+		{ReviewID: veto.ID, By: person(w.alice), State: forge.ChangesRequested, Message: "it is fine"},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(forge.Dismissal{}, "At")); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for _, d := range got {
+		if d.At.IsZero() {
+			t.Errorf("no time: %+v", d)
+		}
+	}
+	w.wantCalls(t, "GET /issues/{number}/events")
+}
+
+func TestForgeReviewRequests(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.pull(t, "add")
+	team := w.srv.Organization("acme").Team("platform")
+	team.Grant(w.repo, "write")
+	w.srv.User("mallory")
+	for range 2 {
+		refused, err := w.client.RequestReviewers(t.Context(), p.Number(),
+			[]string{"alice", "bob", "mallory", "nobody", "shepherd[bot]"}, []string{"platform", "nowhere"})
+		if diff := cmp.Diff([]string{"alice", "mallory", "nobody", "shepherd[bot]", "nowhere"}, refused); diff != "" || err != nil {
+			t.Errorf("refused: %v (-want +got):\n%s", err, diff)
+		}
+		if got := p.RequestedReviewers(); !cmp.Equal(got, []string{"bob"}) {
+			t.Errorf("requested %v", got)
+		}
+		if got := p.RequestedTeams(); !cmp.Equal(got, []string{"platform"}) {
+			t.Errorf("requested teams %v", got)
+		}
+	}
+	w.srv.ResetCalls()
+	if refused, err := w.client.RequestReviewers(t.Context(), p.Number(), []string{"bob"}, []string{"platform"}); refused != nil || err != nil {
+		t.Errorf("who is asked already: %v, %v", refused, err)
+	}
+	w.wantCalls(t, "POST /pulls/{number}/requested_reviewers")
+}
+
+func TestForgeMergeRefusals(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := t.Context()
+	p := w.pull(t, "add")
+	refused := func(want error, words string) {
+		t.Helper()
+		if _, err := w.client.Merge(ctx, p.Number(), p.HeadSHA(), ""); !errors.Is(err, want) || !strings.Contains(err.Error(), words) {
+			t.Errorf("got %v, want %v: %s", err, want, words)
+		}
+	}
+	w.repo.Protect("main", forgetest.Protection{Checks: []forgetest.RequiredCheck{{Context: "shepherd/approval"}}, EnforceAdmins: true})
+	refused(forge.ErrRefused, `Required status check "shepherd/approval" is expected`)
+	w.repo.Unprotect("main")
+	if err := w.alice.MarkDraft(p); err != nil {
+		t.Fatal(err)
+	}
+	refused(forge.ErrRefused, "still a draft")
+	if err := w.alice.MarkReady(p); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.bob.Commit(w.repo, "main", "", forgetest.Files{"add.yaml": []byte("b: 1\n")}, "in the way"); err != nil {
+		t.Fatal(err)
+	}
+	refused(forge.ErrConflict, "not mergeable")
+	if _, err := w.alice.ForcePush(w.repo, "add", "main", forgetest.Files{"add.yaml": []byte("a: 2\n")}, "again"); err != nil {
+		t.Fatal(err)
+	}
+	w.repo.AllowMerging("rebase", "squash")
+	if _, err := w.client.Merge(ctx, p.Number(), p.HeadSHA(), "merge"); !errors.Is(err, forge.ErrRefused) || !strings.Contains(err.Error(), "not allowed") {
+		t.Errorf("a method that is off: %v", err)
+	}
+	w.srv.ResetCalls()
+	sha, err := w.client.Merge(ctx, p.Number(), p.HeadSHA(), "")
+	if c, _ := w.repo.Commit(sha); err != nil || !strings.HasPrefix(c.Message, "add add (#1)") {
+		t.Errorf("merged as %+v, %v", c, err)
+	}
+	w.wantCalls(t, "GET /repositories/{id}", "PUT /pulls/{number}/merge")
+	if err := w.alice.Close(w.pull(t, "other")); err != nil {
+		t.Fatal(err)
+	}
+	p = w.repo.Pull(2)
+	refused(forge.ErrConflict, "not mergeable")
+}
+
+// The same reaction a second time is the same reaction.
+func TestForgeReactsOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.pull(t, "add")
+	c, err := w.bob.Comment(p, "/plan")
+	if err != nil {
+		t.Fatal(err)
+	}
+	review, err := w.bob.ReviewComment(p, "/plan")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := w.client.React(t.Context(), c.ID, "eyes"); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := p.Comments()[0].Reactions; !cmp.Equal(got, []string{"eyes"}) {
+		t.Errorf("reactions %v", got)
+	}
+	if err := w.client.React(t.Context(), review.ID, "eyes"); !errors.Is(err, forge.ErrNotFound) {
+		t.Errorf("to a review: %v", err)
+	}
+}
