@@ -96,6 +96,9 @@ func (c *Case) inPart(p domain.Problem) error {
 
 // Run judges a case made of facts. The error, a CaseError, is about the case itself.
 func (r *CaseRunner) Run(c *Case) (CaseResult, error) {
+	if c.facts == nil {
+		return CaseResult{}, c.errorf(requestPart, "the case is not made of facts")
+	}
 	rules, err := r.Rules(c)
 	if err != nil {
 		return CaseResult{}, err
@@ -164,6 +167,10 @@ func (f *Facts) complete(p *spec.Platform) {
 
 // Expects reports whether the case says what has to come of it.
 func (c *Case) Expects() bool { return c.Expect != nil || c.has(verdictPart) }
+
+// WantsVerdict reports whether verdict.txt is to be written anew: where there is one, and where nothing
+// is expected yet.
+func (c *Case) WantsVerdict() bool { return c.has(verdictPart) || c.Expect == nil }
 
 // Failures says how the result differs from what the case expects, a line each; none means that it
 // passed.
