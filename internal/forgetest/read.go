@@ -32,6 +32,17 @@ type Review struct {
 	SubmittedAt time.Time
 }
 
+// LineComment is a comment on lines of a file as it stands.
+type LineComment struct {
+	ID        int64
+	Author    string
+	Body      string
+	Path      string
+	StartLine int // the same as Line for a single line
+	Line      int
+	CommitID  string
+}
+
 // Check is a check run as it stands.
 type Check struct {
 	ID          int64
@@ -182,6 +193,21 @@ func (p *Pull) Comments() []Comment {
 		var out []Comment
 		for _, c := range p.comments {
 			out = append(out, c.snapshot())
+		}
+		return out
+	})
+}
+
+// LineComments lists the comments on lines, oldest first.
+func (p *Pull) LineComments() []LineComment {
+	return read(p, func(p *pull) []LineComment {
+		var out []LineComment
+		for _, c := range p.reviewComments {
+			start := c.startLine
+			if start == 0 {
+				start = c.line
+			}
+			out = append(out, LineComment{ID: c.id, Author: c.user.login, Body: c.body, Path: c.path, StartLine: start, Line: c.line, CommitID: c.commitID})
 		}
 		return out
 	})

@@ -13,16 +13,6 @@ type newReview struct {
 	Comments []newReviewComment `json:"comments"`
 }
 
-type newReviewComment struct {
-	Path      string `json:"path"`
-	Body      string `json:"body"`
-	Line      int    `json:"line"`
-	Position  int    `json:"position"`
-	Side      string `json:"side"`
-	CommitID  string `json:"commit_id"`
-	InReplyTo int64  `json:"in_reply_to"`
-}
-
 var reviewStates = map[string]string{"APPROVE": "APPROVED", "REQUEST_CHANGES": "CHANGES_REQUESTED", "COMMENT": "COMMENTED", "": "PENDING"}
 
 func (s *Server) createReview(who *actor, p *pull, in newReview) (*review, error) {
@@ -40,6 +30,11 @@ func (s *Server) createReview(who *actor, p *pull, in newReview) (*review, error
 	rv := &review{id: s.nextID(), pull: p, user: who.user, body: in.Body, commitID: in.CommitID, state: "PENDING"}
 	if err := s.checkReview(rv, in.Event, len(in.Comments) > 0); err != nil {
 		return nil, err
+	}
+	for i := range in.Comments {
+		if err := s.checkLines(p, in.CommitID, &in.Comments[i]); err != nil {
+			return nil, err
+		}
 	}
 	p.reviews = append(p.reviews, rv)
 	for _, c := range in.Comments {
@@ -79,19 +74,6 @@ func (s *Server) submitReview(who *actor, rv *review, event string) {
 			s.emitReviewComment(who, c, "created")
 		}
 	}
-}
-
-func (s *Server) addReviewComment(who *actor, rv *review, in newReviewComment) *reviewComment {
-	now := s.now()
-	c := &reviewComment{
-		id: s.nextID(), pull: rv.pull, review: rv, user: who.user, body: in.Body, path: in.Path, line: max(in.Line, in.Position),
-		side: in.Side, commitID: rv.commitID, inReplyTo: in.InReplyTo, createdAt: now, updatedAt: now,
-	}
-	if c.side == "" {
-		c.side = "RIGHT"
-	}
-	rv.pull.reviewComments = append(rv.pull.reviewComments, c)
-	return c
 }
 
 func (s *Server) editReview(who *actor, rv *review, body string) error {
@@ -251,54 +233,4 @@ func putDismissal(c *call) (reply, error) {
 		return reply{}, err
 	}
 	return ok(c.s.reviewView(rv))
-}
-
-func listReviewComments(c *call) (reply, error) {
-	p, err := c.pull()
-	if err != nil {
-		return reply{}, err
-	}
-	return page(c, p.reviewComments, c.s.reviewCommentView)
-}
-
-func listCommentsOfReview(c *call) (reply, error) {
-	rv, err := c.review()
-	if err != nil {
-		return reply{}, err
-	}
-	of := slices.DeleteFunc(slices.Clone(rv.pull.reviewComments), func(rc *reviewComment) bool { return rc.review != rv })
-	return page(c, of, c.s.reviewCommentView)
-}
-
-// postReviewComment makes a single comment on a line, which GitHub wraps in a review of its own.
-func postReviewComment(c *call) (reply, error) {
-	p, err := c.pull()
-	if err != nil {
-		return reply{}, err
-	}
-	var in newReviewComment
-	if err := c.decode(&in); err != nil {
-		return reply{}, err
-	}
-	if in.Body == "" || in.Path == "" && in.InReplyTo == 0 {
-		return reply{}, invalid("PullRequestReviewComment", "path", "missing_field", "")
-	}
-	rc, err := c.s.commentOnLine(c.actor, p, in)
-	if err != nil {
-		return reply{}, err
-	}
-	return created(c.s.reviewCommentView(rc))
-}
-
-func (s *Server) commentOnLine(who *actor, p *pull, in newReviewComment) (*reviewComment, error) {
-	for _, old := range p.reviewComments {
-		if old.id == in.InReplyTo {
-			in.Path, in.Line = old.path, old.line
-		}
-	}
-	_, err := s.createReview(who, p, newReview{CommitID: in.CommitID, Event: "COMMENT", Comments: []newReviewComment{in}})
-	if err != nil {
-		return nil, err
-	}
-	return p.reviewComments[len(p.reviewComments)-1], nil
 }

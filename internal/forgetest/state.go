@@ -128,6 +128,7 @@ type reviewComment struct {
 	user      *account
 	body      string
 	path      string
+	startLine int // 0: a single line
 	line      int
 	side      string
 	commitID  string

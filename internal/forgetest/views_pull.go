@@ -163,6 +163,9 @@ func (s *Server) reviewCommentView(c *reviewComment) obj {
 		"author_association": p.repo.association(c.user), "reactions": reactionsView(u+"/reactions", nil),
 		"_links": obj{"self": obj{"href": u}, "html": obj{"href": page}, "pull_request": obj{"href": pr}},
 	}
+	if c.startLine != 0 {
+		v["start_line"], v["original_start_line"], v["start_side"] = c.startLine, c.startLine, c.side
+	}
 	if c.inReplyTo != 0 {
 		v["in_reply_to_id"] = c.inReplyTo
 	}

@@ -27,13 +27,31 @@ const regularFile = "100644"
 //
 // Five calls, four when there is nothing to do; one more for each file that is not text.
 func (c *Client) CommitFiles(ctx context.Context, branch, parent string, edits []forge.FileEdit, message string) (string, error) {
+	return c.commit(ctx, branch, parent, edits, message, false)
+}
+
+// CommitOnHead commits edits, by the bot, on top of a pull request's head and moves its branch there, with the head as
+// a lease: the branch must be at headSHA, else it is forge.ErrConflict and the branch is left alone. It is never made
+// and never forced. Edits that are there already change nothing, and the branch's head is returned; a second run after a
+// success is one of those, with the old head or the new one.
+//
+// The head of a fork's pull request is in another repository: ErrConflict, as a rule. GitHub's REST interface has no
+// compare-and-set for branches: a push between the look and the move makes the move fail, unless it rewinds the branch
+// within that moment.
+//
+// Five calls, three or four when there is nothing to do; one more for each file that is not text.
+func (c *Client) CommitOnHead(ctx context.Context, branch, headSHA string, edits []forge.FileEdit, message string) (string, error) {
+	return c.commit(ctx, branch, headSHA, edits, message, true)
+}
+
+func (c *Client) commit(ctx context.Context, branch, parent string, edits []forge.FileEdit, message string, lease bool) (string, error) {
 	doing := "commit to " + branch
 	if err := checkEdits(branch, parent, edits); err != nil {
 		return "", fmt.Errorf("%s: %w", doing, err)
 	}
 	var sha string
 	err := c.inRepository(ctx, doing, func(owner, name string) error {
-		w := &committer{c: c, owner: owner, name: name, ref: "refs/heads/" + branch}
+		w := &committer{c: c, owner: owner, name: name, ref: "refs/heads/" + branch, lease: lease}
 		var err error
 		sha, err = w.commit(ctx, parent, edits, message)
 		return err
@@ -71,6 +89,7 @@ func validBranch(s string) bool {
 type committer struct {
 	c                *Client
 	owner, name, ref string
+	lease            bool // the branch must be at the parent
 }
 
 func (w *committer) commit(ctx context.Context, parent string, edits []forge.FileEdit, message string) (string, error) {
@@ -83,18 +102,16 @@ func (w *committer) commit(ctx context.Context, parent string, edits []forge.Fil
 	if err != nil {
 		return "", err
 	}
-	if tree == base.GetTree().GetSHA() {
+	unchanged := tree == base.GetTree().GetSHA()
+	if unchanged && !w.lease {
 		return "", fmt.Errorf("%w: the edits change nothing", forge.ErrConflict)
 	}
 	tip, err := w.tip(ctx)
 	if err != nil {
 		return "", err
 	}
-	if tip != "" && tip != parent {
-		done, err := w.alreadyAt(ctx, tip, parent, tree)
-		if err != nil || done {
-			return tip, err
-		}
+	if done, err := w.settled(ctx, tip, parent, tree); err != nil || done || tip == parent && unchanged {
+		return tip, err
 	}
 	made, _, err := git.CreateCommit(ctx, w.owner, w.name, &gh.Commit{
 		Message: &message, Tree: &gh.Tree{SHA: &tree}, Parents: []*gh.Commit{{SHA: &parent}},
@@ -152,14 +169,44 @@ func (w *committer) tip(ctx context.Context) (string, error) {
 	return ref.GetObject().GetSHA(), nil
 }
 
-// alreadyAt judges a branch that is neither absent nor at the parent: done, free to move, or somebody else's.
-func (w *committer) alreadyAt(ctx context.Context, tip, parent, tree string) (done bool, err error) {
+// settled judges where the branch is: done, free to move, or in the way.
+func (w *committer) settled(ctx context.Context, tip, parent, tree string) (done bool, err error) {
+	switch {
+	case tip == parent:
+		return false, nil
+	case w.lease:
+		return w.mustStay(ctx, tip, parent, tree)
+	case tip == "":
+		return false, nil
+	}
+	return w.mayMoveOn(ctx, tip, parent, tree)
+}
+
+// holds reports whether the tip is the very commit that is to be made.
+func (w *committer) holds(ctx context.Context, tip, parent, tree string) (bool, error) {
 	commit, _, err := w.c.gh.Git.GetCommit(ctx, w.owner, w.name, tip)
 	if err != nil {
 		return false, err
 	}
-	if commit.GetTree().GetSHA() == tree && len(commit.Parents) == 1 && commit.Parents[0].GetSHA() == parent {
-		return true, nil
+	return commit.GetTree().GetSHA() == tree && len(commit.Parents) == 1 && commit.Parents[0].GetSHA() == parent, nil
+}
+
+// mustStay lets nobody move the branch but the commit itself.
+func (w *committer) mustStay(ctx context.Context, tip, parent, tree string) (done bool, err error) {
+	if tip == "" {
+		return false, fmt.Errorf("%w: the branch is gone", forge.ErrConflict)
+	}
+	done, err = w.holds(ctx, tip, parent, tree)
+	if err == nil && !done {
+		err = fmt.Errorf("%w: the branch is at %s", forge.ErrConflict, tip)
+	}
+	return done, err
+}
+
+// mayMoveOn lets a branch that the bot wrote be moved forward to the parent.
+func (w *committer) mayMoveOn(ctx context.Context, tip, parent, tree string) (done bool, err error) {
+	if done, err := w.holds(ctx, tip, parent, tree); err != nil || done {
+		return done, err
 	}
 	self, err := w.c.Self(ctx)
 	if err != nil {

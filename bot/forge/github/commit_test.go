@@ -102,6 +102,45 @@ func TestCommitFiles(t *testing.T) {
 	}
 }
 
+// With the head as a lease nothing but the head may be there: no branch is made, none is moved along.
+func TestCommitOnHead(t *testing.T) {
+	t.Parallel()
+	same := answer(201, fields{"sha": baseTree})
+	for name, tc := range map[string]struct {
+		routes routes
+		want   string
+		err    error
+		calls  []string
+	}{
+		"at the head":         {routes{getRef: refAt(parent)}, made, nil, []string{getParent, postTree, getRef, postCommit, patchRef}},
+		"done already":        {routes{getRef: refAt(strayed), getStrayed: commitOf(newTree, parent)}, strayed, nil, []string{getParent, postTree, getRef, getStrayed}},
+		"nothing to change":   {routes{getRef: refAt(parent), postTree: same}, parent, nil, []string{getParent, postTree, getRef}},
+		"branch deleted":      {nil, "", forge.ErrConflict, []string{getParent, postTree, getRef}},
+		"moved":               {routes{getRef: refAt(strayed), getStrayed: commitOf(baseTree)}, "", forge.ErrConflict, []string{getParent, postTree, getRef, getStrayed}},
+		"moved, same tree":    {routes{getRef: refAt(strayed), getStrayed: commitOf(newTree, made)}, "", forge.ErrConflict, []string{getParent, postTree, getRef, getStrayed}},
+		"moved, no change":    {routes{getRef: refAt(strayed), getStrayed: commitOf(newTree), postTree: same}, "", forge.ErrConflict, []string{getParent, postTree, getRef, getStrayed}},
+		"moved at the last":   {routes{getRef: refAt(parent), patchRef: answer(422, fields{"message": "Update is not a fast forward"})}, "", forge.ErrConflict, []string{getParent, postTree, getRef, postCommit, patchRef}},
+		"deleted at the last": {routes{getRef: refAt(parent), patchRef: answer(422, fields{"message": "Reference does not exist"})}, "", forge.ErrConflict, []string{getParent, postTree, getRef, postCommit, patchRef}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWire(t, writing(tc.routes))
+			got, err := w.client(t).CommitOnHead(t.Context(), "shepherd/undo", parent, undo, "plan")
+			if got != tc.want || !errors.Is(err, tc.err) {
+				t.Errorf("got %q, %v", got, err)
+			}
+			if diff := cmp.Diff(tc.calls, w.seen()); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+			if n := len(tc.calls); n == 5 {
+				if diff := cmp.Diff(fields{"sha": made, "force": false}, w.body(t, 4)); diff != "" {
+					t.Errorf("moved by (-want +got):\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
 func TestCommitFilesSends(t *testing.T) {
 	t.Parallel()
 	const postBlob, blob = "POST /repos/acme/vms/git/blobs", "f000000000000000000000000000000000000000"

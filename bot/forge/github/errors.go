@@ -111,7 +111,7 @@ func (c *Client) later(doing string, until time.Time, reason string) error {
 }
 
 // conflicts are the 422 answers that mean a lost race. GitHub has no code for them.
-var conflicts = regexp.MustCompile(`(?i)not a fast.forward|already exists|does not match|is at .* but expected|was modified`)
+var conflicts = regexp.MustCompile(`(?i)not a fast.forward|already exists|reference does not exist|does not match|is at .* but expected|was modified`)
 
 func kindOf(status int, text string) error {
 	switch status {

@@ -145,3 +145,70 @@ func TestForgeReactsOnce(t *testing.T) {
 		t.Errorf("to a review: %v", err)
 	}
 }
+
+func TestForgeSuggestion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.pull(t, "add")
+	body := forge.Suggestion("a: 2\n")
+	got, err := w.client.Suggest(t.Context(), p.Number(), p.HeadSHA(), "add.yaml", 1, 1, body)
+	if err != nil || got.ID == 0 || got.URL == "" {
+		t.Errorf("posted %+v, %v", got, err)
+	}
+	w.wantCalls(t, "POST /pulls/{number}/comments")
+	want := []forgetest.LineComment{{ID: got.ID, Author: "shepherd[bot]", Body: body, Path: "add.yaml", StartLine: 1, Line: 1, CommitID: p.HeadSHA()}}
+	if diff := cmp.Diff(want, p.LineComments()); diff != "" {
+		t.Errorf("comments (-want +got):\n%s", diff)
+	}
+	for name, at := range map[string]struct {
+		path       string
+		start, end int
+	}{"past its end": {"add.yaml", 1, 2}, "another file": {"README.md", 1, 1}} {
+		if _, err := w.client.Suggest(t.Context(), p.Number(), p.HeadSHA(), at.path, at.start, at.end, body); !errors.Is(err, forge.ErrRefused) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// What an approver changed is committed on the pull request's head, and only there.
+func TestForgeCommitOnHead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := t.Context()
+	p := w.pull(t, "add")
+	old := p.HeadSHA()
+	edits := []forge.FileEdit{{Path: "add.yaml", Content: []byte("a: 2\n")}}
+	sha, err := w.client.CommitOnHead(ctx, "add", old, edits, "as planned")
+	if err != nil || p.HeadSHA() != sha {
+		t.Fatalf("got %q, %v; the head is %s", sha, err, p.HeadSHA())
+	}
+	commits, _, err := w.client.Commits(ctx, p.Number())
+	if bot := w.app.Bot(); err != nil || len(commits) != 2 || commits[1].Author.ID != bot.ID() || !commits[1].Author.Bot {
+		t.Errorf("commits %+v, %v", commits, err)
+	}
+	for _, head := range []string{old, sha} {
+		if again, err := w.client.CommitOnHead(ctx, "add", head, edits, "as planned"); again != sha || err != nil {
+			t.Errorf("again on %s: %q, %v", head, again, err)
+		}
+	}
+	hers, err := w.alice.Commit(w.repo, "add", "", forgetest.Files{"b.yaml": []byte("b")}, "more")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.client.CommitOnHead(ctx, "add", sha, edits, "as planned"); !errors.Is(err, forge.ErrConflict) || p.HeadSHA() != hers {
+		t.Errorf("a head that moved: %v", err)
+	}
+	// Rewound to the bot's own commit: CommitFiles would take it along, a lease does not.
+	if err := w.alice.Push(w.repo, "add", sha, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.client.CommitOnHead(ctx, "add", hers, edits[:1], "as planned"); !errors.Is(err, forge.ErrConflict) || p.HeadSHA() != sha {
+		t.Errorf("a head that was rewound: %v", err)
+	}
+	if err := w.alice.DeleteBranch(w.repo, "add"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.client.CommitOnHead(ctx, "add", sha, edits, "as planned"); !errors.Is(err, forge.ErrConflict) || w.repo.Head("add") != "" {
+		t.Errorf("a branch that is gone: %v", err)
+	}
+}

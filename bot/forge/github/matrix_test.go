@@ -32,6 +32,14 @@ var methods = map[string]func(context.Context, *Client) error{
 		_, err := c.MergedPullRequest(ctx, headSHA, "main")
 		return err
 	},
+	"CommitOnHead": func(ctx context.Context, c *Client) error {
+		_, err := c.CommitOnHead(ctx, "x", parent, undo, "m")
+		return err
+	},
+	"Suggest": func(ctx context.Context, c *Client) error {
+		_, err := c.Suggest(ctx, 1, headSHA, "a.yaml", 1, 2, "x")
+		return err
+	},
 	"Dismissals": func(ctx context.Context, c *Client) error { _, err := c.Dismissals(ctx, 1); return err },
 	"Merge":      func(ctx context.Context, c *Client) error { _, err := c.Merge(ctx, 1, headSHA, "merge"); return err },
 	"RequestReviewers": func(ctx context.Context, c *Client) error {

@@ -132,6 +132,25 @@ func (c *Client) React(ctx context.Context, commentID int64, reaction string) er
 	})
 }
 
+// Suggest comments on lines of a file, as headSHA has it, with a body that usually holds a [forge.Suggestion]. The lines
+// must be part of the pull request's diff, all in one hunk; else, and when headSHA is no commit of the pull request, it
+// is forge.ErrRefused. A second run comments a second time. One call.
+func (c *Client) Suggest(ctx context.Context, number int, headSHA, path string, startLine, endLine int, body string) (forge.Posted, error) {
+	doing := fmt.Sprintf("suggest a change of pull request %d", number)
+	if !validSHA(headSHA) || path == "" || body == "" || startLine < 1 || endLine < startLine {
+		return forge.Posted{}, fmt.Errorf("%s: %w: commit, path, lines and body are needed", doing, forge.ErrRefused)
+	}
+	comment := &gh.PullRequestComment{
+		Body: &body, CommitID: &headSHA, Path: &path, Line: &endLine, Side: gh.String("RIGHT"),
+	}
+	if startLine < endLine {
+		comment.StartLine, comment.StartSide = &startLine, gh.String("RIGHT")
+	}
+	return c.post(ctx, doing, func(owner, name string) (posted, *gh.Response, error) {
+		return wrap(c.gh.PullRequests.CreateComment(ctx, owner, name, number, comment))
+	})
+}
+
 // posted is what the answers to a post have in common.
 type posted interface {
 	GetID() int64

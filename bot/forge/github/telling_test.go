@@ -223,3 +223,39 @@ func TestReact(t *testing.T) {
 		t.Errorf("sent (-want +got):\n%s", diff)
 	}
 }
+
+func TestSuggest(t *testing.T) {
+	t.Parallel()
+	const call = "POST /repos/acme/vms/pulls/1/comments"
+	done := answer(201, fields{"id": 60, "html_url": "https://forge.test/d"}, "Date", forgeDate)
+	line := fields{"body": "x", "commit_id": headSHA, "path": "a.yaml", "line": 4.0, "side": "RIGHT"}
+	lines := fields{"body": "x", "commit_id": headSHA, "path": "a.yaml", "start_line": 2.0, "start_side": "RIGHT", "line": 4.0, "side": "RIGHT"}
+	for start, want := range map[int]fields{4: line, 2: lines} {
+		w := newWire(t, routes{call: done})
+		got, err := w.client(t).Suggest(t.Context(), 1, headSHA, "a.yaml", start, 4, "x")
+		if got != (forge.Posted{ID: 60, At: forgeTime, URL: "https://forge.test/d"}) || err != nil {
+			t.Errorf("posted %+v, %v", got, err)
+		}
+		if diff := cmp.Diff(want, w.body(t, 0)); diff != "" {
+			t.Errorf("sent (-want +got):\n%s", diff)
+		}
+	}
+	outside := answer(422, fields{"message": "Validation Failed", "errors": []fields{{"resource": "PullRequestReviewComment", "code": "custom",
+		"field": "pull_request_review_thread.line", "message": "pull_request_review_thread.line must be part of the diff"}}})
+	w := newWire(t, routes{call: outside})
+	c := w.client(t)
+	if _, err := c.Suggest(t.Context(), 1, headSHA, "a.yaml", 1, 1, "x"); !errors.Is(err, forge.ErrRefused) || !strings.Contains(err.Error(), "must be part of the diff") {
+		t.Errorf("outside of the diff: %v", err)
+	}
+	for name, bad := range map[string]func() (forge.Posted, error){
+		"no commit":   func() (forge.Posted, error) { return c.Suggest(t.Context(), 1, "HEAD", "a", 1, 1, "x") },
+		"no path":     func() (forge.Posted, error) { return c.Suggest(t.Context(), 1, headSHA, "", 1, 1, "x") },
+		"no body":     func() (forge.Posted, error) { return c.Suggest(t.Context(), 1, headSHA, "a", 1, 1, "") },
+		"line 0":      func() (forge.Posted, error) { return c.Suggest(t.Context(), 1, headSHA, "a", 0, 1, "x") },
+		"upside down": func() (forge.Posted, error) { return c.Suggest(t.Context(), 1, headSHA, "a", 2, 1, "x") },
+	} {
+		if _, err := bad(); !errors.Is(err, forge.ErrRefused) || len(w.seen()) != 1 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
