@@ -261,3 +261,16 @@ func TestWrongTypesAndUnknownFieldsAreNotRetried(t *testing.T) {
 		})
 	}
 }
+
+// inForce waits until a VM that was spoiled is refused by a policy.
+func (b bench) inForce(spoil func(m machine)) {
+	b.t.Helper()
+	m := b.machine("probe")
+	spoil(m)
+	eventually(b.t, func() error {
+		if _, err := b.Preview(b.t.Context(), m.creating(), m.manifests()); err == nil {
+			return errors.New("the policy is not in force yet")
+		}
+		return nil
+	})
+}

@@ -67,7 +67,7 @@ func observed(vm *unstructured.Unstructured) Observation {
 	for _, finalizer := range vm.GetFinalizers() {
 		o.Finalizers = append(o.Finalizers, words(finalizer))
 	}
-	o.RunStrategy, _, _ = unstructured.NestedString(vm.Object, "spec", "runStrategy")
+	o.RunStrategy = runStrategy(vm)
 	o.PrintableStatus, _, _ = unstructured.NestedString(vm.Object, "status", "printableStatus")
 	o.Conditions = conditions(vm)
 	for _, c := range o.Conditions {

@@ -22,29 +22,10 @@ func (s *step) settle() error {
 	}
 	s.body.SetUID(s.live.GetUID())
 	s.body.SetResourceVersion(s.live.GetResourceVersion())
-	if s.isVM() && !s.target.Power && !s.target.Creating {
-		s.keepPower()
+	if s.isVM() {
+		s.settlePower()
 	}
 	return s.keepLists()
-}
-
-// keepPower sends the cluster's runStrategy. Leaving it out would not do: a field that its only
-// owner stops sending is removed.
-func (s *step) keepPower() {
-	wanted, _, _ := unstructured.NestedString(s.want.Object, "spec", "runStrategy")
-	is, ok, _ := unstructured.NestedString(s.live.Object, "spec", "runStrategy")
-	if ok {
-		_ = unstructured.SetNestedField(s.body.Object, is, "spec", "runStrategy")
-		if is != wanted {
-			s.note("power drift: runStrategy is %s on the cluster and %s in git; kept", words(is), wanted)
-		}
-		return
-	}
-	// KubeVirt refuses runStrategy beside the older running.
-	if running, ok, _ := unstructured.NestedBool(s.live.Object, "spec", "running"); ok {
-		unstructured.RemoveNestedField(s.body.Object, "spec", "runStrategy")
-		s.note("power drift: the cluster says running: %t instead of runStrategy %s; kept", running, wanted)
-	}
 }
 
 // keepLists decides about every list of the spec. KubeVirt's lists are atomic: whoever sets one sets

@@ -110,7 +110,7 @@ func TestPowerBelongsToPowerOperations(t *testing.T) {
 	}{
 		{"kept", halt, false, "Halted", "power drift: runStrategy is Halted on the cluster and Always in git; kept"},
 		{"set", halt, true, "Always", "took over spec.runStrategy"},
-		{"older-field", running, false, "", "power drift: the cluster says running: false"},
+		{"older-field", running, false, "", "power drift: runStrategy is Halted (running: false) on the cluster and Always in git; kept"},
 		{"no-drift", func(map[string]any) {}, false, "Always", ""},
 	}
 	for _, tt := range tests {
