@@ -18,7 +18,9 @@ const looks = 4
 // that a foreign object is never merged into.
 const mustCreate = "1"
 
-// Apply makes the manifests true on the cluster: Secrets, then disks, then the VirtualMachine. All
+// Apply makes the manifests true on the cluster: Secrets, then disks, then the VirtualMachine. A disk
+// that is to be larger grows by its claim, which is in the ChangeSet then; it is an error of class Later
+// while there is no bound claim, and CLUSTER_REFUSED where its storage class does not let it. All
 // objects are looked at and dry-run before the first is written; only those that differ are
 // written, each with the uid and resourceVersion that was compared. The ChangeSet holds what was
 // done, also when an error ends it early. Applying again after any error is safe.
@@ -101,12 +103,13 @@ func (c *Cluster) rehearseAll(ctx context.Context, t Target, ms []Manifest) ([]*
 	if err != nil {
 		return nil, never(problem(domain.PlanInvalid, "", "what was applied last: %s", words(err.Error())), err)
 	}
-	steps := make([]*step, len(objects))
-	for i, u := range objects {
-		steps[i] = &step{cluster: c, target: t, want: u, previous: find(previous, u)}
-		if err := steps[i].look(ctx); err != nil {
-			return nil, fmt.Errorf("look at %s: %w", u.GetKind(), err)
+	var steps []*step
+	for _, u := range objects {
+		looked, err := (&step{cluster: c, target: t, want: u, previous: find(previous, u)}).lookAll(ctx)
+		if err != nil {
+			return nil, err
 		}
+		steps = append(steps, looked...)
 	}
 	for _, s := range steps {
 		if err := s.rehearse(ctx); err != nil {
@@ -128,6 +131,26 @@ type step struct {
 	action   Action
 	fields   []string
 	notes    []string
+
+	grows   bool   // a disk that is to be larger than it is
+	disk    *step  // of the claim of such a disk: the disk
+	growing string // of such a claim: what happens, for people
+}
+
+// lookAll looks at the object and, for a disk that grows, at its claim, which is a step of its own.
+func (s *step) lookAll(ctx context.Context) ([]*step, error) {
+	steps := []*step{s}
+	if err := s.look(ctx); err != nil {
+		return nil, fmt.Errorf("look at %s: %w", s.want.GetKind(), err)
+	}
+	if !s.grows {
+		return steps, nil
+	}
+	claim := s.growth()
+	if err := claim.look(ctx); err != nil {
+		return nil, fmt.Errorf("look at %s: %w", claim.want.GetKind(), err)
+	}
+	return append(steps, claim), nil
 }
 
 // look reads the object and refuses one that is not ours to touch.

@@ -120,6 +120,8 @@ func classifyForbidden(err error, answer metav1.Status, s subject) *Error {
 	case strings.Contains(answer.Message, "exceeded quota"):
 		return never(problem(domain.NamespaceQuotaExceeded, "ask for a larger quota or free some of it, then retry",
 			"%s: %s", s, s.said(answer)), err)
+	case s.kind == claimKind && strings.Contains(answer.Message, "must support resize"):
+		return never(rigid(s, "its storage class"), err)
 	case rbacDenial.MatchString(answer.Message):
 		return never(problem(domain.NamespacePermissionDenied, grant(s, answer.Message),
 			"Shepherd may not %s %s on this cluster", s.verb, s), err)

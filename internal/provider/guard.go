@@ -3,8 +3,6 @@ package provider
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -14,6 +12,9 @@ import (
 // guard refuses objects that are not ours to touch: those of others, those that were replaced or
 // deleted behind us, those that are going.
 func (s *step) guard(ctx context.Context) error {
+	if s.disk != nil {
+		return s.guardGrowth(ctx)
+	}
 	if s.live == nil {
 		return s.guardAbsent(ctx)
 	}
@@ -24,7 +25,10 @@ func (s *step) guard(ctx context.Context) error {
 		return later(problem(domain.ClusterRefused, "it is applied when the old one is gone",
 			"%s is being deleted", about("apply", s.want)), waitTerminating, nil)
 	}
-	return s.guardShrink()
+	if s.want.GroupVersionKind() == dataVolumeKind {
+		return s.guardSize(ctx)
+	}
+	return nil
 }
 
 func (s *step) isVM() bool { return s.want.GroupVersionKind() == vmKind }
@@ -71,30 +75,4 @@ func (s *step) guardClaim(ctx context.Context) error {
 	}
 	return never(problem(domain.ForeignDisk, "rename the disk, or remove the claim by hand",
 		"%s exists and is not this VM's", about("apply", claim)), nil)
-}
-
-// guardShrink refuses a disk smaller than it is.
-func (s *step) guardShrink() error {
-	if s.want.GroupVersionKind() != dataVolumeKind {
-		return nil
-	}
-	is, okLive := diskSize(s.live)
-	wanted, okWant := diskSize(s.want)
-	if !okLive || !okWant || wanted.Cmp(is) >= 0 {
-		return nil
-	}
-	return never(problem(domain.DiskShrink, "ask for "+is.String()+" or more",
-		"%s is %s and cannot shrink to %s", about("apply", s.want), is.String(), wanted.String()), nil)
-}
-
-func diskSize(u *unstructured.Unstructured) (resource.Quantity, bool) {
-	for _, form := range []string{"storage", "pvc"} {
-		text, ok, _ := unstructured.NestedString(u.Object, "spec", form, "resources", "requests", "storage")
-		if !ok {
-			continue
-		}
-		size, err := resource.ParseQuantity(text)
-		return size, err == nil
-	}
-	return resource.Quantity{}, false
 }

@@ -258,7 +258,7 @@ func (b bench) aggregate(name, address string) {
 	b.t.Cleanup(func() {
 		b.discard(service)
 		eventually(b.t, func() error {
-			if err := b.askRestart(context.WithoutCancel(b.t.Context()), b.ns, "nobody"); !strings.Contains(err.Error(), "is not there") {
+			if err := b.askRestart(context.WithoutCancel(b.t.Context()), b.ns, "nobody"); !strings.Contains(err.Error(), "API server, which restarts VMs, is not there") {
 				return err
 			}
 			return nil

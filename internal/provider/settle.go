@@ -22,8 +22,13 @@ func (s *step) settle() error {
 	}
 	s.body.SetUID(s.live.GetUID())
 	s.body.SetResourceVersion(s.live.GetResourceVersion())
-	if s.isVM() {
+	switch {
+	case s.isVM():
 		s.settlePower()
+	case s.disk != nil:
+		s.note("%s", s.growing)
+	case s.want.GroupVersionKind() == dataVolumeKind:
+		s.keepSize()
 	}
 	return s.keepLists()
 }
@@ -93,6 +98,9 @@ func (s *step) listPaths() [][]string {
 // takeOver notes whose plain fields are forced. A list among them was changed a moment ago or is
 // owned in a way that keepLists does not see: it is never forced.
 func (s *step) takeOver(causes []metav1.StatusCause) error {
+	if s.disk != nil {
+		return nil // the size of a claim is CDI's or the last grower's, and growing it takes nothing from them
+	}
 	var fields []string
 	for _, cause := range causes {
 		for _, list := range s.listPaths() {
