@@ -296,7 +296,7 @@ func (s *Server) addRepository(owner *account, name string, opts RepositoryOptio
 	r := &repository{
 		id: opts.ID, owner: owner, name: name, private: opts.Private, defaultBranch: opts.DefaultBranch, dir: dir,
 		store: newStore(dir, s.git), createdAt: now, pushedAt: now, refs: map[string]string{}, perms: map[int64]string{},
-		issues: map[int]*issue{}, protection: map[string]Protection{}, runsBySHA: map[string][]*checkRun{},
+		issues: map[int]*issue{}, protection: map[string]Protection{}, queues: map[string][]*MergeGroup{}, runsBySHA: map[string][]*checkRun{},
 		statuses: map[string][]*commitStatus{}, comments: map[int64]*comment{}, memo: map[string]any{},
 	}
 	s.repos[r.id] = r

@@ -75,6 +75,9 @@ func (s *Server) mayMerge(who *actor, p *pull, in mergeOrder) error {
 		return refuse(http.StatusMethodNotAllowed, "%s are not allowed on this repository.", methodNames[in.method])
 	}
 	unmet := s.unmet(p)
+	if p.repo.protection[p.baseRef].MergeQueue != "" {
+		unmet = append(unmet, "Changes must be made through the merge queue")
+	}
 	if len(unmet) == 0 || in.bypass && who.bypasses(p.repo) && !p.repo.protection[p.baseRef].EnforceAdmins {
 		return nil
 	}

@@ -1,7 +1,6 @@
 package forgetest_test
 
 import (
-	"encoding/json"
 	"errors"
 	"testing"
 
@@ -149,47 +148,5 @@ func TestIndirectMerge(t *testing.T) {
 	do(t, w.bob.Push(w.repo, "main", p.HeadSHA(), false))
 	if !p.Merged() || p.MergeCommitSHA() != p.HeadSHA() {
 		t.Errorf("merged %v as %s", p.Merged(), p.MergeCommitSHA())
-	}
-}
-
-func TestMergeQueue(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	hooks := newReceiver(t, "x")
-	w.repo.AddHook(hooks.url, "x", "merge_group", "pull_request", "push")
-	app, bot := w.app("")
-	w.repo.Protect("main", forgetest.Protection{Checks: []forgetest.RequiredCheck{{Context: "v", AppID: app.ID()}}})
-	p, q := w.pull("one"), w.pull("two")
-	tip := w.repo.Head("main")
-	g := must[*forgetest.MergeGroup](t)(w.bob.QueueMerge(p, q))
-	w.wait()
-	ev := last[*github.MergeGroupEvent](t, hooks)
-	if ev.GetAction() != "checks_requested" || ev.GetMergeGroup().GetHeadSHA() != g.HeadSHA() || ev.GetMergeGroup().GetBaseSHA() != tip {
-		t.Errorf("merge group event is %v", ev)
-	}
-	wantRefusal(t, g.Merge(), 405, "Required status check")
-	got[*github.CheckRun](t)(bot.Checks.CreateCheckRun(t.Context(), "acme", "vms", github.CreateCheckRunOptions{
-		Name: "v", HeadSHA: g.HeadSHA(), Conclusion: github.String("success"),
-	}))
-	do(t, g.Merge())
-	if w.repo.Head("main") != g.HeadSHA() || !p.Merged() || !q.Merged() || q.MergeCommitSHA() != g.HeadSHA() {
-		t.Errorf("main is %s, merged %v %v", w.repo.Head("main"), p.Merged(), q.Merged())
-	}
-	if w.repo.Head(g.HeadRef()[len("refs/heads/"):]) != "" {
-		t.Error("the group's branch is still there")
-	}
-	h := must[*forgetest.MergeGroup](t)(w.bob.QueueMerge(w.pull("three")))
-	do(t, h.Destroy("dequeued"))
-	w.wait()
-	var reasons []string
-	for _, a := range hooks.all() {
-		if a.action == "destroyed" {
-			var body struct{ Reason string }
-			do(t, json.Unmarshal(a.body, &body))
-			reasons = append(reasons, body.Reason)
-		}
-	}
-	if diff := cmp.Diff([]string{"merged", "dequeued"}, reasons); diff != "" {
-		t.Errorf("reasons (-want +got):\n%s", diff)
 	}
 }

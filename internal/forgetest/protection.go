@@ -19,7 +19,10 @@ type Protection struct {
 	// LastPushApproval asks for an approval by somebody other than the last pusher.
 	LastPushApproval bool
 	// EnforceAdmins binds administrators too.
-	EnforceAdmins    bool
+	EnforceAdmins bool
+	// MergeQueue is the method (merge, squash, rebase) by which the branch's merge queue merges; pull requests are then
+	// merged by the queue alone. Empty: everybody merges.
+	MergeQueue       string
 	AllowForcePushes bool
 	AllowDeletions   bool
 }
@@ -62,6 +65,11 @@ func (p *pull) latestOpinions() map[*account]*review {
 
 // unmet lists what branch protection still asks for before a pull request may be merged.
 func (s *Server) unmet(p *pull) []string {
+	return s.unmetBy(p, true)
+}
+
+// unmetBy lists what a pull request itself lacks. A merge queue brings it up to date, so being behind need not count.
+func (s *Server) unmetBy(p *pull, upToDate bool) []string {
 	rule, protected := p.repo.protection[p.baseRef]
 	if !protected {
 		return nil
@@ -87,7 +95,7 @@ func (s *Server) unmet(p *pull) []string {
 	if approvals < rule.Approvals {
 		out = append(out, fmt.Sprintf("At least %d approving review is required by reviewers with write access.", rule.Approvals))
 	}
-	if rule.Strict && !s.isAncestor(p.repo, p.repo.branch(p.baseRef), p.headSHA) {
+	if upToDate && rule.Strict && !s.isAncestor(p.repo, p.repo.branch(p.baseRef), p.headSHA) {
 		out = append(out, "This branch must not be behind the base branch.")
 	}
 	return out

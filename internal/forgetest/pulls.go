@@ -137,6 +137,7 @@ func (s *Server) applyPullEdit(who *actor, p *pull, in pullEdit) (obj, error) {
 		if tip == "" || p.state != "open" {
 			return nil, invalid("PullRequest", "base", "invalid", "Cannot change the base branch.")
 		}
+		s.leaveQueue(p)
 		changes["base"] = obj{"ref": obj{"from": p.baseRef}, "sha": obj{"from": p.baseSHA}}
 		p.baseRef, p.baseSHA = *in.Base, tip
 	}
@@ -161,6 +162,7 @@ func (s *Server) mayEdit(who *actor, is *issue) error {
 }
 
 func (s *Server) closePull(who *actor, p *pull) {
+	s.leaveQueue(p)
 	now := s.now()
 	p.state, p.closedAt, p.closedBy, p.updatedAt = "closed", now, who.user, now
 	s.emitPull(who, p, "closed", nil)
@@ -194,6 +196,9 @@ func (s *Server) setDraft(who *actor, p *pull, draft bool) error {
 	}
 	if p.draft == draft {
 		return nil
+	}
+	if draft {
+		s.leaveQueue(p)
 	}
 	p.draft, p.updatedAt = draft, s.now()
 	action := "ready_for_review"

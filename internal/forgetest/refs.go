@@ -91,6 +91,7 @@ func (s *Server) headMoved(who *actor, p *pull, up refUpdate) {
 		s.closePull(who, p)
 		return
 	}
+	s.leaveQueue(p)
 	before, oldBase := p.headSHA, s.pullBase(p)
 	if err := s.setHead(p, up.new); err != nil {
 		s.log.Error("move a pull request's head", "pull", p.number, "error", err)

@@ -99,6 +99,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s.queue = newDeliveryQueue(s, max(1, opts.DeliveryConcurrency), rand.New(rand.NewPCG(opts.Seed, 0x5eed)))
 	s.accounts[webFlowID] = &account{id: webFlowID, login: "web-flow", name: "GitHub", email: "noreply@github.com", kind: "User"}
+	s.accounts[mergeQueueID] = &account{id: mergeQueueID, login: "github-merge-queue[bot]", kind: "Bot", email: noreplyEmail(mergeQueueID, "github-merge-queue[bot]")}
 	s.api = s.apiHandler()
 	s.web = s.webHandler()
 	return s, nil

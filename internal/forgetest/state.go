@@ -58,7 +58,8 @@ type repository struct {
 	lastNumber  int
 	labels      []*label
 	protection  map[string]Protection
-	noMerging   map[string]bool // the methods that are switched off
+	queues      map[string][]*MergeGroup // merge queues by branch
+	noMerging   map[string]bool          // the methods that are switched off
 	suites      []*checkSuite
 	runs        []*checkRun
 	runsBySHA   map[string][]*checkRun
