@@ -36,6 +36,9 @@ func TestTenCommands(t *testing.T) {
 	if got := Parse(strings.Repeat("/holp\n", 100)); len(got.Unknown) != MaxCommands {
 		t.Errorf("%d unknown words", len(got.Unknown))
 	}
+	if got := Parse(strings.Repeat("- ```shepherd\n", 100)); len(got.Problems) != MaxCommands || !got.CarriesPlan {
+		t.Errorf("%d problems", len(got.Problems))
+	}
 }
 
 func TestArgumentsAreBounded(t *testing.T) {
@@ -60,6 +63,7 @@ func TestCarriesPlan(t *testing.T) {
 		"```shepherd\ncluster: a\n```":   true,
 		"ok\n```SHEPHERD\n":              true,
 		"~~~  shepherd x\n~~~":           true,
+		"```shepherd\tx\n```":            true,
 		"- ```shepherd\n  cluster: a\n":  true,
 		"```shephred\ncluster: a\n```":   true,
 		"<div>\n```shepherd\n```\n":      true,

@@ -68,7 +68,7 @@ func (r *reader) block(n *ast.FencedCodeBlock, waiting int) {
 	}
 	info := n.Info.Segment
 	line := r.line(info.Start)
-	switch word := strings.ToLower(string(n.Language(r.source))); {
+	switch word := r.infoWord(n); {
 	case r.html.open():
 		r.misplaced(line, "stands inside of an HTML element", "move it out of the element, to a place where everybody sees it")
 	case word != infoString:
@@ -85,9 +85,19 @@ func (r *reader) block(n *ast.FencedCodeBlock, waiting int) {
 
 const infoString = "shepherd"
 
+// infoWord is the first word of a code block's info string, in small letters.
+func (r *reader) infoWord(n *ast.FencedCodeBlock) string {
+	if n.Info == nil {
+		return ""
+	}
+	word, _, _ := strings.Cut(string(n.Info.Segment.Value(r.source)), " ")
+	word, _, _ = strings.Cut(word, "\t")
+	return strings.ToLower(word)
+}
+
 // meant reports whether a code block is for Shepherd, as far as one can tell from its first word.
 func (r *reader) meant(n *ast.FencedCodeBlock) bool {
-	word := strings.ToLower(string(n.Language(r.source)))
+	word := r.infoWord(n)
 	if strings.Contains(word, infoString) || slip(word, infoString) {
 		r.out.CarriesPlan = true
 		return true
@@ -96,6 +106,9 @@ func (r *reader) meant(n *ast.FencedCodeBlock) bool {
 }
 
 func (r *reader) misplaced(line int, what, hint string) {
+	if len(r.out.Problems) >= MaxCommands {
+		return
+	}
 	r.out.Problems = append(r.out.Problems, domain.Problem{
 		Code: domain.PlanInvalid, Severity: domain.Error, Line: line,
 		Message: "a code block that looks like a plan " + what + " and was not taken", Hint: hint,

@@ -17,7 +17,7 @@ func (r *planReader) modified(p *Plan, ref spec.Ref, e entry, explained bool) {
 		r.invalid(e.key, "a modified spec needs a reason", "add a line beside modifiedSpec: reason: why the spec is changed")
 	}
 	if e.value.Kind != yaml.MappingNode {
-		r.invalid(e.value, "modifiedSpec has to be a group of fields", "write the whole spec below it, indented, as name: value")
+		r.invalid(e.place(), "modifiedSpec has to be a group of fields", "write the whole spec below it, indented, as name: value")
 		return
 	}
 	if e.flow {

@@ -109,7 +109,7 @@ func (r *planReader) single(root *yaml.Node, entries []entry) {
 // several reads the form that names the VMs.
 func (r *planReader) several(vms entry) {
 	known := slices.Sorted(maps.Keys(r.names))
-	for _, e := range r.mapping(vms.value, fieldVMs, vms.end) {
+	for _, e := range r.group(vms, fieldVMs) {
 		if r.full() {
 			return
 		}
@@ -117,7 +117,7 @@ func (r *planReader) several(vms entry) {
 			r.invalid(e.key, "this pull request changes no VM "+quote(e.key.Value), spec.Suggest(e.key.Value, known))
 			continue
 		}
-		r.plan(e.key, e.key.Value, r.mapping(e.value, "the plan of "+e.key.Value, e.end))
+		r.plan(e.key, e.key.Value, r.group(e, "the plan of "+e.key.Value))
 	}
 }
 
@@ -164,7 +164,7 @@ func (r *planReader) name(e entry) string {
 	case n.ShortTag() != "!!str":
 		r.invalid(n, e.key.Value+" has to be a name, but "+quote(n.Value)+" is none in YAML", "put it in quotes")
 	case len(n.Value) > 253 || !nameForm.MatchString(n.Value):
-		r.invalid(n, e.key.Value+" cannot be "+quote(n.Value), "names have small letters, digits, hyphens and dots")
+		r.invalid(e.place(), e.key.Value+" cannot be "+quote(n.Value), "names have small letters, digits, hyphens and dots")
 	default:
 		return n.Value
 	}
@@ -179,7 +179,7 @@ func (r *planReader) version(e entry) int {
 	}
 	v, err := strconv.Atoi(e.value.Value)
 	if e.value.ShortTag() != "!!int" || err != nil || strconv.Itoa(v) != e.value.Value || v < 1 || v > 9999 {
-		r.invalid(e.value, fieldTemplateVersion+" cannot be "+quote(e.value.Value), "write the number of a version of the template, such as 3")
+		r.invalid(e.place(), fieldTemplateVersion+" cannot be "+quote(e.value.Value), "write the number of a version of the template, such as 3")
 		return 0
 	}
 	return v
@@ -192,7 +192,7 @@ func (r *planReader) reason(e entry) string {
 	case n.ShortTag() != "!!str" && n.ShortTag() != "!!timestamp":
 		r.invalid(n, "reason has to be text, but "+quote(n.Value)+" is none in YAML", "put it in quotes")
 	case strings.TrimSpace(n.Value) == "":
-		r.invalid(n, "reason is empty", "say why, or remove the line")
+		r.invalid(e.place(), "reason is empty", "say why, or remove the line")
 	case utf8.RuneCountInString(n.Value) > maxReason:
 		r.invalid(n, fmt.Sprintf("reason has %d characters; at most %d are allowed", utf8.RuneCountInString(n.Value), maxReason), "shorten it")
 	case unseen(n.Value) >= 0:

@@ -158,6 +158,23 @@ type entry struct {
 	flow       bool // the field stands in {}, where only the reader knows its end
 }
 
+// place is where a problem of the value is: at the field's name when nothing is written there.
+func (e entry) place() *yaml.Node {
+	if e.value.Kind == yaml.ScalarNode && e.value.Value == "" {
+		return e.key
+	}
+	return e.value
+}
+
+// group lists the fields of a group that stands in another.
+func (t *tree) group(e entry, what string) []entry {
+	if e.place() == e.key {
+		t.invalid(e.key, what+" is empty", "write its fields below it, indented, as name: value")
+		return nil
+	}
+	return t.mapping(e.value, what, e.end)
+}
+
 // mapping lists the fields of a group that has to be there. end is where the group ends.
 func (t *tree) mapping(n *yaml.Node, what string, end int) (entries []entry) {
 	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
