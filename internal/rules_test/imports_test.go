@@ -37,9 +37,10 @@ var mayImport = map[string][]string{
 	"internal/seal":             {},
 
 	// The two halves of the journey: up to the merge, and from it on. Neither knows the other.
+	"bot/command": {"gitops/spec", "internal/domain"},
 	"bot/comment": {"bot/forge", "gitops/spec", "internal/domain", "internal/governance/approval", "internal/judge", "internal/policy"},
 	"bot": {
-		"bot/comment", "bot/forge", "ent/...", "gitops", "gitops/spec", "internal/domain", "internal/governance/approval",
+		"bot/command", "bot/comment", "bot/forge", "ent/...", "gitops", "gitops/spec", "internal/domain", "internal/governance/approval",
 		"internal/governance/audit", "internal/jobs", "internal/judge", "internal/policy", "internal/store",
 	},
 	"internal/service": {
@@ -86,6 +87,7 @@ var keptTo = map[string][]string{
 	"github.com/google/cel-go":                          {"internal/policy"},
 	"github.com/prometheus":                             {"internal/api"},
 	"github.com/spf13/cobra":                            {"cmd/shepherd"},
+	"github.com/yuin/goldmark":                          {"bot/command", "internal/forgetest", "cmd/demo"},
 	"github.com/caarlos0/env":                           {"internal/config"},
 	"kv-shepherd.io/shepherd/internal/app":              {"cmd/shepherd", "cmd/demo"},
 	"kv-shepherd.io/shepherd/internal/e2e":              {},
@@ -105,7 +107,7 @@ var keptTo = map[string][]string{
 }
 
 // pure packages do no I/O and have no clock: the same input gives the same output.
-var pure = []string{"gitops/spec", "internal/domain", "internal/policy", "internal/render", "internal/judge"}
+var pure = []string{"bot/command", "gitops/spec", "internal/domain", "internal/policy", "internal/render", "internal/judge"}
 
 // impure is what they do without.
 var impure = []string{
