@@ -57,8 +57,8 @@ func validateSummary(given View, v *reading) string {
 	default:
 		p.must("Every change is valid and permitted.\n")
 	}
-	p.list("", problemLines(v.errors), len(v.errors), "")
-	p.list("Warnings:\n\n", problemLines(v.warnings), len(v.warnings), "")
+	p.list("", v.problemLines(v.errors), len(v.errors), "")
+	p.list("Warnings:\n\n", v.problemLines(v.warnings), len(v.warnings), "")
 	return p.String()
 }
 
@@ -89,6 +89,9 @@ func Approval(v View) forge.Check {
 	r := readOpen(v)
 	c := forge.Check{Name: ApprovalName, HeadSHA: v.Report.Head}
 	c.Conclusion, c.Title = r.ruling()
+	if len(v.SameHead) > 0 {
+		c.Title += fmt.Sprintf("; %s %s the same head", these(v.SameHead), plural(len(v.SameHead), "has", "have"))
+	}
 	changes := r.table(planColumns)
 	p := newPage(limit - len(changes))
 	if len(v.Quarantined) > 0 {
@@ -97,7 +100,9 @@ func Approval(v View) forge.Check {
 		p.must(headline(r, false) + "\n")
 	}
 	p.place(changes)
+	p.list("", sameHead(r), maxNotes, "")
 	if !r.blocking() {
+		p.list("", contested(r), maxNotes, "")
 		asked(p, r)
 		fold(p, r)
 	}
@@ -110,6 +115,8 @@ func (v *reading) ruling() (forge.Conclusion, string) {
 	switch {
 	case len(v.Quarantined) > 0:
 		return forge.Failure, "Quarantined"
+	case v.State == Open && v.onlyOvertaken():
+		return forge.Failure, fmt.Sprintf("Taken over by #%d", v.pick(overtaken)[0].TakenOver)
 	case v.blocking():
 		return forge.Failure, "Waiting for valid changes"
 	case v.State == Closed:
@@ -135,13 +142,22 @@ func (v *reading) decided() (forge.Conclusion, string) {
 	case len(stopped) > 0:
 		return forge.Failure, rejectedTitle(stopped[0])
 	case len(open) > 0:
-		return forge.ActionRequired, waitingTitle(open)
+		return forge.ActionRequired, waitingTitle(v, open)
 	case len(v.pick(unconfirmed)) > 0:
-		return forge.ActionRequired, "Waiting for a confirmation"
-	case len(v.pick(approved)) == 0:
-		return forge.Success, "No approval needed"
+		return forge.ActionRequired, "Waiting for " + count(len(v.pick(unconfirmed)), "confirmation")
+	case len(v.pick(ahead)) > 0:
+		return forge.ActionRequired, "Approved, but the branch does not say what the plan says"
+	case len(v.pick(overtaken)) > 0:
+		return forge.Failure, fmt.Sprintf("Taken over by #%d", v.pick(overtaken)[0].TakenOver)
 	}
-	return forge.Success, "Approved"
+	title := "Approved"
+	if len(v.pick(approved)) == 0 {
+		title = "No approval needed"
+	}
+	if v.Held != nil && v.AutoMerge {
+		title += ", automatic merge on hold by " + plain(v.Held.By, 60)
+	}
+	return forge.Success, title
 }
 
 func rejectedTitle(r entry) string {
@@ -151,12 +167,16 @@ func rejectedTitle(r entry) string {
 	return "Rejected"
 }
 
-func waitingTitle(open []entry) string {
+func waitingTitle(v *reading, open []entry) string {
 	missing := 1
 	for _, r := range open {
 		missing = max(missing, r.required()-r.approvals())
 	}
-	return "Waiting for " + count(missing, "approval")
+	title := "Waiting for " + count(missing, "approval")
+	if n := len(confirmations(v)); n > 0 {
+		title += " and " + count(n, "confirmation")
+	}
+	return title
 }
 
 // identified gives the check an id that is the same as long as it says the same.

@@ -32,6 +32,7 @@ func Closing(v View) (body string, due bool) {
 	p.must("\n")
 	p.list("", failures(r), maxNotes, " in the comment above")
 	p.list("", quarantines(r), maxNotes, " in the comment above")
+	p.list("", remarks(r), maxNotes, " in the comment above")
 	p.list("", ends(r), maxNotes, " in the comment above")
 	return p.String(), true
 }
@@ -52,20 +53,44 @@ func closingHeadline(v *reading, t tally) string {
 func ends(v *reading) (out []string) {
 	for _, r := range v.pick(done, superseded) {
 		name := subject(r.Row)
-		switch {
+		switch op := r.Change.Operation; {
 		case r.at == superseded:
 			out = append(out, name+" was superseded by a later change.")
-		case r.VM == nil || r.Change.Operation.RecordOnly():
-			out = append(out, name+" is recorded.")
-		case r.VM.Status == domain.VMRunning:
-			out = append(out, name+" runs"+onCluster(r.VM.Cluster)+".")
-		case r.VM.Status == domain.VMDeleted:
+		case op == domain.VNCAccess:
+			out = append(out, console(r.Row))
+		case op == domain.ChangePlatform:
+			out = append(out, name+" is in force.")
+		case op.Removes():
 			out = append(out, name+" is deleted.")
+		case r.VM == nil || op.RecordOnly():
+			out = append(out, name+" is recorded.")
+		case r.VM.Later:
+			out = append(out, name+" is applied; a later change came after it.")
 		default:
-			out = append(out, name+" is applied and stopped"+onCluster(r.VM.Cluster)+".")
+			out = append(out, name+" "+ending(r.Row)+onCluster(r.VM.Cluster)+".")
 		}
 	}
 	return out
+}
+
+// ending is how a VM is that is as it was asked for.
+func ending(r Row) string {
+	if r.VM.Status == domain.VMRunning {
+		switch r.Change.Operation {
+		case domain.ModifyVM:
+			return "is changed and runs"
+		case domain.RestartVM:
+			return "was restarted and runs"
+		}
+		return "runs"
+	}
+	switch r.Change.Operation {
+	case domain.StopVM:
+		return "is stopped"
+	case domain.ModifyVM:
+		return "is changed and stopped"
+	}
+	return "is applied and stopped"
 }
 
 // login is what forges allow as one: nothing else is ever mentioned.

@@ -26,7 +26,7 @@ func Comment(v View) string {
 	p := newPage(limit - len(changes))
 	p.must(Marker + "\n" + headline(r, true) + "\n")
 	if v.State == Open {
-		p.list("", problemLines(r.errors), maxProblems, " in the checks")
+		p.list("", r.problemLines(r.errors), maxProblems, " in the checks")
 	}
 	p.place(changes)
 	notes(p, r)
@@ -46,13 +46,17 @@ func (v *reading) table(columns []column) string {
 func notes(p *page, v *reading) {
 	switch v.State {
 	case Open:
+		p.list("", sameHead(v), maxNotes, "")
 		p.list("Why an approval is asked for again:\n\n", reopened(v), maxNotes, "")
+		p.list("", contested(v), maxNotes, "")
 		p.list("", discounted(v), maxNotes, "")
 		asked(p, v)
 	case Merged:
 		p.list("What is waited for; it goes on by itself:\n\n", waits(v), maxNotes, "")
 		p.list("What to do about what failed:\n\n", failures(v), maxNotes, "")
 		p.list("What was merged without passing:\n\n", quarantines(v), maxNotes, "")
+		p.list("Worth knowing:\n\n", remarks(v), maxNotes, "")
+		p.list("", consoles(v), maxNotes, "")
 		p.list("How to reach what runs:\n\n", reach(v), maxNotes, "")
 	}
 }
@@ -61,6 +65,7 @@ func notes(p *page, v *reading) {
 func asked(p *page, v *reading) {
 	stopped := rejections(v)
 	p.list("What was said:\n\n", stopped, maxNotes, "")
+	p.list("What approvers planned in place of what was asked for; an approval is for the plan:\n\n", plannedBy(v), maxNotes, "")
 	p.list("To confirm, write these lines as comments:\n\n", confirmations(v), maxNotes, "")
 	if len(stopped) == 0 && len(v.MayApprove) > 0 && len(v.pick(waiting)) > 0 {
 		grace := ""
@@ -75,10 +80,14 @@ func asked(p *page, v *reading) {
 // fold adds what is read on demand. Where the plans do not fit, the rules' reasons are left out first.
 func fold(p *page, v *reading) {
 	var warnings []string
-	for _, line := range problemLines(v.warnings) {
+	for _, line := range v.problemLines(v.warnings) {
 		warnings = append(warnings, "- "+line+"\n")
 	}
-	p.fold(count(len(warnings), "warning"), warnings, "warning", "\n")
+	if v.State == Open {
+		files := plannedFiles(v)
+		p.fold(plural(len(files), "The planned file", "The planned files"), files, "file", "Commit this, or what means the same: approvals stay.\n\n")
+	}
+	p.fold(count(len(v.warnings), "warning"), warnings, "warning", "\n")
 	plans := details(v, true)
 	if size(plans) > p.left-around/4 {
 		plans = details(v, false)
@@ -114,10 +123,28 @@ func conditions(v *reading) (text string) {
 	return text
 }
 
+// consoles are the rights to use one that were given.
+func consoles(v *reading) (out []string) {
+	for _, r := range v.pick(done) {
+		if r.Change.Operation == domain.VNCAccess {
+			out = append(out, console(r.Row))
+		}
+	}
+	return out
+}
+
+func console(r Row) string {
+	text := person(r.Change.Ref.Login) + " may open the console of " + subject(r)
+	if r.Grant != nil {
+		text += " until " + r.Grant.Until.UTC().Format("15:04 UTC on 2 January 2006")
+	}
+	return text + "."
+}
+
 // reach is how to get at the VMs that run.
 func reach(v *reading) (out []string) {
 	for _, r := range v.pick(done) {
-		if r.VM != nil && r.VM.Status == domain.VMRunning && r.VM.Name != "" {
+		if r.VM != nil && !r.VM.Later && r.Change.Operation.OnCluster() && r.VM.Status == domain.VMRunning && r.VM.Name != "" {
 			out = append(out, subject(r.Row)+": "+r.reach())
 		}
 	}

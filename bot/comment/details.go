@@ -1,15 +1,15 @@
 package comment
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/judge"
 	"kv-shepherd.io/shepherd/internal/policy"
 )
 
@@ -21,7 +21,7 @@ const maxReason = 200
 func detail(r Row, reasons bool) string {
 	c := r.Change
 	var b strings.Builder
-	fmt.Fprintf(&b, "**%s** %s", subject(r), operation(c.Operation))
+	fmt.Fprintf(&b, "**%s** %s", subject(r), operation(c))
 	if c.Environment != "" {
 		b.WriteString(" in " + cell(string(c.Environment), 20))
 	}
@@ -30,11 +30,11 @@ func detail(r Row, reasons bool) string {
 	if words := Escape(c.Reason, maxReason); words != "" {
 		item("Reason: %s", words)
 	}
+	for _, d := range lines(differences(c.Accepted, c.Wanted), "Changes ") {
+		item("%s", d)
+	}
 	planned(r, item)
 	wanted(r, item)
-	for _, d := range differences(c.Accepted, c.Wanted) {
-		item("Changes %s", d)
-	}
 	if names := claims(c.Claims); names != "" {
 		item("Reserves %s", names)
 	}
@@ -44,7 +44,7 @@ func detail(r Row, reasons bool) string {
 	item("Digest of the change %s%s", digest(c.Digest), orNothing(", of the plan ", digest(r.effective())))
 	if reasons && c.Verdict.Rule != "" {
 		verdict := c.Verdict
-		verdict.Rule = operation(c.Operation)
+		verdict.Rule = operation(c)
 		b.WriteString("\n<details><summary>Why</summary>\n\n" + fence(policy.Text(verdict)) + "\n</details>\n")
 	}
 	return b.String() + "\n"
@@ -79,12 +79,25 @@ func claims(keys []string) string {
 	return listed(out, 12)
 }
 
-// planned is where the VM would run and what it would be made of.
+// planned is where the VM runs, and what it is made of where that is new.
 func planned(r Row, item func(string, ...any)) {
-	p := r.Change.Plan
+	p, op := r.Change.Plan, r.Change.Operation
 	if p == nil {
 		return
 	}
+	if !op.Power() && !op.Removes() {
+		madeOf(p, item)
+	}
+	if p.Cluster != "" {
+		item("Cluster %s%s", code(p.Cluster), orNothing(", namespace ", code(p.KubernetesNamespace)))
+	}
+	objects(r, item)
+	if op == domain.CreateVM && r.hasKeys() == no {
+		item("No SSH key is given: to log in, add sshKeys to the file or to its system before the merge")
+	}
+}
+
+func madeOf(p *judge.Plan, item func(string, ...any)) {
 	if p.Template != "" {
 		item("Template %s version %d%s", code(p.Template), p.TemplateVersion, image(p.TemplateSnapshot))
 	}
@@ -94,18 +107,38 @@ func planned(r Row, item func(string, ...any)) {
 	if p.Disk != "" && !ephemeral(p.TemplateSnapshot) {
 		item("Root disk %s, %s", code(p.Disk), class(p.StorageClass))
 	}
-	if p.Cluster != "" {
-		item("Cluster %s%s", code(p.Cluster), orNothing(", namespace ", code(p.KubernetesNamespace)))
-	}
-	if len(p.Objects) > 0 {
-		objects := []string{code("Namespace "+p.KubernetesNamespace) + " if it is missing"}
-		for _, o := range p.Objects {
-			objects = append(objects, code(o))
+}
+
+// keptMark ends an object of a deletion that stays.
+const keptMark = " (kept)"
+
+// objects are what is made, changed or deleted on the cluster.
+func objects(r Row, item func(string, ...any)) {
+	var out, kept []string
+	vm, deletes := r.spec(), r.Change.Operation == domain.DeleteVM
+	retain := vm != nil && vm.EffectiveDeletionPolicy() == spec.RetainDisks
+	for _, o := range r.Change.Plan.Objects {
+		name, marked := strings.CutSuffix(o, keptMark)
+		disk := strings.HasPrefix(o, "DataVolume ") || strings.HasPrefix(o, "PersistentVolumeClaim ")
+		if deletes && (marked || retain && disk) {
+			kept = append(kept, code(name))
+		} else {
+			out = append(out, code(o))
 		}
-		item("Creates %s", listed(objects, 20))
 	}
-	if r.hasKeys() == no {
-		item("No SSH key is given: to log in, add sshKeys to the file or to its system before the merge")
+	switch {
+	case deletes:
+		if len(out) > 0 {
+			item("Deletes %s", listed(out, 20))
+		}
+		if len(kept) > 0 {
+			item("Keeps %s", listed(kept, 20))
+		}
+	case len(out) == 0 || r.Change.Operation.Power():
+	case r.Change.Operation == domain.ModifyVM:
+		item("Applies %s", listed(out, 20))
+	default:
+		item("Creates %s", listed(append([]string{code("Namespace "+r.Change.Plan.KubernetesNamespace) + " if it is missing"}, out...), 21))
 	}
 }
 
@@ -181,7 +214,7 @@ func reserved(what string, l *spec.RequestLimit) string {
 // wanted is what the request itself asks for, beside template, size and disk.
 func wanted(r Row, item func(string, ...any)) {
 	vm := vmSpec(r.Change.Ref.Kind, r.Change.Wanted)
-	if vm == nil {
+	if vm == nil || r.Change.Operation.Power() {
 		return
 	}
 	for _, d := range vm.Disks {
@@ -199,47 +232,4 @@ func wanted(r Row, item func(string, ...any)) {
 	if vm.EffectiveDeletionPolicy() == spec.RetainDisks {
 		item("Its disks are kept when it is deleted")
 	}
-}
-
-// differences are the fields of a spec that change, each with both values.
-func differences(accepted, wanted json.RawMessage) (out []string) {
-	var before, after map[string]any
-	if json.Unmarshal(accepted, &before) != nil || json.Unmarshal(wanted, &after) != nil {
-		return nil
-	}
-	both := map[string]bool{}
-	for key := range before {
-		both[key] = true
-	}
-	for key := range after {
-		both[key] = true
-	}
-	for _, key := range slices.Sorted(maps.Keys(both)) {
-		was, is := compact(before[key]), compact(after[key])
-		if was != is && key != "reason" {
-			out = append(out, code(key)+" from "+value(was)+" to "+value(is))
-		}
-	}
-	return out
-}
-
-func value(s string) string {
-	if s == "null" {
-		return "nothing"
-	}
-	return Escape(s, maxReason)
-}
-
-// compact is a value as people read it: text without quotes, anything else as JSON.
-func compact(v any) string {
-	if s, ok := v.(string); ok && s != "null" {
-		return s
-	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return ""
-	}
-	return strings.TrimSpace(b.String())
 }

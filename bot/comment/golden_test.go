@@ -1,17 +1,19 @@
 package comment
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 	"sigs.k8s.io/yaml"
 
@@ -24,7 +26,8 @@ var update = flag.Bool("update", false, "write what the cases come out as")
 // given is view.yaml of a case.
 type given struct {
 	View
-	Grace string
+	Grace       string
+	RemindAfter string
 	// Repeat makes so many VMs of the first row.
 	Repeat int
 }
@@ -47,20 +50,112 @@ func TestGolden(t *testing.T) {
 				txtar.File{Name: "approval.txt", Data: []byte(checkText(Approval(v)))},
 				txtar.File{Name: "closing.md", Data: []byte(closingText(v))},
 			)
-			got := txtar.Format(archive)
-			if *update {
-				if err := os.WriteFile(file, got, 0o600); err != nil {
-					t.Fatal(err)
+			for name, notice := range map[string]func(View) (string, bool){"decided.md": Decided, "reminder.md": Reminder} {
+				if body, due := notice(v); due {
+					archive.Files = append(archive.Files, txtar.File{Name: name, Data: []byte(body)})
 				}
-				return
 			}
-			want, err := os.ReadFile(file)
+			same(t, file, archive)
+		})
+	}
+}
+
+// same compares what came out with what is kept, or keeps it.
+func same(t *testing.T, file string, archive *txtar.Archive) {
+	t.Helper()
+	slices.SortStableFunc(archive.Files[1:], func(a, b txtar.File) int {
+		return cmp.Compare(slices.Index(order, a.Name), slices.Index(order, b.Name))
+	})
+	got := txtar.Format(archive)
+	if *update {
+		if err := os.WriteFile(file, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(string(want), string(got)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// order is that of the texts in a case. Notices stand in it only where they are due.
+var order = []string{"answers.yaml", "comment.md", "validate.txt", "approval.txt", "closing.md", "decided.md", "reminder.md", "reply.md"}
+
+// answered is answers.yaml: a comment of alice unless it says otherwise.
+type answered struct {
+	To      Asked
+	Answers []Answer
+}
+
+// TestReplies runs testdata/replies/*.txtar: view.yaml and answers.yaml go in, the reply comes out.
+func TestReplies(t *testing.T) {
+	t.Parallel()
+	for _, file := range replies(t) {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			archive, err := txtar.ParseFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Error(diff)
+			v, a := load(t, archive), answers(t, archive)
+			archive.Files = append(archive.Files[:2:2], txtar.File{Name: "reply.md", Data: []byte(Reply(v, a.To, a.Answers))})
+			same(t, file, archive)
+		})
+	}
+}
+
+func replies(t testing.TB) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/replies/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	return files
+}
+
+func answers(t testing.TB, archive *txtar.Archive) answered {
+	t.Helper()
+	if len(archive.Files) < 2 || archive.Files[1].Name != "answers.yaml" {
+		t.Fatal("a reply has its answers.yaml")
+	}
+	a := answered{To: Asked{Source: "comment", ID: 4711}}
+	if err := yaml.UnmarshalStrict(archive.Files[1].Data, &a); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// TestGroups runs testdata/groups/*.txtar: group.yaml goes in, the two checks come out.
+func TestGroups(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/groups/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
 			}
+			var g GroupView
+			if err := yaml.UnmarshalStrict(archive.Files[0].Data, &g); err != nil {
+				t.Fatal(err)
+			}
+			for i := range g.Changes {
+				r := Row{Change: g.Changes[i].Change}
+				identify(&r)
+				g.Changes[i].Change = r.Change
+				g.Report.Changes = append(g.Report.Changes, r.Change)
+			}
+			validate, approval := Group(g)
+			archive.Files = append(archive.Files[:1:1], txtar.File{Name: "validate.txt", Data: []byte(checkText(validate))}, txtar.File{Name: "approval.txt", Data: []byte(checkText(approval))})
+			same(t, file, archive)
 		})
 	}
 }
@@ -147,13 +242,7 @@ func merged(base, over any) any {
 func (g given) complete(t testing.TB) View {
 	t.Helper()
 	v := g.View
-	if g.Grace != "" {
-		grace, err := time.ParseDuration(g.Grace)
-		if err != nil {
-			t.Fatal(err)
-		}
-		v.Grace = grace
-	}
+	v.Grace, v.RemindAfter = duration(t, g.Grace), duration(t, g.RemindAfter)
 	for i := 1; i < g.Repeat; i++ {
 		r := v.Rows[0]
 		r.Change.Path = fmt.Sprintf("systems/shop/redis/prod-shop/%02d.yaml", i+1)
@@ -164,6 +253,18 @@ func (g given) complete(t testing.TB) View {
 		v.Report.Changes = append(v.Report.Changes, v.Rows[i].Change)
 	}
 	return v
+}
+
+func duration(t testing.TB, s string) time.Duration {
+	t.Helper()
+	if s == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 func identify(r *Row) {

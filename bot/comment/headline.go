@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
 )
 
@@ -22,6 +21,8 @@ func headline(v *reading, aged bool) string {
 		return "**Nothing governed here.** No file of this pull request describes a VM, a system or the platform."
 	}
 	switch {
+	case v.onlyOvertaken():
+		return overtakenHeadline(v)
 	case v.blocking():
 		return problemHeadline(v)
 	case len(v.rows) == 0:
@@ -53,12 +54,38 @@ func problemHeadline(v *reading) string {
 	return s
 }
 
+// overtakenHeadline is for a pull request whose place another one took.
+func overtakenHeadline(v *reading) string {
+	var by []int
+	for _, r := range v.pick(overtaken) {
+		if !slices.Contains(by, r.TakenOver) {
+			by = append(by, r.TakenOver)
+		}
+	}
+	text := "**Taken over by " + these(by) + "**, which asks for the same and was approved. Close this pull request"
+	if len(v.pick(overtaken)) < len(v.rows) {
+		text = "**Taken over in part by " + these(by) + "**, which asks for the same and was approved. Take those files out and push"
+	}
+	return text + ", or wait: should " + these(by) + " be closed without merging, this one asks again by itself."
+}
+
+// onlyOvertaken reports whether nothing else is wrong than that other pull requests were approved first.
+func (v *reading) onlyOvertaken() bool {
+	taken := map[string]bool{}
+	for _, r := range v.pick(overtaken) {
+		taken[r.Change.Path] = true
+	}
+	return len(taken) > 0 && !slices.ContainsFunc(v.errors, func(p domain.Problem) bool {
+		return p.Code != domain.DuplicatePendingRequest || !taken[p.Path]
+	})
+}
+
 func decisionHeadline(v *reading, aged bool) string {
 	if stopped := v.pick(rejected, held); len(stopped) > 0 {
 		return rejectedHeadline(stopped)
 	}
 	if open := v.pick(waiting); len(open) > 0 {
-		return waitingHeadline(v, open, aged)
+		return waitingHeadline(v, open, aged) + alsoConfirm(v)
 	}
 	switch open := v.pick(unconfirmed); len(open) {
 	case 0:
@@ -67,10 +94,54 @@ func decisionHeadline(v *reading, aged bool) string {
 	default:
 		return "**Waiting for " + count(len(open), "confirmation") + ".** Somebody who may delete these, the author included, writes each line below as a comment."
 	}
-	if len(v.pick(approved)) == 0 {
-		return "**No approval needed.** Merge when ready."
+	if open := v.pick(ahead); len(open) > 0 {
+		what := "file"
+		if len(open) > 1 {
+			what = "files"
+		}
+		return "**Approved, but the branch does not say what the plan says.** Commit the planned " + what + " below; the approval stays."
 	}
-	return "**Approved.** Merge when ready."
+	return mergeHeadline(v)
+}
+
+// alsoConfirm is what is missing beside approvals.
+func alsoConfirm(v *reading) string {
+	switch n := len(confirmations(v)); n {
+	case 0:
+		return ""
+	case 1:
+		return " It also has to be confirmed, with the line below."
+	default:
+		return fmt.Sprintf(" Also, %s are missing: see the lines below.", count(n, "confirmation"))
+	}
+}
+
+// mergeHeadline is for a pull request that only has to be merged.
+func mergeHeadline(v *reading) string {
+	ready := "**Approved.** "
+	if len(v.pick(approved)) == 0 {
+		ready = "**No approval needed.** "
+	}
+	held := v.holder()
+	switch {
+	case held != "" && v.AutoMerge:
+		return "**On hold by " + held + ".** `/unhold` to go on. The hold stops only the automatic merge: by hand it can be merged now."
+	case held != "":
+		return ready + "Merge when ready. " + held + " put it on hold, which stops only automatic merges."
+	case v.AutoMerge && v.MergeRefused != "":
+		return ready + "Merge it yourself: the forge refused the automatic merge. " + prose(sentence(v.MergeRefused), maxMessage)
+	case v.AutoMerge:
+		return ready + "Merging…"
+	}
+	return ready + "Merge when ready."
+}
+
+// holder is who holds the automatic merge back; empty where nobody does.
+func (v View) holder() string {
+	if v.Held == nil {
+		return ""
+	}
+	return person(v.Held.By)
 }
 
 func rejectedHeadline(stopped []entry) string {
@@ -159,38 +230,6 @@ func underWay(v *reading) string {
 		}
 	}
 	return "It is being compared with what was approved."
-}
-
-// applied are the words for a good end: what only the records hold is not applied to anything, and what
-// is to run is looked for.
-func applied(v *reading) string {
-	switch running, all := v.machines(); {
-	case all > 0 && running == all:
-		return "Applied and running"
-	case all > 0:
-		return fmt.Sprintf("Applied, %d of %d running", running, all)
-	}
-	for _, r := range v.rows {
-		if !r.Change.Operation.RecordOnly() {
-			return "Applied"
-		}
-	}
-	return "Recorded"
-}
-
-// machines counts the VMs that are to run, and those that do.
-func (v *reading) machines() (running, all int) {
-	for _, r := range v.pick(done, settling, unclear) {
-		vm := r.spec()
-		switch op := r.Change.Operation; {
-		case r.VM == nil && r.at == done, op.RecordOnly(), op == domain.DeleteVM, op == domain.StopVM, vm != nil && vm.Power == spec.PowerStopped:
-			continue
-		case r.VM != nil && r.VM.Status == domain.VMRunning:
-			running++
-		}
-		all++
-	}
-	return running, all
 }
 
 func failedNext(n int) string {

@@ -49,11 +49,52 @@ func name(c domain.Code) string {
 	return ""
 }
 
-func problemLines(ps domain.Problems) (out []string) {
+// problemLines are the problems, those that say the same of several files in one line. A problem that
+// has a line of a file keeps its own.
+func (v *reading) problemLines(ps domain.Problems) (out []string) {
+	type key struct {
+		code          domain.Code
+		message, hint string
+	}
+	same := map[key][]domain.Problem{}
+	merges := func(p domain.Problem) bool { return p.Severity == domain.Warning || p.Line == 0 }
 	for _, p := range ps {
-		out = append(out, problemLine(p))
+		if k := (key{p.Code, p.Message, p.Hint}); merges(p) {
+			same[k] = append(same[k], p)
+		}
+	}
+	for _, p := range ps {
+		k := key{p.Code, p.Message, p.Hint}
+		switch all := same[k]; {
+		case !merges(p) || len(all) == 1:
+			out = append(out, problemLine(p))
+		case all != nil:
+			out = append(out, v.together(all))
+			same[k] = nil
+		}
 	}
 	return out
+}
+
+// together is one problem of several files, which are called by the names that the table has.
+func (v *reading) together(ps []domain.Problem) string {
+	var who []string
+	for _, p := range ps {
+		name := code(p.Path)
+		if i := slices.IndexFunc(v.rows, func(r entry) bool { return r.Change.Path == p.Path }); i >= 0 {
+			name = subject(v.rows[i].Row)
+		}
+		if name != "" && !slices.Contains(who, name) {
+			who = append(who, name)
+		}
+	}
+	first := ps[0]
+	first.Path = ""
+	text := problemLine(first)
+	if len(who) > 0 {
+		text += " (" + listed(who, 5) + ")"
+	}
+	return text
 }
 
 // aloud is one line that names the rows that it is about, unless it is about all of them.
@@ -87,14 +128,15 @@ func group(lines []aloud, all int) (out []string) {
 func rejections(v *reading) []string {
 	var lines []aloud
 	for _, r := range v.pick(rejected, held) {
-		text := cell(r.rejecter(), 60)
-		if text == "" {
-			text = "Rejected"
-		}
+		who := cell(r.rejecter(), 60)
+		text := cmp.Or(who, "Rejected")
 		if words := Escape(r.objection(), maxText); words != "" {
 			text += ": " + words
 		} else {
 			text += " gave no reason"
+		}
+		if by := cell(r.DismissedBy, 60); by != "" && who != "" {
+			text += ". The rejection stands although " + by + " dismissed it: only " + who + ", or a platform administrator who did not work on the change, can lift it"
 		}
 		lines = append(lines, aloud{text, []Row{r.Row}})
 	}
@@ -112,15 +154,16 @@ func discounted(v *reading) []string {
 		for _, vote := range r.Ticket.Votes {
 			if !vote.Counts && vote.Review.State == approval.StateApproved {
 				why := prose(sentence(vote.Why), maxMessage)
-				lines = append(lines, aloud{reviewer(vote.Review.Reviewer) + "'s approval does not count: " + why, []Row{r.Row}})
+				lines = append(lines, aloud{person(vote.Review.Reviewer.Login) + "'s approval does not count: " + why, []Row{r.Row}})
 			}
 		}
 	}
 	return group(lines, len(undecided))
 }
 
-func reviewer(r approval.Reviewer) string {
-	if name := cell(r.Login, 60); name != "" {
+// person is a login in a sentence.
+func person(login string) string {
+	if name := cell(login, 60); name != "" {
 		return name
 	}
 	return "somebody unknown"
@@ -143,18 +186,53 @@ func confirmations(v *reading) (out []string) {
 		if !r.needsConfirmation() {
 			continue
 		}
-		command := "/confirm " + spec.Digest8(r.Change.Digest)
-		if r.Change.Requirement.Confirm == policy.ConfirmName {
-			command = "/confirm " + r.Change.Subject + " " + spec.Digest8(r.Change.Digest)
-		}
-		out = append(out, Escape(command, 300)+" to "+operation(r.Change.Operation)+" "+subject(r.Row))
+		out = append(out, confirmLine(r.Row)+" to "+operation(r.Change)+" "+subject(r.Row))
 	}
 	return out
 }
 
-// waits are what keeps changes that are under way from being carried out.
+// confirmLine is the line to copy.
+func confirmLine(r Row) string {
+	command := "/confirm " + spec.Digest8(r.Change.Digest)
+	if r.Change.Requirement.Confirm == policy.ConfirmName {
+		command = "/confirm " + r.Change.Subject + " " + spec.Digest8(r.Change.Digest)
+	}
+	return Escape(command, 300)
+}
+
+// sameHead is how two pull requests with one head get apart.
+func sameHead(v *reading) []string {
+	if len(v.SameHead) == 0 {
+		return nil
+	}
+	return []string{these(v.SameHead) + plural(len(v.SameHead), " has", " have") + " the same head commit as this pull request. Checks belong to the commit, and show the worst of them: close all but one, or push another commit to one."}
+}
+
+// contested are the pull requests that ask for the same and still wait.
+func contested(v *reading) []string {
+	var lines []aloud
+	for _, r := range v.pick(waiting, held) {
+		if len(r.Change.Contested) == 0 {
+			continue
+		}
+		n, what := len(r.Change.Contested), "the same"
+		if r.Change.Ref.Kind == spec.KindVirtualMachine {
+			what = "the same VM"
+		}
+		text := these(r.Change.Contested) + plural(n, " asks for ", " ask for ") + what + plural(n, " and still waits", " and still wait")
+		lines = append(lines, aloud{text + ": an approval of this pull request takes it over.", []Row{r.Row}})
+	}
+	return group(lines, len(v.rows))
+}
+
+// waits are what keeps changes that are under way from being carried out, or from settling.
 func waits(v *reading) []string {
 	var lines []aloud
+	for _, r := range v.pick(settling, unclear) {
+		if r.VM != nil && !usual(r.VM.Message) {
+			lines = append(lines, aloud{prose(sentence(r.VM.Message), maxMessage), []Row{r.Row}})
+		}
+	}
 	for _, r := range v.pick(applying) {
 		if r.Event.Code != "" {
 			lines = append(lines, aloud{name(r.Event.Code) + prose(sentence(r.Event.Message), maxMessage), []Row{r.Row}})
@@ -168,14 +246,34 @@ func failures(v *reading) (out []string) {
 	for _, r := range v.pick(failed) {
 		text := subject(r.Row) + ": "
 		if r.Event.Status != domain.EventFailed {
+			what := "does not run"
+			if r.Change.Operation == domain.DeleteVM {
+				what = "is not gone"
+			}
 			out = append(out, text+"look at it with "+Escape("kubectl -n "+r.VM.Namespace+" describe vm "+r.VM.Name, 300)+
-				onCluster(r.VM.Cluster)+". It was applied, but does not run. "+prose(sentence(r.VM.Message), maxMessage))
+				onCluster(r.VM.Cluster)+". It was applied, but "+what+cmp.Or(orNothing(": ", prose(sentence(r.VM.Message), maxMessage)), "."))
 			continue
 		}
 		message, advice, _ := strings.Cut(r.Event.Message, " — ")
 		out = append(out, text+next(v, r.Event.Code, advice)+" "+name(r.Event.Code)+prose(sentence(message), maxMessage))
 	}
 	return out
+}
+
+// usual reports whether a VM's message says no more than its state does.
+func usual(message string) bool {
+	return message == "" || message == "the VM is running" || message == "the VM is stopped"
+}
+
+// remarks are what is worth knowing of VMs that are as they should be.
+func remarks(v *reading) []string {
+	var lines []aloud
+	for _, r := range v.pick(done) {
+		if r.Change.Operation.OnCluster() && r.VM != nil && !r.VM.Later && !usual(r.VM.Message) {
+			lines = append(lines, aloud{prose(sentence(r.VM.Message), maxMessage), []Row{r.Row}})
+		}
+	}
+	return group(lines, len(v.rows))
 }
 
 func onCluster(name string) string {
@@ -213,6 +311,9 @@ var waysOut = map[domain.Code]string{
 
 // quarantines are what was merged without passing.
 func quarantines(v *reading) []string {
-	lines := problemLines(v.Quarantined.Sorted())
+	var lines []string
+	for _, p := range v.Quarantined.Sorted() {
+		lines = append(lines, problemLine(p))
+	}
 	return slices.Compact(lines)
 }

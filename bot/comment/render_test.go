@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -13,12 +14,16 @@ import (
 	extast "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/renderer/html"
 	"github.com/yuin/goldmark/text"
+	"golang.org/x/tools/txtar"
 )
 
 var markdown = goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(html.WithUnsafe()))
 
 // ours is the HTML that the texts may hold.
-var ours = []string{Marker, ClosingMarker, "<details><summary>", "</details>"}
+var ours = []string{Marker, ClosingMarker, "<!-- shepherd: ", "<details><summary>", "</details>"}
+
+// numbers are the pull requests that the cases name: texts of ours link them, texts of others cannot.
+var numbers = regexp.MustCompile(`#(7|8|9|12|13)\b`)
 
 // unwanted parses Markdown as forges do and returns what should not be in it: links, images, HTML, headings
 // and mentions.
@@ -38,7 +43,7 @@ func unwanted(source string) (found []string) {
 		case *ast.Image, *ast.AutoLink, *ast.RawHTML, *ast.Heading, *ast.Blockquote, *ast.ThematicBreak, *extast.Strikethrough, *extast.TaskCheckBox:
 			add(n, "")
 		case *ast.Text:
-			if bytes.ContainsAny(n.Segment.Value(src), "@#") {
+			if bytes.ContainsAny(numbers.ReplaceAll(n.Segment.Value(src), nil), "@#") {
 				add(n, string(n.Segment.Value(src)))
 			}
 		case *ast.HTMLBlock:
@@ -57,6 +62,9 @@ func unwanted(source string) (found []string) {
 func isOurs(line string) bool {
 	for _, prefix := range ours {
 		if rest, ok := strings.CutPrefix(line, prefix); ok {
+			if strings.HasSuffix(prefix, " ") { // a comment of ours ends on its line
+				rest = strings.TrimSuffix(rest, " -->")
+			}
 			return !strings.ContainsAny(strings.TrimSuffix(rest, "</summary>"), "<>")
 		}
 	}
@@ -78,20 +86,41 @@ func TestRenders(t *testing.T) {
 						t.Errorf("%s: %s", name, u)
 					}
 				}
-				var out bytes.Buffer
-				if err := markdown.Convert([]byte(source), &out); err != nil {
-					t.Fatal(err)
-				}
-				shown(t, name, source, out.String())
+				shown(t, name, source)
 			}
+		})
+	}
+}
+
+// TestRepliesRender reads every reply as a forge would show it.
+func TestRepliesRender(t *testing.T) {
+	t.Parallel()
+	for _, file := range replies(t) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := answers(t, archive)
+			body := Reply(load(t, archive), a.To, a.Answers)
+			for _, u := range unwanted(body) {
+				t.Error(u)
+			}
+			shown(t, "reply", body)
 		})
 	}
 }
 
 // shown compares the page with its source: every line of the table is a row, every fold can be closed,
 // every block of text stands alone.
-func shown(t *testing.T, name, source, page string) {
+func shown(t *testing.T, name, source string) {
 	t.Helper()
+	var out bytes.Buffer
+	if err := markdown.Convert([]byte(source), &out); err != nil {
+		t.Fatal(err)
+	}
+	page := out.String()
 	lines := 0
 	for line := range strings.Lines(source) {
 		if strings.HasPrefix(line, "| `") {
@@ -103,7 +132,7 @@ func shown(t *testing.T, name, source, page string) {
 		"<table>":              min(lines, 1),
 		"<details>":            strings.Count(source, "<details>"),
 		"</details>":           strings.Count(source, "<details>"),
-		"<pre>":                strings.Count(source, "```text\n"),
+		"<pre>":                strings.Count(source, "```text\n") + strings.Count(source, "```yaml\n"),
 		"<strong>":             strings.Count(source, "**") / 2,
 		"**":                   0,
 		"<ul>\n<li><code>- ":   0,

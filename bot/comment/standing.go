@@ -19,7 +19,9 @@ const (
 	free // needs no approval
 	approved
 	rejected
-	held // somebody who may stop it did so before this content was submitted
+	held  // somebody who may stop it did so before this content was submitted
+	ahead // approved otherwise than the branch has it
+	overtaken
 	withdrawn
 	comparing
 	quarantined
@@ -39,6 +41,8 @@ func (v *reading) standing(r Row) standing {
 		return withdrawn
 	}
 	switch {
+	case r.TakenOver > 0:
+		return overtaken
 	case r.Change.Problems.Blocking():
 		return blocked
 	case v.Report.Draft, v.Report.Fork, v.blocking():
@@ -58,6 +62,8 @@ func decision(r Row) standing {
 		return waiting
 	case r.needsConfirmation():
 		return unconfirmed
+	case r.Change.Ahead:
+		return ahead
 	case r.required() == 0:
 		return free
 	}
@@ -76,66 +82,13 @@ func (r Row) passed() bool {
 	return false
 }
 
-func (r Row) needsConfirmation() bool {
+// confirmable reports whether somebody has to confirm the change.
+func (r Row) confirmable() bool {
 	c := r.Change.Requirement.Confirm
-	return (c == policy.ConfirmDigest || c == policy.ConfirmName) && r.Confirmed == ""
+	return c == policy.ConfirmDigest || c == policy.ConfirmName
 }
 
-// progress is where a merged change stands.
-func (v *reading) progress(r Row) standing {
-	if _, ok := v.quarantine(r); ok {
-		return quarantined
-	}
-	if r.Event == nil {
-		switch {
-		case r.Ticket != nil && r.Ticket.Status == domain.TicketCompleted:
-			return done
-		case len(v.Quarantined) > 0: // the merge was taken over, and this was no part of it
-			return quarantined
-		}
-		return comparing
-	}
-	switch r.Event.Status {
-	case domain.EventProcessing:
-		return applying
-	case domain.EventFailed:
-		return failed
-	case domain.EventCancelled:
-		return superseded
-	case domain.EventCompleted:
-		return r.settled()
-	}
-	return comparing
-}
-
-// settled is where a change stands that its cluster has accepted.
-func (r Row) settled() standing {
-	if r.Change.Operation.RecordOnly() {
-		return done
-	}
-	if r.VM == nil {
-		return settling
-	}
-	switch r.VM.Status {
-	case domain.VMRunning, domain.VMStopped, domain.VMDeleted:
-		return done
-	case domain.VMFailed:
-		return failed
-	case domain.VMUnknown:
-		return unclear
-	}
-	return settling
-}
-
-// quarantine is why the row's change was merged and not applied.
-func (v *reading) quarantine(r Row) (domain.Problem, bool) {
-	for _, p := range v.Quarantined {
-		if p.Path == r.Change.Path {
-			return p, true
-		}
-	}
-	return domain.Problem{}, false
-}
+func (r Row) needsConfirmation() bool { return r.confirmable() && r.Change.Confirmed == "" }
 
 // state is where a change stands, in a few words. The short form is never longer than maxState, however
 // long the names in it are.
@@ -147,13 +100,23 @@ func (v *reading) state(r entry, short bool) string {
 	case unsubmitted:
 		return "valid, not submitted"
 	case waiting:
-		return fmt.Sprintf("⏳ waiting %d/%d", r.approvals(), r.required())
+		return fmt.Sprintf("⏳ waiting %d/%d", r.approvals(), r.required()) + r.confirmation(short)
 	case unconfirmed:
-		return "⏳ to be confirmed"
+		if r.required() == 0 {
+			return "⏳ to be confirmed"
+		}
+		return by("⏳ approved", r.approvers(), short) + r.confirmation(short)
 	case free:
+		if r.confirmable() {
+			return by("✅ confirmed", []string{r.Change.Confirmed}, short)
+		}
 		return "✅ no approval needed"
 	case approved:
-		return by("✅ approved", r.approvers(), short)
+		return by("✅ approved", r.approvers(), short) + r.confirmation(short)
+	case ahead:
+		return "⏳ approved, to be committed" + r.confirmation(short)
+	case overtaken:
+		return fmt.Sprintf("taken over by #%d", r.TakenOver)
 	case rejected, held:
 		return by("❌ rejected", []string{r.rejecter()}, short)
 	case withdrawn:
@@ -163,69 +126,19 @@ func (v *reading) state(r entry, short bool) string {
 	}
 }
 
+// confirmation is whether the change was confirmed, and by whom; empty where it need not be.
+func (r Row) confirmation(short bool) string {
+	switch {
+	case !r.confirmable():
+		return ""
+	case r.needsConfirmation():
+		return ", to be confirmed"
+	}
+	return by(", confirmed", []string{r.Change.Confirmed}, short)
+}
+
 // maxState bounds the short form of a state, in bytes.
 const maxState = 64
-
-// outcome is what became of a merged change, in a few words.
-func (v *reading) outcome(r entry) string {
-	switch r.at {
-	case comparing:
-		return "⏳ merged, being checked"
-	case quarantined:
-		p, _ := v.quarantine(r.Row)
-		return because("❌ quarantined", p.Code)
-	case applying:
-		if r.Event.Code != "" {
-			return because("⏳ waiting", r.Event.Code)
-		}
-		return "⏳ applying…"
-	case settling:
-		return "⏳ " + onTheWay(r.Row)
-	case unclear:
-		return "⏳ applied, state not known"
-	case done:
-		return "✅ " + r.result()
-	case superseded:
-		return "superseded by a later change"
-	}
-	if r.Event != nil && r.Event.Status == domain.EventFailed {
-		return because("❌ failed", r.Event.Code)
-	}
-	return "❌ applied, does not run"
-}
-
-func onTheWay(r Row) string {
-	if r.VM != nil {
-		switch r.VM.Status {
-		case domain.VMDeleting:
-			return "applied, being deleted"
-		case domain.VMStopping:
-			return "applied, stopping"
-		}
-	}
-	return "applied, starting"
-}
-
-// result is the good end of a change.
-func (r Row) result() string {
-	if r.VM == nil || r.Change.Operation.RecordOnly() {
-		return "recorded"
-	}
-	switch r.VM.Status {
-	case domain.VMDeleted:
-		return "deleted"
-	case domain.VMStopped:
-		return "stopped"
-	}
-	return "running"
-}
-
-func because(what string, c domain.Code) string {
-	if c == "" {
-		return what
-	}
-	return what + ": " + cell(string(c), 30)
-}
 
 func by(what string, who []string, short bool) string {
 	if list := names(who, 3); list != "" && !short {
@@ -237,6 +150,9 @@ func by(what string, who []string, short bool) string {
 // approvers are those whose approval counts.
 func (r Row) approvers() []string {
 	var who []string
+	if r.Ticket == nil {
+		return nil
+	}
 	for _, vote := range r.Ticket.Votes {
 		if vote.Counts {
 			who = append(who, vote.Review.Reviewer.Login)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
 )
 
 // column is one of the table of changes. One in which every row is empty is left out, unless always.
@@ -19,9 +20,9 @@ type column struct {
 // summaryColumns are those of the comment, but for the state.
 var summaryColumns = []column{
 	{"Change", true, func(r entry) string { return subject(r.Row) }},
-	{"Operation", true, func(r entry) string { return operation(r.Change.Operation) }},
+	{"Operation", true, func(r entry) string { return operation(r.Change) }},
 	{"Environment", false, func(r entry) string { return cell(string(r.Change.Environment), 20) }},
-	{"Size", false, func(r entry) string { return cell(r.size(), 40) }},
+	{"Size", false, func(r entry) string { return r.step(r.size(), func(vm *spec.VirtualMachine) string { return vm.Size }) }},
 	{"Cluster", false, func(r entry) string { return cell(r.cluster(), 40) }},
 	{"Digest", true, func(r entry) string { return digest(r.Change.Digest) }},
 }
@@ -31,7 +32,7 @@ var planColumns = []column{
 	summaryColumns[0], summaryColumns[1], summaryColumns[2],
 	{"Template", false, func(r entry) string { return cell(r.template(), 60) }},
 	summaryColumns[3],
-	{"Disk", false, func(r entry) string { return cell(r.disk(), 20) }},
+	{"Disk", false, func(r entry) string { return r.step(r.disk(), func(vm *spec.VirtualMachine) string { return vm.Disk }) }},
 	summaryColumns[4],
 	{"Storage class", false, func(r entry) string { return cell(r.storageClass(), 40) }},
 	summaryColumns[5],
@@ -40,12 +41,28 @@ var planColumns = []column{
 
 // subject is the name of what changes.
 func subject(r Row) string {
-	for _, name := range []string{r.Change.Subject, r.Change.Path} {
+	c := r.Change
+	if c.Operation == domain.ChangePlatform {
+		c.Subject = "" // names of the platform say little without their kind
+	}
+	for _, name := range []string{c.VM, c.Subject, c.Path} {
 		if s := code(name); s != "" {
 			return s
 		}
 	}
 	return "unnamed"
+}
+
+// step is a value of a VM, with the one that it had where the change moves it.
+func (r Row) step(to string, of func(*spec.VirtualMachine) string) string {
+	text := cell(to, 40)
+	if r.Change.Operation != domain.ModifyVM {
+		return text
+	}
+	if vm := vmSpec(r.Change.Ref.Kind, r.Change.Accepted); vm != nil && of(vm) != "" && of(vm) != to {
+		return cell(of(vm), 40) + " → " + text
+	}
+	return text
 }
 
 // digest is the part of a digest that people are shown and repeat.

@@ -33,6 +33,23 @@ type View struct {
 	// Retry says how a failed change is carried out again, as in "comment /retry here"; where it is empty
 	// people are sent to the platform team.
 	Retry string
+
+	// AutoMerge says that the bot merges the pull request once nothing is missing. A hold does not change it.
+	AutoMerge bool
+	// MergeRefused is why the forge did not let the bot merge; empty where it did not refuse.
+	MergeRefused string
+	// Held is who holds the bot back from merging; nil where nobody does.
+	Held *Hold
+	// SameHead are the other open pull requests whose head is the same commit.
+	SameHead []int
+	// RemindAfter is how long tickets wait before somebody is reminded; 0 reminds nobody.
+	RemindAfter time.Duration
+}
+
+// Hold keeps the bot from merging by itself. It stops nothing else.
+type Hold struct {
+	By    string // login
+	Since time.Time
 }
 
 // State is where the pull request stands.
@@ -52,10 +69,27 @@ type Row struct {
 	Ticket *Ticket
 	VM     *VM // after the merge
 	Event  *Event
-	// Confirmed is who confirmed the change, where its requirement asks for that; empty until then.
-	Confirmed string
 	// Veto is who keeps the change from being submitted, where it has no ticket because of that.
 	Veto *approval.Review
+	// DismissedBy is who dismissed the veto without being allowed to lift it: it stands all the same.
+	DismissedBy string
+	// TakenOver is the pull request whose approval took over what this change had reserved; 0: none.
+	TakenOver int
+	// Grant is the console's, for VNC_ACCESS after the merge.
+	Grant *Grant
+	// Contributors are the people whose approval cannot count, because the change is theirs.
+	Contributors []Contributor
+}
+
+// Grant is the right to use a console for a while.
+type Grant struct {
+	Until time.Time
+}
+
+// Contributor is somebody who made a change, and how.
+type Contributor struct {
+	Login string
+	How   string // as in "opened the pull request"
 }
 
 // Ticket is the approval of a change as people have to know it.
@@ -87,6 +121,8 @@ type VM struct {
 	Name    string
 	// Namespace is the one on the cluster.
 	Namespace string
+	// Later says that a later change of the VM was applied: how the VM is now says nothing of this one.
+	Later bool
 }
 
 // veto is the review that stops the change, nil where none does.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/judge"
 )
 
 var operationWords = map[domain.Operation]string{
@@ -26,12 +27,47 @@ var operationWords = map[domain.Operation]string{
 	domain.ChangePlatform: "change platform",
 }
 
-// operation is what is done, in words.
-func operation(op domain.Operation) string {
-	if w, ok := operationWords[op]; ok {
-		return w
+// operation is what is done, in words; for a console with the person and the time that are asked for.
+func operation(c judge.Change) string {
+	w, ok := operationWords[c.Operation]
+	switch {
+	case !ok:
+		return cell(string(c.Operation), 40)
+	case c.Operation == domain.ChangePlatform && len(c.Accepted) == 0 && len(c.Wanted) > 0:
+		return "add to platform"
+	case c.Operation == domain.ChangePlatform && len(c.Wanted) == 0 && len(c.Accepted) > 0:
+		return "remove from platform"
+	case c.Operation == domain.VNCAccess:
+		return w + orNothing(" for ", cell(c.Ref.Login, 60)) + orNothing(", ", span(c.Grant))
 	}
-	return cell(string(op), 40)
+	return w
+}
+
+// span is a length of time in words; empty where there is none.
+func span(d time.Duration) string {
+	var words []string
+	if h := int(d / time.Hour); h > 0 {
+		words = append(words, count(h, "hour"))
+	}
+	if m := int(d % time.Hour / time.Minute); m > 0 {
+		words = append(words, count(m, "minute"))
+	}
+	if len(words) == 0 && d > 0 {
+		return d.String()
+	}
+	return strings.Join(words, " ")
+}
+
+// these names pull requests by their numbers, which forges turn into links.
+func these(numbers []int) string {
+	var words []string
+	for _, n := range numbers {
+		words = append(words, fmt.Sprintf("#%d", n))
+	}
+	if last := len(words) - 1; last > 0 && last < 6 {
+		return strings.Join(words[:last], ", ") + " and " + words[last]
+	}
+	return listed(words, 6)
 }
 
 // count is a number with its noun: "1 problem", "3 problems".
@@ -40,6 +76,13 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
 }
 
 // listed joins a few words; what is over the limit is only counted.
