@@ -319,6 +319,10 @@ func (t *policyTest) judge(path string, data []byte, server policy.CaseServer) (
 	if !c.Expects() && !t.update {
 		return nil, policy.CaseResult{}, policy.CaseError{Path: path, Text: "nothing is expected: add a part expect.yaml, or run with --update and read verdict.txt"}
 	}
+	if c.Request != nil {
+		result, err := judgeFiles(t.runner, c)
+		return c, result, err
+	}
 	result, err := t.runner.Run(c)
 	return c, result, err
 }

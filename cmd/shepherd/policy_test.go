@@ -25,7 +25,7 @@ spec:
       message: in test a VM has at most four cores
     - name: say-why
       effect: warn
-      expression: size(request.reason) < 10
+      expression: change.operation == "CREATE_VM" && size(request.reason) < 10
       message: say in a few words what the VM is for
 `
 

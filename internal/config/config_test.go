@@ -222,6 +222,7 @@ func TestCheck(t *testing.T) {
 		{"a negative rate", func(c *Config) { c.Limits.PerHour = -1 }, []string{"limits.perHour: "}},
 		{"a limit rule without limits", func(c *Config) { c.Limits.Rules[0].Deletes = nil }, []string{"limits.rules[0]: set at least one of creates, "}},
 		{"a limit rule with a negative limit", func(c *Config) { c.Limits.Rules[1].PerHour = new(-1) }, []string{"limits.rules[1].perHour: "}},
+		{"a limit rule that lets nothing through", func(c *Config) { c.Limits.Rules[1].Deletes = new(0) }, []string{"limits.rules[1].deletes: "}},
 		{"a limit rule of no environment", func(c *Config) { c.Limits.Rules[0].Environment = "staging" }, []string{`limits.rules[0].environment: "staging" is neither test nor prod`}},
 		{"a limit rule of no role", func(c *Config) { c.Limits.Rules[0].Role = "wizard" }, []string{`limits.rules[0].role: "wizard" is no role: platform-admin, `}},
 		{"an administrator without number", func(c *Config) { c.Administrators[0].ID = 0 }, []string{`administrators: "dave": `}},

@@ -87,8 +87,11 @@ func (r LimitRule) check(key string) (errs []error) {
 			continue
 		}
 		set = true
-		if *limit.value < 0 {
+		switch {
+		case *limit.value < 0:
 			errs = append(errs, fmt.Errorf("%s.%s: it cannot be negative", key, limit.name))
+		case *limit.value == 0 && limit.name != "perHour":
+			errs = append(errs, fmt.Errorf("%s.%s: it is more than none; what nobody may do is for roles and rules to say", key, limit.name))
 		}
 	}
 	if !set {

@@ -63,14 +63,12 @@ func (r *CaseRunner) Rules(c *Case) (CaseRules, error) {
 		}
 	}
 	if len(own) > 0 {
-		out.Files = maps.Clone(r.files)
-		if out.Files == nil {
-			out.Files = map[string][]byte{}
-		}
+		out.Files = map[string][]byte{}
+		maps.Copy(out.Files, r.files)
 		maps.Copy(out.Files, own)
 		platform, problems := spec.LoadPlatform(out.Files)
 		if problems.Blocking() {
-			return CaseRules{}, c.inPart(problems.Sorted()[0])
+			return CaseRules{}, c.ErrorAt(problems.Sorted()[0])
 		}
 		out.Platform = platform
 	}
@@ -84,8 +82,15 @@ func (r *CaseRunner) Rules(c *Case) (CaseRules, error) {
 	return out, nil
 }
 
-// inPart makes of a problem in a file of the case an error at its line in the case.
-func (c *Case) inPart(p domain.Problem) error {
+// Compile loads and compiles other files of a platform, such as those that a pull request would leave.
+func (r *CaseRunner) Compile(files map[string][]byte, server CaseServer) (*spec.Platform, *Set, domain.Problems) {
+	platform, problems := spec.LoadPlatform(files)
+	set, found := r.compiler.CompilePlatform(platform, Options{AllowLoosen: server.AllowLoosen})
+	return platform, set, append(problems, found...)
+}
+
+// ErrorAt makes of a problem in a file of the case an error at its line in the case.
+func (c *Case) ErrorAt(p domain.Problem) error {
 	for _, part := range []string{p.Path, acceptedPart + p.Path} {
 		if c.has(part) {
 			return CaseError{Path: c.Path, Line: c.line(part) + max(p.Line-1, 0), Text: part + ": " + p.Message}

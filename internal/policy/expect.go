@@ -84,15 +84,13 @@ func (o *Observed) collect(v Verdict) {
 // Add takes problems that no rule of the policy has said, as those of validation: each counts under its
 // code.
 func (o Observed) Add(problems domain.Problems) Observed {
+	o.Codes, o.Warn, o.Deny = slices.Clone(o.Codes), slices.Clone(o.Warn), slices.Clone(o.Deny)
 	for _, p := range problems {
-		if slices.Contains(o.Codes, p.Code) {
-			continue
-		}
-		o.Codes = append(slices.Clone(o.Codes), p.Code)
+		o.Codes = append(o.Codes, p.Code)
 		if p.Severity == domain.Warning {
-			o.Warn = append(slices.Clone(o.Warn), string(p.Code))
+			o.Warn = append(o.Warn, string(p.Code))
 		} else {
-			o.Deny = append(slices.Clone(o.Deny), string(p.Code))
+			o.Deny = append(o.Deny, string(p.Code))
 		}
 	}
 	return o.tidy()

@@ -48,7 +48,6 @@ func TestObservedTogether(t *testing.T) {
 		}
 	}
 	added := a.Add(domain.Problems{
-		{Code: domain.PolicyDenied, Severity: domain.Error}, // said by a rule already
 		{Code: domain.NameTaken, Severity: domain.Error}, {Code: domain.NameTaken, Severity: domain.Error},
 		{Code: domain.NameLengthWarning, Severity: domain.Warning},
 	})

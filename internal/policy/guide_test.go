@@ -239,13 +239,10 @@ func commandsTable(t *testing.T, _ string) string {
 
 func limitsTable(*testing.T, string) string {
 	l := DefaultLimits()
-	rows := [][]string{{"in one pull request", "at most"}}
-	seen := map[string]bool{}
-	for _, op := range domain.Operations() {
-		if most, what, limited := l.Of(op); limited && !seen[what] {
-			seen[what] = true
-			rows = append(rows, []string{what + " of VMs", fmt.Sprint(most)})
-		}
+	rows := [][]string{
+		{"in one pull request, for each environment", "at most"},
+		{"creations", fmt.Sprint(l.Creates)}, {"deletions", fmt.Sprint(l.Deletes)},
+		{"starts, stops and restarts", fmt.Sprint(l.PowerOperations)}, {"other modifications", fmt.Sprint(l.Modifications)},
 	}
 	rows = append(rows, []string{"**by one author in an hour**", fmt.Sprintf("**%d changes**", l.Rate.Requests)})
 	return table(rows...)

@@ -9,7 +9,7 @@ import (
 
 // Limits bounds what one pull request may change in an environment, and how fast its author may ask.
 type Limits struct {
-	Creates, Deletes, Modifications, PowerOperations int // VMs, in one pull request
+	Creates, Deletes, Modifications, PowerOperations int // in one pull request
 	Rate                                             Rate
 }
 
@@ -96,20 +96,4 @@ func (r Rate) faster(s Rate) bool {
 		return r.Unlimited() && !s.Unlimited()
 	}
 	return float64(r.Requests)/float64(r.Per) > float64(s.Requests)/float64(s.Per)
-}
-
-// Of returns how many changes like the operation one pull request may make, and what people call them.
-// It is false for operations without a limit: those on systems, services and the platform.
-func (l Limits) Of(op domain.Operation) (most int, what string, limited bool) {
-	switch op {
-	case domain.CreateVM:
-		return l.Creates, "creations", true
-	case domain.DeleteVM:
-		return l.Deletes, "deletions", true
-	case domain.ModifyVM:
-		return l.Modifications, "modifications", true
-	case domain.StartVM, domain.StopVM, domain.RestartVM:
-		return l.PowerOperations, "power operations", true
-	}
-	return 0, "", false
 }

@@ -79,17 +79,3 @@ func TestLimitsIgnoreOrder(t *testing.T) {
 		}
 	}
 }
-
-func TestLimitsOfOperations(t *testing.T) {
-	t.Parallel()
-	l := Limits{Creates: 1, Deletes: 2, Modifications: 3, PowerOperations: 4}
-	want := map[domain.Operation]int{
-		domain.CreateVM: 1, domain.DeleteVM: 2, domain.ModifyVM: 3, domain.StartVM: 4, domain.StopVM: 4, domain.RestartVM: 4,
-	}
-	for _, op := range domain.Operations() {
-		most, what, limited := l.Of(op)
-		if n, ok := want[op]; ok != limited || n != most || limited == (what == "") {
-			t.Errorf("%s: %d %q %v", op, most, what, limited)
-		}
-	}
-}
