@@ -3,6 +3,7 @@ package forgetest
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -195,6 +196,15 @@ func (t *Team) Remove(u *User) {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
 	t.s.removeFromTeam(u.actor(), t.t, u.a)
+}
+
+// Delete deletes the team. Its members stay in the organisation.
+func (t *Team) Delete() {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	org := t.t.org
+	org.teams = slices.DeleteFunc(slices.Clone(org.teams), func(o *team) bool { return o == t.t })
+	t.s.emitOrg(&actor{user: org}, org, "team", "deleted", obj{"team": t.s.teamView(t.t)})
 }
 
 // Grant gives the team's members a permission in a repository.

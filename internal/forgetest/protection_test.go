@@ -158,3 +158,22 @@ func TestReviewsKeepOrFollowTheirCommit(t *testing.T) {
 		})
 	}
 }
+
+// Another base brings other changes: what was approved is not what would be merged.
+func TestStaleApprovalsAreDismissedByARetarget(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.commit(w.root, "next", "n.yaml", "n\n")
+	w.repo.Protect("main", forgetest.Protection{DismissStale: true})
+	w.repo.Protect("next", forgetest.Protection{DismissStale: true})
+	do(t, second(w.alice.Commit(w.repo, "redis", "next", forgetest.Files{"redis.yaml": []byte("r\n")}, "r")))
+	p := must[*forgetest.Pull](t)(w.alice.OpenPull(w.repo, "redis", "redis", "next", "", false))
+	do(t, second(w.bob.Approve(p)), w.alice.EditPull(p, "another title", ""))
+	if rv := p.Reviews()[0]; rv.State != "APPROVED" {
+		t.Errorf("after an edit the review is %s", rv.State)
+	}
+	do(t, w.alice.Retarget(p, "main"))
+	if rv := p.Reviews()[0]; rv.State != "DISMISSED" {
+		t.Errorf("review is %s", rv.State)
+	}
+}

@@ -112,6 +112,7 @@ func (s *Server) editPull(who *actor, p *pull, in pullEdit) error {
 	if in.State != nil && *in.State != "open" && *in.State != "closed" {
 		return invalid("PullRequest", "state", "invalid", "")
 	}
+	mergeBase := s.pullBase(p)
 	changes, err := s.applyPullEdit(who, p, in)
 	if err != nil {
 		return err
@@ -119,6 +120,9 @@ func (s *Server) editPull(who *actor, p *pull, in pullEdit) error {
 	if len(changes) > 0 {
 		p.updatedAt = s.now()
 		s.emitPull(who, p, "edited", obj{"changes": changes})
+	}
+	if changes["base"] != nil && s.pullBase(p) != mergeBase {
+		s.dismissStale(who, p)
 	}
 	switch {
 	case in.State == nil || *in.State == p.state:

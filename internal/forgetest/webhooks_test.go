@@ -82,6 +82,32 @@ func TestEveryWebhook(t *testing.T) {
 	}
 }
 
+func TestPeopleLeaving(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	hooks := newReceiver(t, "s3cret")
+	w.app(hooks.url)
+	org := w.srv.Organization("acme")
+	ops, old := org.Team("ops"), org.Team("old")
+	ops.Add(w.bob, w.alice)
+	ops.Remove(w.alice)
+	org.SetMember(w.bob, "")
+	old.Delete()
+	w.wait()
+	names := hooks.names()
+	at := slices.Index(names, "membership.removed")
+	if at < 0 {
+		t.Fatalf("webhooks are %v", names)
+	}
+	want := []string{"membership.removed", "membership.removed", "organization.member_removed", "team.deleted"}
+	if diff := cmp.Diff(want, names[at:]); diff != "" {
+		t.Errorf("webhooks (-want +got):\n%s", diff)
+	}
+	if got := org.Team("old"); got.ID() == old.ID() {
+		t.Error("the deleted team is still there")
+	}
+}
+
 func TestPushPayload(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
