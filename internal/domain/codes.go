@@ -44,7 +44,6 @@ func Explanations() []Explanation {
 		{ServiceImmutable, "A VM's service cannot change after submission.", "Put the file back; create another VM in another pull request."},
 		{MixedChange, "A pull request changes the platform and systems together.", "Make two: the platform's first."},
 		{BatchTooLarge, "A pull request with more changes than allowed.", "Split it."},
-		{OperationUnsupported, "This version does not carry out the operation.", "Take the file back to what it was."},
 		{PermissionDenied, "The author, or somebody who pushed the change, may not do this.", "Have somebody whom the message names do it, or ask for a role."},
 		{AuthorUnknown, "The forge does not say who the author is.", "Push from an account that the forge knows."},
 		{NoSuchVM, "There is no such virtual machine.", "Use the name that the message suggests."},

@@ -39,16 +39,6 @@ func Operations() []Operation {
 	}
 }
 
-// Supported reports whether this version carries the operation out. The others are judged up to
-// their name and then refused with OperationUnsupported.
-func (o Operation) Supported() bool {
-	switch o {
-	case CreateSystem, CreateService, CreateVM:
-		return true
-	}
-	return false
-}
-
 // OnCluster reports whether the operation is about a virtual machine on a cluster: it has a plan, and a
 // worker carries it out.
 func (o Operation) OnCluster() bool {

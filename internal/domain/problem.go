@@ -73,10 +73,6 @@ const (
 	ClusterUnreachable         Code = "CLUSTER_UNREACHABLE"
 	PolicyDenied               Code = "POLICY_DENIED"
 
-	// OperationUnsupported refuses an operation that this version does not carry out yet: a change
-	// is never half done.
-	OperationUnsupported Code = "OPERATION_UNSUPPORTED"
-
 	// ClusterRefused is the API server's own refusal (422, a webhook's verdict) in its own words.
 	ClusterRefused Code = "CLUSTER_REFUSED"
 	// MixedChange refuses platform/ and systems/ in one pull request.

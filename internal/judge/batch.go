@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -13,17 +14,8 @@ import (
 func (j *judging) batch() {
 	j.unmixed()
 	j.unmoved()
-	creates := 0
-	for _, c := range j.changes {
-		if c.Operation == domain.CreateVM {
-			creates++
-		}
-	}
-	if limits, ok := j.in.Limits[""]; ok && creates > limits.Creates {
-		limit := limits.Creates
-		j.problem(domain.BatchTooLarge, fmt.Sprintf("the pull request creates %d VMs; the limit is %d", creates, limit),
-			fmt.Sprintf("split it into pull requests of at most %d", limit))
-	}
+	j.withinLimits()
+	j.withinRate()
 }
 
 func (j *judging) problem(code domain.Code, message, hint string) {
@@ -47,26 +39,102 @@ func (j *judging) unmixed() {
 	}
 }
 
-// unmoved refuses to carry a VM elsewhere: its file's path is its identity. It looks at what the pull
-// request removes, and at what it asked for before its last push.
-func (j *judging) unmoved() {
-	gone := slices.Clone(j.in.Submitted)
-	for _, c := range j.changes {
-		if c.Operation == domain.DeleteVM {
-			gone = append(gone, c.Ref)
-		}
-	}
-	slices.SortFunc(gone, func(a, b spec.Ref) int { return strings.Compare(a.Path(), b.Path()) })
-	for _, from := range slices.Compact(gone) {
-		if from.Kind != spec.KindVirtualMachine || j.asks(from) {
+// tally is a count of operations that a limit is about.
+type tally struct {
+	verb  string
+	what  string // in an environment
+	of    func(domain.Operation) bool
+	limit func(Limits) int
+}
+
+var tallies = []tally{
+	{"creates", "VMs", creates, func(l Limits) int { return l.Creates }},
+	{"deletes", "VMs", domain.Operation.Removes, func(l Limits) int { return l.Deletes }},
+	{"changes", "VMs and consoles", modifies, func(l Limits) int { return l.Modifications }},
+	{"starts, stops or restarts", "VMs", domain.Operation.Power, func(l Limits) int { return l.PowerOperations }},
+}
+
+func creates(op domain.Operation) bool {
+	return op == domain.CreateSystem || op == domain.CreateService || op == domain.CreateVM
+}
+
+func modifies(op domain.Operation) bool { return !creates(op) && !op.Removes() && !op.Power() }
+
+// withinLimits counts by environment: a limit is of what people can look through.
+func (j *judging) withinLimits() {
+	for _, env := range []domain.Environment{"", domain.Test, domain.Prod} {
+		limits, ok := j.in.Limits[env]
+		if !ok {
 			continue
 		}
-		for _, c := range j.changes {
-			if c.Operation == domain.CreateVM {
-				j.move(c, from)
+		for _, t := range tallies {
+			if n, limit := j.tally(t, env), t.limit(limits); limit > 0 && n > limit {
+				j.problem(domain.BatchTooLarge, fmt.Sprintf("the pull request %s %d %s; the limit is %d", t.verb, n, t.things(env), limit),
+					fmt.Sprintf("split it into pull requests of at most %d", limit))
 			}
 		}
 	}
+}
+
+func (j *judging) tally(t tally, env domain.Environment) (n int) {
+	for _, c := range j.changes {
+		if c.Environment == env && t.of(c.Operation) {
+			n++
+		}
+	}
+	return n
+}
+
+// things is what the tally counts in an environment, or where there is none.
+func (t tally) things(env domain.Environment) string {
+	if env == "" {
+		return "systems, services and files of the platform"
+	}
+	return t.what + " in " + string(env)
+}
+
+// withinRate counts what the author asks for now to what the author asked for lately. What this pull request
+// has tickets for was counted when it got them.
+func (j *judging) withinRate() {
+	r := j.in.Rate
+	more := 0
+	for _, c := range j.changes {
+		if !slices.Contains(j.in.Submitted, c.Ref) {
+			more++
+		}
+	}
+	if r.Limit <= 0 || more == 0 || r.Used+more <= r.Limit {
+		return
+	}
+	message := fmt.Sprintf("%d changes within %s are allowed; %s has asked for %d already, and this pull request for %d more",
+		r.Limit, hours(r.Window), j.in.Author.Login, r.Used, more)
+	hint := "come back later"
+	if !r.FreeAt.IsZero() {
+		hint = "come back at " + moment(r.FreeAt, j.in.Now)
+	}
+	if free := r.Limit - r.Used; free > 0 {
+		hint += fmt.Sprintf(", or ask for no more than %d now", free)
+	}
+	j.problem(domain.RateLimitExceeded, message, hint)
+}
+
+// hours is a duration without the zero units at its end.
+func hours(d time.Duration) string {
+	text := d.Round(time.Minute).String()
+	text = strings.TrimSuffix(text, "0s")
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// moment is a time of today's, or with its day.
+func moment(t, now time.Time) string {
+	t, now = t.UTC(), now.UTC()
+	if !now.IsZero() && t.Truncate(24*time.Hour).Equal(now.Truncate(24*time.Hour)) {
+		return t.Format("15:04 UTC")
+	}
+	return t.Format("15:04 UTC on 2 January")
 }
 
 // asks reports whether the head still has the file.
@@ -77,23 +145,4 @@ func (j *judging) asks(ref spec.Ref) bool {
 		}
 	}
 	return false
-}
-
-func (j *judging) move(c *change, from spec.Ref) {
-	to := c.Ref
-	hint := "put " + from.Path() + " back; to have a VM elsewhere, create it in another pull request"
-	switch {
-	case to.System == from.System && to.Service == from.Service && to.Index == from.Index:
-		c.moved = true
-		c.add(domain.Problem{
-			Code: domain.NamespaceImmutable, Hint: hint,
-			Message: "the namespace of " + from.VMName() + " cannot change from " + from.Namespace + " to " + to.Namespace,
-		})
-	case to.Namespace == from.Namespace && to.Index == from.Index:
-		c.moved = true
-		c.add(domain.Problem{
-			Code: domain.ServiceImmutable, Hint: hint,
-			Message: "the service of " + from.VMName() + " cannot change from " + from.System + "/" + from.Service + " to " + to.System + "/" + to.Service,
-		})
-	}
 }

@@ -6,8 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/tools/txtar"
 	"sigs.k8s.io/yaml"
@@ -29,9 +29,17 @@ type request struct {
 	Clusters       map[string]cluster        `json:"clusters"`
 	Homes          map[string]string         `json:"homes"`
 	Chosen         map[string]string         `json:"chosen"`
-	Limits         limits                    `json:"limits"`
+	Limits         map[string]limits         `json:"limits"`
 	Administrators []spec.Person             `json:"administrators"`
 	Creators       map[string]spec.Person    `json:"creators"`
+	Machines       map[string]machineKeys    `json:"machines"`
+	Leftovers      map[string][]string       `json:"leftovers"`
+	InUse          map[string]int            `json:"inUse"`
+	Planned        map[string]plannedKeys    `json:"planned"`
+	Confirmed      map[string][]confirmation `json:"confirmed"`
+	Rate           rate                      `json:"rate"`
+	Now            time.Time                 `json:"now"`
+	SoloAdmin      bool                      `json:"soloAdmin"`
 	Unreadable     map[string]domain.Problem `json:"unreadable"`
 	UnreadableTip  map[string]domain.Problem `json:"unreadableTip"`
 }
@@ -59,16 +67,30 @@ type cluster struct {
 }
 
 type limits struct {
-	Creates int `json:"creates"`
+	Creates         int `json:"creates"`
+	Deletes         int `json:"deletes"`
+	Modifications   int `json:"modifications"`
+	PowerOperations int `json:"powerOperations"`
+}
+
+// none is how a case writes the environment of what has none.
+const none = "none"
+
+func environmentOf(word string) domain.Environment {
+	if word == none {
+		return ""
+	}
+	return domain.Environment(word)
 }
 
 // tree is a version of the spec repository.
 type tree map[string]string
 
-// story is a case taken apart: the four trees and the request.
+// story is a case taken apart: the trees and the request. recorded is what was accepted when the VMs that
+// are accepted were made.
 type story struct {
-	accepted, base, tip, head tree
-	request                   request
+	accepted, recorded, base, tip, head tree
+	request                             request
 }
 
 // startFile is what every case starts from. Its name keeps it out of the cases.
@@ -109,6 +131,7 @@ func readStory(t testing.TB, archive *txtar.Archive, twin bool) story {
 		}
 	}
 	s := story{accepted: tree{}.with(sections, "accepted/")}
+	s.recorded = s.accepted.with(sections, "recorded/")
 	s.base = s.accepted.with(sections, "base/")
 	s.tip = s.base.with(sections, "tip/")
 	s.head = s.base.with(sections, "head/")
@@ -144,35 +167,35 @@ func (tr tree) with(sections tree, folder string) tree {
 	return out
 }
 
-var compiler = sync.OnceValues(policy.NewCompiler)
-
 // input makes of a story what the database, git and the forge would tell.
 func input(t testing.TB, s story) Input {
 	t.Helper()
+	in := acceptedInput(t, s)
+	s.addMachines(t, &in)
+	s.addPlatform(t, &in)
+	s.addWords(&in)
+	return in
+}
+
+// acceptedInput is the input but for the VMs that are there, the platform that is asked for, and what people
+// said.
+func acceptedInput(t testing.TB, s story) Input {
+	t.Helper()
 	r := s.request
-	files := map[string][]byte{}
-	for path, data := range s.accepted {
-		files[path] = []byte(data)
-	}
-	platform, problems := spec.LoadPlatform(files)
+	platform, policies, problems := rules(t, s.accepted)
 	if problems.Blocking() {
 		t.Fatalf("the accepted platform: %v", problems)
-	}
-	compile, err := compiler()
-	if err != nil {
-		t.Fatal(err)
-	}
-	policies, problems := compile.Compile(platform.Policies, policy.Options{})
-	if len(problems) > 0 {
-		t.Fatalf("the accepted policies: %v", problems)
 	}
 	accepted, world, owners := acceptedWorld(t, s)
 	in := Input{
 		Head: "headsha", PlatformCommit: "platformsha", Number: 7, Draft: r.Draft, Fork: r.Fork,
 		Platform: platform, Policies: policies,
 		Bindings: policy.NewBindings(policy.Sources{Roles: platform.Bindings, Systems: owners, Administrators: r.Administrators}),
-		Files:    s.files(), Accepted: accepted, World: world,
-		Author: r.Author.person(), Pushers: map[string][]policy.Person{}, Limits: Limits(r.Limits),
+		Files:    s.files(), Accepted: accepted, World: world, Now: r.Now, Rate: r.Rate.rate(), SoloAdmin: r.SoloAdmin,
+		Author: r.Author.person(), Pushers: map[string][]policy.Person{}, Limits: map[domain.Environment]Limits{},
+	}
+	for word, l := range r.Limits {
+		in.Limits[environmentOf(word)] = Limits(l)
 	}
 	for path, people := range r.Pushers {
 		for _, p := range people {
@@ -259,6 +282,7 @@ func acceptedWorld(t testing.TB, s story) (map[string]Accepted, World, []policy.
 		}
 		w.hold(doc)
 	}
+	w.Below = below(accepted)
 	return accepted, w, owners
 }
 

@@ -35,7 +35,7 @@ func TestChangeDigest(t *testing.T) {
 		"another size":      {head + strings.Replace(vmFile, "medium", "small", 1), false},
 		"another reason":    {head + strings.Replace(vmFile, "second", "third", 1), false},
 		"the default disk":  {head + strings.Replace(vmFile, "  disk: 120Gi\n", "", 1), false},
-		"something before":  {accepted + strings.Replace(vmFile, "medium", "small", 1) + head + vmFile, false},
+		"something before":  {accepted + strings.Replace(vmFile, "medium", "cheap", 1) + head + vmFile, false},
 		"another before":    {accepted + stopped + head + vmFile, false},
 		"the environment":   {strings.ReplaceAll(head+vmFile+"-- accepted/platform/namespaces/prod-shop.yaml --\napiVersion: kubevirt-shepherd.io/v1alpha1\nkind: Namespace\nspec: {environment: ENV}\n", "ENV", "test"), false},
 		"another identity":  {strings.Replace(head, "02", "03", 1) + vmFile, false},
@@ -58,7 +58,7 @@ func TestAcceptedIsPartOfTheDigest(t *testing.T) {
 	t.Parallel()
 	digests := map[string]string{}
 	for _, before := range []string{
-		vmFile, strings.Replace(vmFile, "running", "stopped", 1), strings.Replace(vmFile, "medium", "small", 1),
+		vmFile, strings.Replace(vmFile, "running", "stopped", 1), strings.Replace(vmFile, "medium", "cheap", 1),
 		vmFile + "  restartedAt: 2026-01-01T00:00:00Z\n",
 	} {
 		in := inputOf(t, "-- accepted/"+vmPath+" --\n"+before+"-- head/"+vmPath+" --\n"+vmFile+"  sshKeys: []\n")

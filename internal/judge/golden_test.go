@@ -102,6 +102,8 @@ func text(r Report) string {
 	switch {
 	case !r.Governed:
 		state = "nothing governed"
+	case r.Takeable():
+		state = "refused, but an approval takes it over"
 	case r.Blocking():
 		state = "refused"
 	case len(r.Changes) == 0:
@@ -113,6 +115,9 @@ func text(r Report) string {
 	writeProblems(&b, "the pull request", r.Problems)
 	for _, c := range r.Changes {
 		fmt.Fprintf(&b, "%s\n", line(c))
+		for _, note := range notes(c) {
+			fmt.Fprintf(&b, "  : %s\n", note)
+		}
 		writeProblems(&b, "", c.Problems)
 	}
 	return b.String()
@@ -146,6 +151,31 @@ func line(c Change) string {
 		string(c.Operation), c.Subject, string(c.Environment), spec.Digest8(c.Digest),
 	}, func(s string) bool { return s == "" }), " ")
 	return strings.Join([]string{head, needs, where, strings.Join(c.Claims, " ")}, " | ")
+}
+
+// notes are what only some changes have.
+func notes(c Change) (out []string) {
+	note := func(when bool, format string, args ...any) {
+		if when {
+			out = append(out, fmt.Sprintf(format, args...))
+		}
+	}
+	note(c.Unconfirmed(), "waits to be confirmed by %s", c.Requirement.Confirm)
+	note(c.Confirmed != "", "confirmed by %s", c.Confirmed)
+	note(c.Grant > 0, "%s of a console of %s", c.Grant, c.VM)
+	note(len(c.Contested) > 0, "contested by %v", c.Contested)
+	if c.Planned != nil {
+		note(true, "planned by %s", c.Planned.By)
+		note(c.PlannedDigest != "", "the digest is %s once the head says the plan; ahead of the head: %v", spec.Digest8(c.PlannedDigest), c.Ahead)
+		note(len(c.Dropped) > 0, "left out: %s", strings.Join(c.Dropped, ", "))
+	}
+	if c.Plan != nil {
+		note(c.Plan.RestartedAt != "", "restarts, as of %s", c.Plan.RestartedAt)
+		for _, object := range c.Plan.Objects {
+			note(strings.Contains(object, " is "), "%s", object)
+		}
+	}
+	return out
 }
 
 func writeProblems(b *strings.Builder, whole string, problems domain.Problems) {
@@ -208,7 +238,8 @@ func TestEveryCodeHasACase(t *testing.T) {
 		domain.YAMLInvalid, domain.UnknownField, domain.ForbiddenField, domain.PathInvalid, domain.NameInvalid,
 		domain.NameTooLong, domain.NameLengthWarning, domain.SecretSuspected, domain.NamespaceUnknown, domain.TemplateUnknown,
 		domain.TemplateNotActive, domain.SizeUnknown, domain.NetworkUnknown, domain.DiskOutOfRange, domain.ProdOvercommit,
-		domain.PolicyDenied, domain.PermissionDenied, domain.AuthorUnknown, domain.PlanInvalid,
+		domain.PolicyDenied, domain.PermissionDenied, domain.AuthorUnknown, domain.PlanInvalid, domain.RequiredFieldRemoved,
+		domain.PolicyInvalid, domain.DedicatedCPUOvercommit,
 	} {
 		if !shown[code] {
 			t.Errorf("no case shows %s", code)

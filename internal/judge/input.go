@@ -137,6 +137,7 @@ type Machine struct {
 	Cluster             string
 	KubernetesNamespace string
 	Status              domain.VMStatus
+	Removed             bool  // its file is gone from git; what is left is on a cluster
 	Plan                *Plan // the accepted plan, with its manifests
 }
 
@@ -153,7 +154,8 @@ type ClusterFacts struct {
 	StorageClasses []string // empty: not known
 }
 
-// Limits bounds what one pull request may ask for in an environment.
+// Limits bounds what one pull request may ask for in an environment; 0 is no limit. Modifications are all that
+// is no creation, deletion or change of power: requests for consoles and files of the platform too.
 type Limits struct {
 	Creates, Deletes, Modifications, PowerOperations int
 }

@@ -7,7 +7,6 @@ import (
 
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
-	"kv-shepherd.io/shepherd/internal/policy"
 )
 
 // Judge makes the report.
@@ -18,6 +17,7 @@ func Judge(in Input) Report {
 	}
 	j.order()
 	j.batch()
+	j.nextPlatform()
 	j.operations = map[domain.Operation]int{}
 	for _, c := range j.changes {
 		j.operations[c.Operation]++
@@ -43,11 +43,23 @@ type judging struct {
 // change is a Change in the making.
 type change struct {
 	Change
-	doc      *spec.Document       // nil where the file is removed or cannot be read
+	doc      *spec.Document       // what is judged; nil where the file is removed or cannot be read
 	accepted any                  // the accepted spec as its type; nil for none
-	vm       *spec.VirtualMachine // wanted, where a VM is created
+	vm       *spec.VirtualMachine // wanted, where a VM is created or changed
+	uses     uses                 // what the VM is or would be made of
+	system   string               // whose the VM of a request for a console is
 	moved    bool                 // what another file's VM is to become
+	lineless bool                 // doc is no file: it comes from a plan
 	file     File
+}
+
+// uses is what rules see of the documents that a VM is made of; nil where there is none.
+type uses struct {
+	template        string
+	version         int
+	templateContent *spec.Template
+	size            string
+	sizeContent     *spec.InstanceSize
 }
 
 func (c *change) add(p domain.Problem) {
@@ -62,18 +74,16 @@ func (c *change) add(p domain.Problem) {
 
 // at adds a problem at a field of the file at head.
 func (c *change) at(code domain.Code, field, message, hint string) {
-	if c.doc == nil {
-		c.add(domain.Problem{Code: code, Message: message, Hint: hint})
-		return
-	}
-	c.add(c.doc.Problem(code, domain.Error, field, message, hint))
+	c.found(&domain.Problem{Code: code, Message: message, Hint: hint}, field)
 }
 
 // found adds what a look-up in the platform answered, at the field that asked.
 func (c *change) found(p *domain.Problem, field string) {
-	line, column := c.doc.Position(field)
 	q := *p
-	q.Path, q.Line, q.Column = c.Path, line, column
+	q.Path, q.Line, q.Column = c.Path, 0, 0
+	if c.doc != nil && !c.lineless {
+		q.Line, q.Column = c.doc.Position(field)
+	}
 	c.add(q)
 }
 
@@ -96,8 +106,17 @@ func (j *judging) read(f File) {
 	}
 	c.Problems = append(problems, c.Problems...)
 	c.Operation = classify(c)
-	c.Digest = spec.Digest(spec.Change{Operation: c.Operation, Ref: ref, Environment: j.environment(c), Accepted: c.Accepted, Wanted: c.Wanted})
+	j.locate(c)
+	c.Digest = c.digest(c.Wanted)
+	j.replan(c)
 	j.changes = append(j.changes, c)
+}
+
+// digest is that of the change were this the wanted spec.
+func (c *change) digest(wanted json.RawMessage) string {
+	return spec.Digest(spec.Change{
+		Operation: c.Operation, Ref: c.Ref, Environment: c.Environment, Accepted: c.Accepted, Wanted: wanted,
+	})
 }
 
 // load fills in both sides of a change. It reports false where there is no difference in meaning.
@@ -124,65 +143,32 @@ func (j *judging) load(c *change) bool {
 	return true
 }
 
-// classify names the operation from the meaning of the change, not from git's words.
-func classify(c *change) domain.Operation {
-	added, removed := c.Accepted == nil, c.file.Head == nil
-	pick := func(create, modify, remove domain.Operation) domain.Operation {
-		switch {
-		case removed:
-			return remove
-		case added:
-			return create
-		}
-		return modify
-	}
+// locate finds out where a change takes place: the environment is that of the VM's namespace; structure
+// and platform have none.
+func (j *judging) locate(c *change) {
 	switch c.Ref.Kind {
-	case spec.KindSystem:
-		return pick(domain.CreateSystem, domain.ModifySystem, domain.DeleteSystem)
-	case spec.KindService:
-		return pick(domain.CreateService, domain.ModifyService, domain.DeleteService)
 	case spec.KindVirtualMachine:
-		return pick(domain.CreateVM, modification(c), domain.DeleteVM)
-	case spec.KindConsoleAccess:
-		return domain.VNCAccess
-	}
-	return domain.ChangePlatform
-}
-
-// modification tells a change of power from a change of anything else.
-func modification(c *change) domain.Operation {
-	old, _ := c.accepted.(*spec.VirtualMachine)
-	wanted, ok := spec.As[spec.VirtualMachine](c.doc)
-	if old == nil || !ok {
-		return domain.ModifyVM
-	}
-	powered, restarted := *wanted, *wanted
-	powered.Power, restarted.RestartedAt = old.Power, old.RestartedAt
-	switch {
-	case old.Power != wanted.Power && spec.Equal(powered, *old) && wanted.Power == spec.PowerRunning:
-		return domain.StartVM
-	case old.Power != wanted.Power && spec.Equal(powered, *old):
-		return domain.StopVM
-	case spec.Equal(restarted, *old):
-		return domain.RestartVM
-	}
-	return domain.ModifyVM
-}
-
-// environment is that of the VM's namespace; structure and platform have none.
-func (j *judging) environment(c *change) domain.Environment {
-	if c.Ref.Kind == spec.KindVirtualMachine {
 		if ns, p := j.in.Platform.Namespace(c.Ref.Namespace); p == nil {
 			c.Environment = ns.Environment
 		}
+	case spec.KindConsoleAccess:
+		j.locateConsole(c)
 	}
-	return c.Environment
 }
 
-// order puts what others build on first: systems, services, VMs; by path among equals.
+// order puts what others build on first: systems, services, VMs, consoles, the platform; then what goes, from
+// the VMs up. Among equals it goes by path.
 func (j *judging) order() {
+	kinds := []spec.Kind{spec.KindSystem, spec.KindService, spec.KindVirtualMachine, spec.KindConsoleAccess}
 	rank := func(c *change) int {
-		return slices.Index([]spec.Kind{spec.KindSystem, spec.KindService, spec.KindVirtualMachine}, c.Ref.Kind)
+		at := slices.Index(kinds, c.Ref.Kind)
+		switch {
+		case at < 0:
+			return len(kinds)
+		case c.Operation.Removes():
+			return 2*len(kinds) - at
+		}
+		return at
 	}
 	slices.SortStableFunc(j.changes, func(a, b *change) int {
 		if d := rank(a) - rank(b); d != 0 {
@@ -195,29 +181,46 @@ func (j *judging) order() {
 // judge holds one change to every rule.
 func (j *judging) judge(c *change) {
 	j.upToDate(c)
-	if !c.Operation.Supported() {
-		c.add(domain.Problem{
-			Code:    domain.OperationUnsupported,
-			Message: "this version of Shepherd cannot carry out " + string(c.Operation) + " yet",
-			Hint:    "take the change of " + c.Path + " out of this pull request",
-		})
-		return
-	}
-	if c.doc == nil {
-		return
+	if c.file.Head != nil && c.doc == nil {
+		return // what cannot be read has been told
 	}
 	switch c.Operation {
 	case domain.CreateSystem:
 		j.createSystem(c)
 	case domain.CreateService:
 		j.createService(c)
+	case domain.ModifySystem, domain.ModifyService:
+		c.Claims = nameKeys(c.Ref)[:1]
+	case domain.DeleteService, domain.DeleteSystem:
+		j.deleteStructure(c)
 	case domain.CreateVM:
 		j.createVM(c)
+	case domain.ModifyVM:
+		j.modifyVM(c)
+	case domain.StartVM, domain.StopVM, domain.RestartVM:
+		j.powerVM(c)
+	case domain.DeleteVM:
+		j.deleteVM(c)
+	case domain.VNCAccess:
+		j.console(c)
+	case domain.ChangePlatform:
+		j.changePlatform(c)
+	}
+	if !j.nowhere(c) {
+		j.consult(c)
 	}
 	j.collide(c)
-	if c.Operation != domain.CreateVM || c.Environment != "" {
-		j.consult(c) // of a namespace that nobody knows there is nothing to say but that
+	j.confirm(c)
+}
+
+// nowhere reports whether it is not known where a VM is or would be: of a namespace that nobody knows there is
+// nothing to say but that.
+func (j *judging) nowhere(c *change) bool {
+	switch c.Ref.Kind {
+	case spec.KindVirtualMachine, spec.KindConsoleAccess:
+		return c.Environment == ""
 	}
+	return false
 }
 
 // upToDate holds the change to what the branch's tip has at its path.
@@ -241,85 +244,4 @@ func (j *judging) upToDate(c *change) {
 			Hint: "update the pull request's branch",
 		})
 	}
-}
-
-// collide looks for reservations of other pull requests.
-func (j *judging) collide(c *change) {
-	told := map[int]bool{}
-	for _, key := range c.Claims {
-		held, ok := j.in.World.Claims[key]
-		if !ok || told[held.PullRequest] {
-			continue
-		}
-		told[held.PullRequest] = true
-		c.add(domain.Problem{
-			Code:    domain.DuplicatePendingRequest,
-			Message: "pull request #" + number(held.PullRequest) + " already asks for " + claimed(key),
-			Hint:    "wait until it is merged or closed, or ask for another",
-		})
-	}
-}
-
-// consult asks the policy.
-func (j *judging) consult(c *change) {
-	facts := j.facts(c)
-	c.Verdict = policy.Evaluate(facts)
-	c.Problems = append(c.Problems, c.Verdict.Problems(c.Path)...)
-	req, ok := c.Verdict.Requirement()
-	if !ok {
-		return
-	}
-	c.Requirement = req
-	if req.Approvals > 0 {
-		c.Approvers = approvers(facts, req)
-	}
-}
-
-// approvers names who could approve a change, as far as the bindings tell: nobody who had a part in it.
-func approvers(f policy.Facts, req policy.Requirement) []string {
-	contributors := map[int64]bool{f.Author.ID: true}
-	for _, p := range f.Pushers {
-		contributors[p.ID] = true
-	}
-	var names []string
-	people, teams := policy.WhoMayApprove(f.Bindings, req, f.Change.Scope())
-	for _, p := range people {
-		if !contributors[p.ID] && p.Login != "" {
-			names = append(names, p.Login)
-		}
-	}
-	for _, t := range teams {
-		names = append(names, "team "+t.Organization+"/"+t.Team)
-	}
-	return names
-}
-
-func (j *judging) facts(c *change) policy.Facts {
-	bindings := j.in.Bindings
-	if sys := c.Ref.System; sys != "" && !j.in.World.Systems[sys] {
-		bindings = bindings.WithCreator(sys, j.in.Author) // who creates a system owns it
-	}
-	f := policy.Facts{
-		Change: policy.Change{
-			Operation: c.Operation, Ref: c.Ref, Environment: c.Environment,
-			Accepted: object(c.Accepted), Wanted: object(c.Wanted),
-		},
-		Request:  policy.PullRequest{Number: j.in.Number, Reason: c.Reason, Operations: j.operations},
-		Author:   j.in.Author,
-		Pushers:  j.in.Pushers[c.Path],
-		Bindings: bindings,
-		Policies: j.in.Policies,
-	}
-	if c.vm != nil {
-		j.vmFacts(c, &f)
-	}
-	return f
-}
-
-func object(raw json.RawMessage) map[string]any {
-	var m map[string]any
-	if len(raw) > 0 {
-		_ = json.Unmarshal(raw, &m) // canonical JSON of ours
-	}
-	return m
 }

@@ -2,114 +2,195 @@ package judge
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
-	"kv-shepherd.io/shepherd/internal/policy"
 	"kv-shepherd.io/shepherd/internal/render"
 )
 
-// plan works out what would be applied for a new VM: the namespace's environment, the template's
-// active version, the size, the cluster, and the objects. What is missing is a problem at its line;
-// the plan then stays away.
-func (j *judging) plan(c *change, vm *spec.VirtualMachine) {
+// planNew works out what would be applied for a new VM: the namespace's environment, the template's
+// version, the size, the cluster, and the objects. What is missing is a problem at its line; the plan then
+// stays away.
+func (j *judging) planNew(c *change) {
+	ns := j.namespace(c)
+	template, version := j.newTemplate(c)
+	size := j.newSize(c)
+	networks := j.networks(c, ns)
+	if ns == nil || template == nil || size == nil || networks == nil {
+		return
+	}
+	choice, ok := j.suggest(c, c.vm, ns.Environment)
+	if !ok {
+		return
+	}
+	j.write(c, *c.vm, attachments{networks, ns.Network}, Plan{
+		Choice: choice, Template: c.vm.Template, TemplateVersion: version, Size: c.vm.Size, Disk: diskOf(c.vm, size),
+		KubernetesNamespace: ns.ObjectName(c.Ref.Namespace), TemplateSnapshot: template, SizeSnapshot: size,
+	})
+}
+
+// namespace is the one that the VM's path names; nil with a problem where the platform has none.
+func (j *judging) namespace(c *change) *spec.Namespace {
 	ns, p := j.in.Platform.Namespace(c.Ref.Namespace)
 	if p != nil {
 		p.Path = c.Path
 		c.add(*p)
 	}
-	template, version, p := j.in.Platform.ActiveTemplate(vm.Template)
+	return ns
+}
+
+// newTemplate is the version of the named template that a VM gets now: the active one, or the one that an
+// approver chose. nil with a problem where there is none.
+func (j *judging) newTemplate(c *change) (*spec.Template, int) {
+	if version := c.chosen().TemplateVersion; version > 0 {
+		return j.chosenTemplate(c, version)
+	}
+	template, version, p := j.in.Platform.ActiveTemplate(c.vm.Template)
 	if p != nil {
 		c.found(p, "spec.template")
+		return nil, 0
 	}
-	size, p := j.in.Platform.Size(vm.Size)
+	c.uses.template, c.uses.version, c.uses.templateContent = c.vm.Template, version, template
+	return template, version
+}
+
+func (j *judging) chosenTemplate(c *change, version int) (*spec.Template, int) {
+	template, p := j.in.Platform.Template(c.vm.Template, version)
+	switch {
+	case p != nil:
+		p.Message = "the plan: " + p.Message
+		c.found(p, "spec.template")
+		return nil, 0
+	case template.Status != spec.TemplateActive && template.Status != spec.TemplateDeprecated:
+		c.add(domain.Problem{
+			Code: domain.TemplateNotActive, Message: "the plan: version " + number(version) + " of template " + c.vm.Template + " is " + string(template.Status),
+			Hint: "choose a version that is active or deprecated, or none to get the active one",
+		})
+		return nil, 0
+	}
+	c.uses.template, c.uses.version, c.uses.templateContent = c.vm.Template, version, template
+	return template, version
+}
+
+// newSize is the named size as the platform has it now; nil with a problem where it has none.
+func (j *judging) newSize(c *change) *spec.InstanceSize {
+	size, p := j.in.Platform.Size(c.vm.Size)
 	if p != nil {
 		c.found(p, "spec.size")
+		return nil
 	}
-	networks := j.networks(c, vm, ns)
-	if ns == nil || template == nil || size == nil || networks == nil {
-		return
-	}
-	choice, ok := j.suggest(c, vm, ns.Environment)
-	if !ok {
-		return
-	}
-	in := render.Input{
-		Ref: c.Ref, Environment: ns.Environment, KubernetesNamespace: ns.ObjectName(c.Ref.Namespace), VM: *vm,
-		Template: *template, TemplateName: vm.Template, TemplateVersion: version, Size: *size, SizeName: vm.Size,
-		Networks: networks, DefaultNetwork: ns.Network, SystemSSHKeys: j.systemKeys(c.Ref.System), StorageClass: choice.StorageClass,
-	}
-	manifests, problems := render.Render(in)
+	c.uses.size, c.uses.sizeContent = c.vm.Size, size
+	return size
+}
+
+// attachments are the networks that a VM can be attached to, and the one that it gets when it names none.
+type attachments struct {
+	networks map[string]spec.Network
+	standard string
+}
+
+// write renders what the plan says and makes it the change's, unless it cannot be applied.
+func (j *judging) write(c *change, vm spec.VirtualMachine, to attachments, plan Plan) {
+	manifests, problems := render.Render(render.Input{
+		Ref: c.Ref, Environment: c.Environment, KubernetesNamespace: plan.KubernetesNamespace, VM: vm,
+		Template: *plan.TemplateSnapshot, TemplateName: plan.Template, TemplateVersion: plan.TemplateVersion,
+		Size: *plan.SizeSnapshot, SizeName: plan.Size, Networks: to.networks, DefaultNetwork: to.standard,
+		SystemSSHKeys: j.systemKeys(c.Ref.System), StorageClass: plan.StorageClass,
+	})
 	for _, p := range problems {
-		j.rendered(c, vm, version, p)
+		j.rendered(c, plan, p)
 	}
 	if problems.Blocking() {
 		return
 	}
-	plan := &Plan{
-		Choice: choice, Template: vm.Template, TemplateVersion: version, Size: vm.Size, Disk: diskOf(vm, size),
-		KubernetesNamespace: in.KubernetesNamespace, TemplateSnapshot: template, SizeSnapshot: size, Objects: objects(manifests), Manifests: manifests,
+	plan.Objects, plan.Manifests = slices.Concat(objects(manifests), plan.Objects), manifests
+	c.seal(plan, vm.RestartedAt)
+}
+
+// seal gives the plan its digest and makes it the change's. The digest is of what would be there afterwards,
+// whatever operation brings it about.
+func (c *change) seal(plan Plan, restartedAt string) {
+	choice := map[string]any{
+		"cluster": plan.Cluster, "storageClass": plan.StorageClass, "template": plan.Template, "templateVersion": plan.TemplateVersion,
+		"templateSnapshot": plan.TemplateSnapshot, "sizeSnapshot": plan.SizeSnapshot,
 	}
-	digest, err := render.EffectiveDigest(map[string]any{
-		"cluster": choice.Cluster, "storageClass": choice.StorageClass, "template": vm.Template, "templateVersion": version,
-		"templateSnapshot": template, "sizeSnapshot": size,
-	}, manifests)
+	if restartedAt != "" {
+		choice["restartedAt"] = restartedAt
+	}
+	c.close(plan, choice)
+}
+
+func (c *change) close(plan Plan, choice map[string]any) {
+	digest, err := render.EffectiveDigest(choice, plan.Manifests)
 	if err != nil {
-		c.add(domain.Problem{Code: domain.PlanInvalid, Message: "the plan cannot be written down: " + err.Error()})
+		c.add(domain.Problem{
+			Code: domain.PlanInvalid, Message: "the plan cannot be written down: " + err.Error(), Hint: "ask whoever runs Shepherd",
+		})
 		return
 	}
 	plan.EffectiveDigest = digest
-	c.Plan = plan
+	c.Plan = &plan
 }
 
 // objects names what the manifests make; disks with their size.
 func objects(manifests []render.Manifest) (out []string) {
 	for _, m := range manifests {
-		var disk struct {
-			Spec struct {
-				Storage struct {
-					Resources struct{ Requests struct{ Storage string } }
-				}
-			}
-		}
 		name := m.Kind + " " + m.Name
-		if json.Unmarshal(m.JSON, &disk) == nil && disk.Spec.Storage.Resources.Requests.Storage != "" {
-			name += " " + disk.Spec.Storage.Resources.Requests.Storage
+		if size := diskSize(m); size != "" {
+			name += " " + size
 		}
 		out = append(out, name)
 	}
 	return out
 }
 
-// networks looks the VM's networks up; nil when one is wrong.
-func (j *judging) networks(c *change, vm *spec.VirtualMachine, ns *spec.Namespace) map[string]spec.Network {
-	out := map[string]spec.Network{}
-	ok := true
-	add := func(name, field string) {
-		n, p := j.in.Platform.Network(name)
-		switch {
-		case p != nil:
-			c.found(p, field)
-			ok = false
-		case ns != nil && n.Environment != ns.Environment:
-			c.at(domain.EnvironmentMismatch, field, "network "+name+" belongs to "+string(n.Environment)+", namespace "+c.Ref.Namespace+" to "+string(ns.Environment),
-				spec.Suggest(name, j.networksOf(ns.Environment))+" in "+string(ns.Environment))
-			ok = false
-		default:
-			out[name] = *n
+// diskSize is how large the disk is that a manifest makes; empty for what is no disk.
+func diskSize(m render.Manifest) string {
+	var disk struct {
+		Spec struct {
+			Storage struct {
+				Resources struct{ Requests struct{ Storage string } }
+			}
 		}
 	}
-	for i, n := range vm.Networks {
-		add(n.Name, "spec.networks["+number(i)+"].name")
+	if m.Kind != render.KindDataVolume || json.Unmarshal(m.JSON, &disk) != nil {
+		return ""
 	}
-	if ns != nil && ns.Network != "" && len(vm.Networks) == 0 {
-		add(ns.Network, "spec")
+	return disk.Spec.Storage.Resources.Requests.Storage
+}
+
+// networks looks up the networks that the VM names; nil when one is wrong.
+func (j *judging) networks(c *change, ns *spec.Namespace) map[string]spec.Network {
+	out := map[string]spec.Network{}
+	ok := true
+	for i, n := range c.vm.Networks {
+		ok = j.network(c, ns, n.Name, "spec.networks["+number(i)+"].name", out) && ok
+	}
+	if ns != nil && ns.Network != "" && len(c.vm.Networks) == 0 {
+		ok = j.network(c, ns, ns.Network, "spec", out) && ok
 	}
 	if !ok {
 		return nil
 	}
 	return out
+}
+
+// network puts one network of the platform into out, or tells what is wrong with it.
+func (j *judging) network(c *change, ns *spec.Namespace, name, field string, out map[string]spec.Network) bool {
+	n, p := j.in.Platform.Network(name)
+	switch {
+	case p != nil:
+		c.found(p, field)
+		return false
+	case ns != nil && n.Environment != ns.Environment:
+		c.at(domain.EnvironmentMismatch, field, "network "+name+" belongs to "+string(n.Environment)+", namespace "+c.Ref.Namespace+" to "+string(ns.Environment),
+			spec.Suggest(name, j.networksOf(ns.Environment))+" in "+string(ns.Environment))
+		return false
+	}
+	out[name] = *n
+	return true
 }
 
 func (j *judging) networksOf(env domain.Environment) (names []string) {
@@ -137,8 +218,8 @@ func (j *judging) systemKeys(system string) []string {
 // rendered puts a problem of the renderer where people can mend it: at the request's own field, else at
 // the field that names the platform's document which brings it, with the way out for somebody who cannot
 // mend that.
-func (j *judging) rendered(c *change, vm *spec.VirtualMachine, version int, p render.Problem) {
-	template := "template " + vm.Template + " v" + number(version)
+func (j *judging) rendered(c *change, plan Plan, p render.Problem) {
+	template := "template " + plan.Template + " v" + number(plan.TemplateVersion)
 	field, source, mend := "spec", "", "nothing in this file is wrong: ask whoever keeps the platform's documents"
 	switch p.Origin {
 	case render.OriginRequest:
@@ -151,12 +232,12 @@ func (j *judging) rendered(c *change, vm *spec.VirtualMachine, version int, p re
 		field, source = "spec.template", template
 		mend = "choose another template, or ask whoever keeps the platform's documents to mend this one"
 	case render.OriginSize:
-		field, source = "spec.size", "size "+vm.Size
+		field, source = "spec.size", "size "+plan.Size
 		mend = "choose another size, or ask whoever keeps the platform's documents to mend this one"
 	case render.OriginRendered:
-		source = "of what " + template + " and size " + vm.Size + " make"
+		source = "of what " + template + " and size " + plan.Size + " make"
 	}
-	if source != "" && !strings.Contains(p.Message, "template "+vm.Template) {
+	if source != "" && !strings.Contains(p.Message, "template "+plan.Template) {
 		p.Message += " (" + source + ")"
 	}
 	if p.Severity == domain.Error && p.Hint == "" {
@@ -171,17 +252,4 @@ func diskOf(vm *spec.VirtualMachine, size *spec.InstanceSize) string {
 	}
 	def, _, _ := size.DiskRange()
 	return def.String()
-}
-
-// vmFacts is what rules see of the platform's documents that a VM names, as far as there are such.
-func (j *judging) vmFacts(c *change, f *policy.Facts) {
-	if size, p := j.in.Platform.Size(c.vm.Size); p == nil {
-		f.Size = policy.SizeFacts(c.vm.Size, size)
-	}
-	if template, version, p := j.in.Platform.ActiveTemplate(c.vm.Template); p == nil {
-		f.Template = policy.TemplateFacts(c.vm.Template, version, template)
-	}
-	if ns, p := j.in.Platform.Namespace(c.Ref.Namespace); p == nil {
-		f.Namespace = policy.NamespaceFacts(c.Ref.Namespace, ns)
-	}
 }

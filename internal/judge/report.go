@@ -17,6 +17,9 @@ type Report struct {
 	Platform string `json:"platform"` // the commit whose rules were applied
 	Draft    bool   `json:"draft,omitempty"`
 	Fork     bool   `json:"fork,omitempty"`
+	// Automatic says that nobody has to decide anything and nobody objects, so that the bot may merge: set
+	// by those who know the people and all of the files.
+	Automatic bool `json:"automatic,omitempty"`
 	// Governed is false when no governed path differs: there is nothing to say.
 	Governed bool     `json:"governed"`
 	Changes  []Change `json:"changes,omitempty"`
@@ -77,9 +80,13 @@ type Plan struct {
 	KubernetesNamespace string             `json:"kubernetesNamespace,omitempty"`
 	TemplateSnapshot    *spec.Template     `json:"templateSnapshot,omitempty"`
 	SizeSnapshot        *spec.InstanceSize `json:"sizeSnapshot,omitempty"`
-	Objects             []string           `json:"objects,omitempty"` // what would be made, as "DataVolume NAME SIZE"
-	EffectiveDigest     string             `json:"effectiveDigest"`
-	Manifests           []render.Manifest  `json:"-"`
+	Objects             []string           `json:"objects,omitempty"` // what would be made, as "DataVolume NAME SIZE"; or what becomes of it
+	// RestartedAt is set where the plan asks for a restart.
+	RestartedAt string `json:"restartedAt,omitempty"`
+	// DeletionPolicy is what becomes of the disks, for DELETE_VM.
+	DeletionPolicy  spec.DeletionPolicy `json:"deletionPolicy,omitempty"`
+	EffectiveDigest string              `json:"effectiveDigest"`
+	Manifests       []render.Manifest   `json:"-"`
 }
 
 // Choice is what an approver may choose and the bot suggests.
@@ -125,6 +132,16 @@ func (r Report) Takeable() bool {
 
 // Unconfirmed reports whether the change waits for somebody's confirmation.
 func (c Change) Unconfirmed() bool { return c.Requirement.Confirm.Needed() && c.Confirmed == "" }
+
+// Unconfirmed reports whether any of the changes waits for somebody to confirm it.
+func (r Report) Unconfirmed() bool {
+	for _, c := range r.Changes {
+		if c.Unconfirmed() {
+			return true
+		}
+	}
+	return false
+}
 
 // AllProblems returns every problem of the report in reading order.
 func (r Report) AllProblems() domain.Problems {

@@ -1,52 +1,20 @@
 package judge
 
 import (
+	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
 )
 
-// The claims' keys. A key is held by one pull request at a time.
-func systemKey(system string) string   { return "system:" + system }
-func serviceKey(service string) string { return "service:" + service }
-func pairKey(r spec.Ref) string        { return "pair:" + r.System + "-" + r.Service }
-func vmKey(name string) string         { return "vm:" + name }
-func indexKey(r spec.Ref) string       { return "index:" + r.Service + "/" + strconv.Itoa(r.Index) }
-func addressKey(network, ip string) string {
-	return "address:" + network + "/" + ip
-}
-
-// claimed is a key as people read it.
-func claimed(key string) string {
-	kind, name, _ := strings.Cut(key, ":")
-	of, what, _ := strings.Cut(name, "/")
-	switch kind {
-	case "pair":
-		return "a service whose VMs would have the same names (" + name + ")"
-	case "index":
-		index, _ := strconv.Atoi(what)
-		return "index " + spec.Ref{Index: index}.Instance() + " of service " + of
-	case "address":
-		return "address " + what + " of network " + of
-	case "vm":
-		return "VM " + name
-	}
-	return kind + " " + name
-}
-
-func number(n int) string { return strconv.Itoa(n) }
-
-func (j *judging) createSystem(c *change) {
-	c.Claims = ClaimKeys(c.Ref, c.Document)
-}
+func (j *judging) createSystem(c *change) { c.Claims = nameKeys(c.Ref) }
 
 func (j *judging) createService(c *change) {
 	ref := c.Ref
-	c.Claims = ClaimKeys(ref, c.Document)
+	c.Claims = nameKeys(ref)
 	j.systemExists(c)
 	if system, taken := j.in.World.Services[ref.Service]; taken && system != ref.System {
 		c.add(domain.Problem{
@@ -87,9 +55,13 @@ func (j *judging) pairIsFree(c *change) {
 // isService tells a service's path from a VM's: a pair may read like the name of a VM, and is none.
 func isService(path string) bool { return strings.HasSuffix(path, "/service.yaml") }
 
-// systemExists wants the system accepted, or created by this pull request.
+// systemExists wants the system accepted and left there, or created by this pull request.
 func (j *judging) systemExists(c *change) bool {
 	system := spec.Ref{Kind: spec.KindSystem, System: c.Ref.System}
+	if j.removes(system) {
+		j.leaving(c, domain.SystemUnknown, "system "+system.System, system)
+		return false
+	}
 	if j.in.World.Systems[system.System] || j.creates(system) {
 		return true
 	}
@@ -98,9 +70,13 @@ func (j *judging) systemExists(c *change) bool {
 	return false
 }
 
-// serviceExists wants the service accepted in this system, or created by this pull request.
+// serviceExists wants the service accepted in this system and left there, or created by this pull request.
 func (j *judging) serviceExists(c *change) {
 	service := spec.Ref{Kind: spec.KindService, System: c.Ref.System, Service: c.Ref.Service}
+	if j.removes(service) {
+		j.leaving(c, domain.ServiceUnknown, "service "+service.String(), service)
+		return
+	}
 	system, accepted := j.in.World.Services[service.Service]
 	if accepted && system == service.System || j.creates(service) {
 		return
@@ -132,6 +108,18 @@ func (j *judging) creates(ref spec.Ref) bool {
 	return false
 }
 
+// removes reports whether the pull request removes the thing, allowed or not.
+func (j *judging) removes(ref spec.Ref) bool {
+	return slices.ContainsFunc(j.changes, func(c *change) bool { return c.Ref == ref && c.Operation.Removes() })
+}
+
+func (j *judging) leaving(c *change, code domain.Code, what string, parent spec.Ref) {
+	c.add(domain.Problem{
+		Code: code, Message: what + " is deleted by this same pull request",
+		Hint: "put " + parent.Path() + " back, or take this file out",
+	})
+}
+
 // missing tells of a parent that is not there, and how to come by it: put right what would create it,
 // mean another, or create it.
 func (j *judging) missing(c *change, code domain.Code, message string, parent spec.Ref, name string, known []string) {
@@ -146,42 +134,71 @@ func (j *judging) missing(c *change, code domain.Code, message string, parent sp
 	c.add(domain.Problem{Code: code, Message: message, Hint: hint})
 }
 
-// ClaimKeys are the keys that creating what stands at ref would claim, so that callers know what to
-// look up. head is the file's content, for the addresses that it fixes.
-func ClaimKeys(ref spec.Ref, head []byte) []string {
-	switch ref.Kind {
-	case spec.KindSystem:
-		return []string{systemKey(ref.System)}
-	case spec.KindService:
-		return []string{serviceKey(ref.Service), pairKey(ref)}
-	case spec.KindVirtualMachine:
-		keys := []string{vmKey(ref.VMName()), indexKey(ref)}
-		doc, _ := spec.Parse(ref, head)
-		return append(keys, addressKeys(machine(doc))...)
-	}
-	return nil
-}
-
-// addressKeys are the keys of the addresses that a VM fixes.
-func addressKeys(vm *spec.VirtualMachine) (keys []string) {
-	if vm == nil {
-		return nil
-	}
-	for _, n := range vm.Networks {
-		if n.IP != "" {
-			keys = append(keys, addressKey(n.Name, n.IP))
+// deleteStructure lets a service or a system go when nothing is left below it but what this pull request
+// removes as well. What goes with it has been judged before.
+func (j *judging) deleteStructure(c *change) {
+	c.Claims = nameKeys(c.Ref)
+	leaving := map[string]bool{}
+	for _, other := range j.changes {
+		if other.Operation.Removes() && !other.Problems.Blocking() {
+			leaving[other.Path] = true
 		}
 	}
-	return keys
+	var services, machines []string
+	for _, path := range slices.Sorted(slices.Values(j.in.World.Below[c.Path])) {
+		if ref, governed, problems := spec.ParsePath(path); leaving[path] || !governed || problems.Blocking() || path == c.Path {
+			continue
+		} else if ref.Kind == spec.KindService {
+			services = append(services, ref.String())
+		} else {
+			machines = append(machines, ref.String())
+		}
+	}
+	names := slices.Concat(services, machines)
+	if len(names) > 0 {
+		c.add(domain.Problem{
+			Code: domain.DeleteRestricted, Message: c.kindAndName() + " still holds " + counted(services, machines) + ": " + first(names),
+			Hint: "remove their files as well, in this pull request or before it",
+		})
+	}
+	if left := slices.Sorted(slices.Values(j.in.World.Leftovers[c.Path])); len(left) > 0 {
+		c.add(domain.Problem{
+			Code: domain.DeleteRestricted, Message: fmt.Sprintf("%s of %s, removed before, still on a cluster: %s", plural(len(left), "VM"), c.kindAndName(), first(left)),
+			Hint: "wait until Shepherd has deleted them, then ask again",
+		})
+	}
 }
 
-// machine is a VM as its canonical spec has it, so that nothing made from it depends on how the file
-// is written; nil where the document is none.
-func machine(doc *spec.Document) *spec.VirtualMachine {
-	if doc == nil {
-		return nil
+func (c *change) kindAndName() string {
+	if c.Ref.Kind == spec.KindSystem {
+		return "system " + c.Subject
 	}
-	decoded, _ := spec.Decode(doc.Ref.Kind, spec.Canonical(doc))
-	vm, _ := decoded.(*spec.VirtualMachine)
-	return vm
+	return "service " + c.Subject
+}
+
+func counted(services, machines []string) string {
+	var parts []string
+	if len(services) > 0 {
+		parts = append(parts, plural(len(services), "service"))
+	}
+	if len(machines) > 0 {
+		parts = append(parts, plural(len(machines), "VM"))
+	}
+	return strings.Join(parts, " and ")
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// first lists the first few names and counts the rest.
+func first(names []string) string {
+	const few = 5
+	if len(names) <= few {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:few], ", ") + fmt.Sprintf(" and %d more", len(names)-few)
 }

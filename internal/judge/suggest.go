@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"hash/fnv"
 	"maps"
 	"math"
@@ -14,58 +15,109 @@ import (
 // suggest chooses the cluster: one of the same environment that is active, known to the server and
 // healthy. The one already chosen stays while it is eligible; else the service's own in that
 // namespace; else by weight and a hash of the identity, so that the same VM is always sent to the same
-// place and machines spread by weight.
+// place and machines spread by weight. What an approver chose is taken, or refused.
 func (j *judging) suggest(c *change, vm *spec.VirtualMachine, env domain.Environment) (Choice, bool) {
-	var eligible, why []string
+	var eligible []string
+	if name := c.chosen().Cluster; name == "" {
+		eligible = j.eligible(c, env)
+	} else if j.mayTake(c, name, env) {
+		eligible = []string{name}
+	}
+	if class := c.chosen().StorageClass; class != "" && len(eligible) > 0 {
+		eligible = j.withStorage(c, "", class, eligible)
+	}
+	for i, disk := range vm.Disks {
+		if disk.StorageClass != "" && len(eligible) > 0 {
+			eligible = j.withStorage(c, "spec.disks["+number(i)+"].storageClass", disk.StorageClass, eligible)
+		}
+	}
+	if len(eligible) == 0 {
+		return Choice{}, false
+	}
+	return j.choose(c, eligible), true
+}
+
+// eligible are the clusters that can take a new VM; without one there is a problem that says why for each.
+func (j *judging) eligible(c *change, env domain.Environment) (eligible []string) {
+	var why []string
 	for _, name := range slices.Sorted(maps.Keys(j.in.Platform.Clusters)) {
 		cluster := j.in.Platform.Clusters[name]
 		if cluster.Environment != env {
 			continue
 		}
-		if no := j.ineligible(name, cluster); no != "" {
+		if no := j.ineligible(c, name, cluster); no != "" {
 			why = append(why, name+" "+no)
 			continue
 		}
 		eligible = append(eligible, name)
 	}
+	if len(why) == 0 {
+		why = []string{"the platform has none"}
+	}
 	if len(eligible) == 0 {
-		if len(why) == 0 {
-			why = []string{"the platform has none"}
-		}
 		c.add(domain.Problem{
 			Code: domain.NoEligibleCluster, Message: "no cluster of " + string(env) + " can take this VM: " + strings.Join(why, "; "),
 			Hint: "ask whoever runs Shepherd; nothing in this file is wrong",
 		})
-		return Choice{}, false
 	}
-	for i, disk := range vm.Disks {
-		if eligible = j.withStorage(c, i, disk, eligible); len(eligible) == 0 {
-			return Choice{}, false
-		}
-	}
-	return j.choose(c, eligible), true
+	return eligible
 }
 
-// withStorage leaves the clusters that have the storage class which a data disk names.
-func (j *judging) withStorage(c *change, i int, disk spec.VMDisk, clusters []string) (able []string) {
-	if disk.StorageClass == "" {
-		return clusters
+// mayTake holds the cluster that an approver chose to what every suggestion keeps.
+func (j *judging) mayTake(c *change, name string, env domain.Environment) bool {
+	cluster := j.in.Platform.Clusters[name]
+	var others []string
+	for other, of := range j.in.Platform.Clusters {
+		if other != name && of.Environment == env && of.Status == spec.ClusterActive {
+			others = append(others, other)
+		}
 	}
+	refuse := func(code domain.Code, message string) bool {
+		c.add(domain.Problem{
+			Code: code, Message: "the plan: " + message, Hint: "plan another cluster of " + string(env) + ", or none to get the suggested one: " + spec.Suggest(name, others),
+		})
+		return false
+	}
+	switch {
+	case cluster == nil:
+		return refuse(domain.NoEligibleCluster, "there is no cluster "+name)
+	case cluster.Environment != env:
+		return refuse(domain.EnvironmentMismatch, "cluster "+name+" belongs to "+string(cluster.Environment)+", namespace "+c.Ref.Namespace+" to "+string(env))
+	case cluster.Status != spec.ClusterActive:
+		return refuse(domain.ClusterCordoned, "cluster "+name+" is "+string(cluster.Status)+" and takes no new VMs")
+	}
+	if no := j.ineligible(c, name, cluster); no != "" {
+		return refuse(domain.NoEligibleCluster, "cluster "+name+" "+no)
+	}
+	return true
+}
+
+// withStorage leaves the clusters that have a storage class: the one that a data disk names at a field, or
+// without a field the one that an approver chose.
+func (j *judging) withStorage(c *change, field, class string, clusters []string) (able []string) {
 	var known []string
 	for _, name := range clusters {
 		facts := j.in.World.Clusters[name]
-		if facts.has(disk.StorageClass) {
+		if facts.has(class) {
 			able = append(able, name)
 		}
 		known = append(known, facts.StorageClasses...)
 	}
-	if len(able) == 0 {
-		slices.Sort(known)
-		c.at(domain.StorageClassUnknown, "spec.disks["+number(i)+"].storageClass",
-			"no cluster that can take this VM has the storage class "+disk.StorageClass,
-			spec.Suggest(disk.StorageClass, slices.Compact(known))+"; or leave it out to get the cluster's own")
+	if len(able) > 0 {
+		return able
 	}
-	return able
+	slices.Sort(known)
+	p := domain.Problem{
+		Code: domain.StorageClassUnknown, Message: "no cluster that can take this VM has the storage class " + class,
+		Hint: spec.Suggest(class, slices.Compact(known)) + "; or leave it out to get the cluster's own",
+	}
+	if field == "" {
+		p.Message = "the plan: " + p.Message
+		c.add(p)
+	} else {
+		c.found(&p, field)
+	}
+	return nil
 }
 
 // has reports whether the cluster has a storage class, as far as its classes are known.
@@ -73,7 +125,7 @@ func (f ClusterFacts) has(class string) bool {
 	return class == "" || len(f.StorageClasses) == 0 || slices.Contains(f.StorageClasses, class)
 }
 
-func (j *judging) ineligible(name string, cluster *spec.Cluster) string {
+func (j *judging) ineligible(c *change, name string, cluster *spec.Cluster) string {
 	facts, known := j.in.World.Clusters[name]
 	switch {
 	case cluster.Status != spec.ClusterActive:
@@ -84,7 +136,7 @@ func (j *judging) ineligible(name string, cluster *spec.Cluster) string {
 		return "is not healthy"
 	case !facts.Healthy:
 		return "is not healthy: " + facts.Message
-	case !facts.has(cluster.StorageClass):
+	case c.chosen().StorageClass == "" && !facts.has(cluster.StorageClass):
 		return "lacks the storage class " + cluster.StorageClass + ", which its file names"
 	}
 	return ""
@@ -100,7 +152,7 @@ func (j *judging) choose(c *change, eligible []string) Choice {
 			return int(math.Copysign(1, j.pull(a, c.Path)-j.pull(b, c.Path)))
 		})
 	}
-	return Choice{Cluster: name, StorageClass: j.in.Platform.Clusters[name].StorageClass}
+	return Choice{Cluster: name, StorageClass: cmp.Or(c.chosen().StorageClass, j.in.Platform.Clusters[name].StorageClass)}
 }
 
 // pull is the weighted rendezvous hash of cluster and identity.

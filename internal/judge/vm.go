@@ -16,13 +16,14 @@ func (j *judging) createVM(c *change) {
 	}
 	c.vm, c.Reason = vm, vm.Reason
 	c.Claims = append([]string{vmKey(c.Subject), indexKey(c.Ref)}, addressKeys(vm)...)
+	j.restart(c, "")
 	if j.systemExists(c) {
 		j.serviceExists(c)
 	}
 	j.nameIsFree(c)
 	j.indexIsFree(c)
-	j.addressesAreFree(c)
-	j.plan(c, vm)
+	j.addressesAreFree(c, nil)
+	j.planNew(c)
 }
 
 func (j *judging) nameIsFree(c *change) {
@@ -92,16 +93,20 @@ func (j *judging) freeIndex(ref spec.Ref) string {
 	return "the service has used all its indexes; create another service"
 }
 
-// addressesAreFree holds fixed addresses to those of the fleet and of the VMs before this one.
-func (j *judging) addressesAreFree(c *change) {
+// addressesAreFree holds fixed addresses to those of the fleet and of the VMs that this pull request judges
+// before this one. Those that the VM has already are its own.
+func (j *judging) addressesAreFree(c *change, own []string) {
 	for i, n := range c.vm.Networks {
-		if n.IP == "" || c.moved {
+		key := addressKey(n.Name, n.IP)
+		if n.IP == "" || c.moved || slices.Contains(own, key) {
 			continue
 		}
-		key := addressKey(n.Name, n.IP)
 		owner, taken := j.in.World.Addresses[key]
 		for _, other := range j.changes {
-			if !taken && j.rivals(other, c) && slices.Contains(other.Claims, key) {
+			if other == c {
+				break
+			}
+			if !taken && slices.Contains(other.Claims, key) {
 				owner, taken = other.Path, true
 			}
 		}

@@ -82,15 +82,9 @@ func (r *renderer) virtualMachine() *kubevirtv1.VirtualMachine {
 	return vm
 }
 
-// runStrategy is Always or Halted: power belongs to git, and only these two never change by
-// themselves.
 func (r *renderer) runStrategy() *kubevirtv1.VirtualMachineRunStrategy {
-	strategy := kubevirtv1.RunStrategyHalted
-	switch r.in.VM.Power {
-	case spec.PowerRunning:
-		strategy = kubevirtv1.RunStrategyAlways
-	case spec.PowerStopped:
-	default:
+	strategy, known := runStrategyOf(r.in.VM.Power)
+	if !known {
 		r.problems.add(domain.PlanInvalid, OriginRequest, "power", "power is %q", r.in.VM.Power).
 			hint("use running or stopped")
 	}
