@@ -68,3 +68,26 @@ func BenchmarkUnchangedVM(b *testing.B) {
 		return err
 	})
 }
+
+// BenchmarkDeleteVM deletes VMs of three objects each in a namespace with a thousand other disks, which
+// are all looked at.
+func BenchmarkDeleteVM(b *testing.B) {
+	env := setup(b)
+	for i := range 1000 {
+		env.create(env.stranger(fmt.Sprintf("neighbour-%d", i), env.machine("neighbour").vm.GetLabels()))
+	}
+	var spent time.Duration
+	n := 0
+	for b.Loop() {
+		name := fmt.Sprintf("vm-%d", n)
+		_, target := env.created(name)
+		start := time.Now()
+		if _, err := env.Delete(b.Context(), target, env.doomed(name, false)); err != nil {
+			b.Fatal(err)
+		}
+		spent += time.Since(start)
+		n++
+	}
+	b.ReportMetric(float64(spent.Microseconds())/float64(n)/1000, "ms-delete/op")
+	b.ReportMetric(0, "ns/op")
+}
