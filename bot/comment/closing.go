@@ -66,6 +66,8 @@ func ends(v *reading) (out []string) {
 			out = append(out, name+" is recorded.")
 		case r.VM.Later:
 			out = append(out, name+" is applied; a later change came after it.")
+		case r.VM.Status == domain.VMDeleted:
+			out = append(out, name+" is applied; the VM was deleted since.")
 		default:
 			out = append(out, name+" "+ending(r.Row)+onCluster(r.VM.Cluster)+".")
 		}

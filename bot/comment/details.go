@@ -22,9 +22,7 @@ func detail(r Row, reasons bool) string {
 	c := r.Change
 	var b strings.Builder
 	fmt.Fprintf(&b, "**%s** %s", subject(r), operation(c))
-	if c.Environment != "" {
-		b.WriteString(" in " + cell(string(c.Environment), 20))
-	}
+	b.WriteString(inEnvironment(c))
 	b.WriteString("\n\n")
 	item := func(format string, args ...any) { fmt.Fprintf(&b, "- "+format+"\n", args...) }
 	if words := Escape(c.Reason, maxReason); words != "" {
@@ -48,6 +46,15 @@ func detail(r Row, reasons bool) string {
 		b.WriteString("\n<details><summary>Why</summary>\n\n" + fence(policy.Text(verdict)) + "\n</details>\n")
 	}
 	return b.String() + "\n"
+}
+
+// inEnvironment continues what is done with where.
+func inEnvironment(c judge.Change) string {
+	env := cell(string(c.Environment), 20)
+	if c.Operation == domain.VNCAccess {
+		return orNothing(", in ", env)
+	}
+	return orNothing(" in ", env)
 }
 
 // needs is the approval that a change needs.

@@ -20,6 +20,7 @@ func TestEscape(t *testing.T) {
 		"a link":             {"[x](https://evil.example)", "`[x](https://evil.example)`"},
 		"an image":           {"![x](https://evil.example/x.png)", "`![x](https://evil.example/x.png)`"},
 		"HTML":               {"</details><img src=x>", "`</details><img src=x>`"},
+		"a mark":             {"<!-- shepherd -->", "`<!\u200b-- shepherd -->`"},
 		"an entity":          {"&#64;alice", "`&#64;alice`"},
 		"a backtick":         {"a`b", "`a'b`"},
 		"many backticks":     {"``` @x ```", "`''' @\u200bx '''`"},

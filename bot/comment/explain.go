@@ -36,11 +36,7 @@ func (v *reading) explain(p *page) {
 
 // explanation is all that the decision about one change depends on.
 func (v *reading) explanation(r entry) string {
-	head := fmt.Sprintf("**%s** %s", subject(r.Row), operation(r.Change))
-	if env := cell(string(r.Change.Environment), 20); env != "" {
-		head += " in " + env
-	}
-	head += ": " + v.state(r, false) + "\n\n"
+	head := fmt.Sprintf("**%s** %s%s: %s\n\n", subject(r.Row), operation(r.Change), inEnvironment(r.Change), v.state(r, false))
 	var b strings.Builder
 	ruled := r.Change.Verdict.Problems("")
 	for _, p := range r.Change.Problems.Sorted() {

@@ -246,12 +246,8 @@ func failures(v *reading) (out []string) {
 	for _, r := range v.pick(failed) {
 		text := subject(r.Row) + ": "
 		if r.Event.Status != domain.EventFailed {
-			what := "does not run"
-			if r.Change.Operation == domain.DeleteVM {
-				what = "is not gone"
-			}
 			out = append(out, text+"look at it with "+Escape("kubectl -n "+r.VM.Namespace+" describe vm "+r.VM.Name, 300)+
-				onCluster(r.VM.Cluster)+". It was applied, but "+what+cmp.Or(orNothing(": ", prose(sentence(r.VM.Message), maxMessage)), "."))
+				onCluster(r.VM.Cluster)+". It was applied, but "+r.flaw()+cmp.Or(orNothing(": ", prose(sentence(r.VM.Message), maxMessage)), "."))
 			continue
 		}
 		message, advice, _ := strings.Cut(r.Event.Message, " — ")

@@ -108,10 +108,19 @@ func (v *reading) outcome(r entry) string {
 	switch {
 	case r.Event != nil && r.Event.Status == domain.EventFailed:
 		return because("❌ failed", r.Event.Code)
-	case r.Change.Operation == domain.DeleteVM:
-		return "❌ applied, not gone"
 	}
-	return "❌ applied, does not run"
+	return "❌ applied, " + r.flaw()
+}
+
+// flaw is what is wrong with a VM that failed after its change was applied.
+func (r Row) flaw() string {
+	switch r.Change.Operation {
+	case domain.DeleteVM:
+		return "is not gone"
+	case domain.StopVM:
+		return "is in an error state"
+	}
+	return "does not run"
 }
 
 // parent reports whether the change ends something that may hold others.
@@ -145,6 +154,8 @@ func (r Row) result() string {
 		return "recorded"
 	case r.VM.Later:
 		return "applied"
+	case r.VM.Status == domain.VMDeleted:
+		return "applied, deleted since"
 	}
 	state := "running"
 	if r.VM.Status == domain.VMStopped {
@@ -174,7 +185,10 @@ func applied(v *reading) string {
 			finished++
 		}
 	}
-	if len(real) == 0 {
+	switch {
+	case len(rows) == 0:
+		return "Superseded by a later change"
+	case len(real) == 0:
 		return noted(rows)
 	}
 	if running, all := v.machines(); stay(real) {
@@ -253,7 +267,7 @@ func (v *reading) machines() (running, all int) {
 	for _, r := range v.pick(done, settling, unclear) {
 		vm := r.spec()
 		switch op := r.Change.Operation; {
-		case r.VM == nil && r.at == done, !op.OnCluster(), op == domain.DeleteVM, op == domain.StopVM, vm != nil && vm.Power == spec.PowerStopped:
+		case r.VM == nil && r.at == done, r.VM != nil && (r.VM.Later || r.VM.Status == domain.VMDeleted), !op.OnCluster(), op == domain.DeleteVM, op == domain.StopVM, vm != nil && vm.Power == spec.PowerStopped:
 			continue
 		case r.VM != nil && r.VM.Status == domain.VMRunning:
 			running++

@@ -3,6 +3,7 @@ package comment
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,41 @@ func TestFitsDoesNotDependOnProgress(t *testing.T) {
 		v.State = Merged
 		if Fits(v) != before {
 			t.Errorf("%d VMs: %t before, %t after", n, before, !before)
+		}
+	}
+}
+
+// TestRepliesAreBounded: however much there is to explain or to plan, the reply fits, and says what it
+// leaves out.
+func TestRepliesAreBounded(t *testing.T) {
+	t.Parallel()
+	v := many(150)
+	verdict := policy.Verdict{Rule: "CREATE_VM"}
+	for i := range 200 {
+		verdict.Children = append(verdict.Children, policy.Verdict{Rule: fmt.Sprint("rule ", i), Message: strings.Repeat("why ", 90)})
+	}
+	for depth, deep := 0, &verdict; depth < 50; depth++ {
+		deep.Children = append(deep.Children, policy.Verdict{Rule: "deep"})
+		deep = &deep.Children[len(deep.Children)-1]
+	}
+	plan := Answer{Verb: verbPlan}
+	for i := range v.Rows {
+		v.Rows[i].Change.Verdict.Children = []policy.Verdict{{Rule: "permission", Message: strings.Repeat("why ", 90)}}
+		plan.Plans = append(plan.Plans, PlanAnswer{Ref: v.Rows[i].Change.Ref, Planned: *chosen(strings.Repeat("long ", 100))})
+	}
+	v.Rows[0].Change.Verdict = verdict
+	for name, answers := range map[string][]Answer{
+		"explain": {{Verb: verbExplain, Line: "/explain"}},
+		"plan":    {plan},
+		"all":     {plan, {Verb: verbExplain}, plan, {Verb: verbHelp}, plan, {Verb: verbExplain}, {Verb: verbExplain}, plan},
+		"many":    slices.Repeat([]Answer{{Verb: verbConfirm, Subjects: []string{strings.Repeat("x", 100)}}}, 1000),
+	} {
+		got := Reply(v, Asked{ID: 1}, answers)
+		if len(got) > limit || !strings.Contains(got, "for want of room.") {
+			t.Errorf("%s: %d bytes, ending with %q", name, len(got), got[max(0, len(got)-200):])
+		}
+		for _, u := range unwanted(got) {
+			t.Errorf("%s: %s", name, u)
 		}
 	}
 }

@@ -99,7 +99,7 @@ func scalar(v any) string {
 	if unquoted.MatchString(s) && !loose.MatchString(s) && yaml.Unmarshal([]byte(s), &back) == nil && back == any(s) {
 		return s
 	}
-	quoted := strings.ReplaceAll(strconv.QuoteToGraphic(s), "`", `\x60`)
+	quoted := strings.NewReplacer("`", `\x60`, "<!--", `\x3c!--`).Replace(strconv.QuoteToGraphic(s))
 	for loose.MatchString(quoted) { // overlapping ones need another round
 		quoted = loose.ReplaceAllString(quoted, `${1}\x40`)
 	}
