@@ -14,6 +14,7 @@ import (
 	"kv-shepherd.io/shepherd/gitops"
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/governance/audit"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/store"
@@ -201,7 +202,7 @@ func (b *Baseline) judgeAgain(ctx context.Context, tx *store.Tx) error {
 		return fmt.Errorf("read the open pull requests: %w", err)
 	}
 	for _, number := range open {
-		if err := Want(ctx, tx, queue, number); err != nil {
+		if err := approval.Want(ctx, tx, queue, number); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package bot
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"kv-shepherd.io/shepherd/bot/forge"
@@ -20,7 +19,7 @@ func (j *Judge) cancel(ctx context.Context, pull forge.PullRequest, wanted int64
 	if err := j.gateway.Cancel(ctx, p, wanted, why); err != nil {
 		return fmt.Errorf("cancel #%d: %w", pull.Number, err)
 	}
-	return j.wake(ctx)
+	return nil
 }
 
 // absorbed closes the books on a pull request whose commits came into the branch with another one's, as
@@ -42,7 +41,7 @@ func (j *Judge) absorbed(ctx context.Context, pull forge.PullRequest) error {
 			return fmt.Errorf("look for #%d on the branch: %w", pull.Number, err)
 		}
 		if walked {
-			return errors.Join(j.gateway.Absorb(ctx, pullOf(pull), repo.Cursor), j.wake(ctx))
+			return j.gateway.Absorb(ctx, pullOf(pull), repo.Cursor)
 		}
 	}
 	return jobs.Later(walking, fmt.Errorf("the merge of #%d has not been walked to", pull.Number))

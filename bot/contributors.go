@@ -16,6 +16,7 @@ import (
 	"kv-shepherd.io/shepherd/gitops"
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/judge"
 )
 
@@ -51,7 +52,7 @@ func (j *Judge) movements(ctx context.Context, pull forge.PullRequest) ([]moveme
 
 // pushers names, for each file, who pushed a generation in which its meaning moved. Our own pushes are
 // nobody's.
-func (j *Judge) pushers(ctx context.Context, pull forge.PullRequest, h heads, files []judge.File) (map[string][]forge.Person, error) {
+func (j *Judge) pushers(ctx context.Context, pull forge.PullRequest, h heads, files []judge.File, planned map[string]judge.Planned) (map[string][]forge.Person, error) {
 	moves, err := j.movements(ctx, pull)
 	if err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func (j *Judge) pushers(ctx context.Context, pull forge.PullRequest, h heads, fi
 		if m.who.ID == j.self.ID {
 			continue
 		}
-		paths, err := j.moved(ctx, m, h, files)
+		paths, err := j.moved(ctx, m, h, files, planned)
 		if err != nil {
 			return nil, err
 		}
@@ -76,7 +77,7 @@ func (j *Judge) pushers(ctx context.Context, pull forge.PullRequest, h heads, fi
 
 // moved lists the files whose meaning a push changed. A state before or after that nobody has any more
 // counts as different in everything.
-func (j *Judge) moved(ctx context.Context, m movement, h heads, files []judge.File) ([]string, error) {
+func (j *Judge) moved(ctx context.Context, m movement, h heads, files []judge.File, planned map[string]judge.Planned) ([]string, error) {
 	if len(files) == 0 {
 		return nil, nil
 	}
@@ -101,7 +102,11 @@ func (j *Judge) moved(ctx context.Context, m movement, h heads, files []judge.Fi
 		if err != nil {
 			return nil, err
 		}
-		if !same {
+		agreed, err := j.agreed(ctx, c.Path, m.after, planned)
+		if err != nil {
+			return nil, err
+		}
+		if !same && !agreed {
 			out = append(out, c.Path)
 		}
 	}
@@ -115,6 +120,17 @@ func (j *Judge) sameMeaning(ctx context.Context, path string, a, b gitops.SHA) (
 	}
 	right, err := j.meaning(ctx, path, b)
 	return left != nil && bytes.Equal(left, right), err
+}
+
+// agreed reports whether a path at a commit says just what an approver planned for it: whoever brought git
+// there has contributed nothing of their own.
+func (j *Judge) agreed(ctx context.Context, path string, commit gitops.SHA, planned map[string]judge.Planned) (bool, error) {
+	want := planned[path].ModifiedSpec
+	if len(want) == 0 {
+		return false, nil
+	}
+	have, err := j.meaning(ctx, path, commit)
+	return bytes.Equal(have, want), err
 }
 
 // meaning is the canonical spec of a path at a commit; nil for what cannot be read.
@@ -145,6 +161,7 @@ func filePaths(files []judge.File) []string {
 // contribution is who made one change, and whether that is all.
 type contribution struct {
 	people       map[int64]string // id → how
+	logins       map[int64]string
 	unattributed string
 }
 
@@ -156,12 +173,12 @@ const webFlow = "web-flow"
 
 // contributions names the contributors of every change: the author of the pull request, those who
 // pushed it, the authors and committers of the commits that touched it, and, for prod, co-authors.
-func (j *Judge) contributions(ctx context.Context, pull forge.PullRequest, h heads, report judge.Report, pushers map[string][]forge.Person) (map[string]*contribution, error) {
+func (j *Judge) contributions(ctx context.Context, pull forge.PullRequest, h heads, report judge.Report, pushers map[string][]forge.Person, planned map[string]judge.Planned) (map[string]*contribution, error) {
 	out := map[string]*contribution{}
 	var paths []string
 	for _, c := range report.Changes {
 		paths = append(paths, c.Path)
-		made := &contribution{people: map[int64]string{pull.Author.ID: "author of the pull request"}}
+		made := &contribution{people: map[int64]string{pull.Author.ID: "author of the pull request"}, logins: map[int64]string{pull.Author.ID: pull.Author.Login}}
 		for _, p := range pushers[c.Path] {
 			made.add(p, "pushed it")
 		}
@@ -176,7 +193,7 @@ func (j *Judge) contributions(ctx context.Context, pull forge.PullRequest, h hea
 		known[gitops.SHA(c.SHA)] = c
 	}
 	if complete {
-		err = j.commitPeople(ctx, pull, h, report, paths, known, out)
+		err = j.commitPeople(ctx, pull, h, report, paths, known, planned, out)
 	}
 	if !complete || errors.Is(err, gitops.ErrTooLarge) {
 		for _, made := range out {
@@ -190,10 +207,25 @@ func (j *Judge) contributions(ctx context.Context, pull forge.PullRequest, h hea
 func (made *contribution) add(p forge.Person, how string) {
 	if _, already := made.people[p.ID]; !already && p.Known() {
 		made.people[p.ID] = how
+		made.logins[p.ID] = p.Login
 	}
 }
 
-func (j *Judge) commitPeople(ctx context.Context, pull forge.PullRequest, h heads, report judge.Report, paths []string, known map[gitops.SHA]forge.Commit, out map[string]*contribution) error {
+// named are the contributors for people to read, in the order of their logins.
+func (made *contribution) named() (out []approval.Contributor) {
+	if made == nil {
+		return nil
+	}
+	for id, how := range made.people {
+		if login := made.logins[id]; login != "" {
+			out = append(out, approval.Contributor{Login: login, How: how})
+		}
+	}
+	slices.SortFunc(out, func(a, b approval.Contributor) int { return strings.Compare(a.Login, b.Login) })
+	return out
+}
+
+func (j *Judge) commitPeople(ctx context.Context, pull forge.PullRequest, h heads, report judge.Report, paths []string, known map[gitops.SHA]forge.Commit, planned map[string]judge.Planned, out map[string]*contribution) error {
 	commits, err := j.mirror.Commits(ctx, h.base, h.head, maxCommits)
 	if err != nil {
 		return fmt.Errorf("list the commits: %w", err)
@@ -208,6 +240,13 @@ func (j *Judge) commitPeople(ctx context.Context, pull forge.PullRequest, h head
 			return err
 		}
 		for _, path := range touched {
+			agreed, err := j.agreed(ctx, path, c.SHA, planned)
+			if err != nil {
+				return err
+			}
+			if agreed {
+				continue
+			}
 			change, _ := report.Change(path)
 			if err := j.attribute(ctx, c, known[c.SHA], moves, change.Environment, out[path]); err != nil {
 				return err

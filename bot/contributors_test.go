@@ -103,9 +103,9 @@ func (s *scene) people(p *forgetest.Pull, changes ...judge.Change) map[string][]
 	s.ok(err)
 	files, err := s.judge.files(ctx, h)
 	s.ok(err)
-	pushers, err := s.judge.pushers(ctx, pull, h, files)
+	pushers, err := s.judge.pushers(ctx, pull, h, files, nil)
 	s.ok(err)
-	made, err := s.judge.contributions(ctx, pull, h, judge.Report{Changes: changes}, pushers)
+	made, err := s.judge.contributions(ctx, pull, h, judge.Report{Changes: changes}, pushers, nil)
 	s.ok(err)
 	logins := map[int64]string{alice.ID: "alice", bob.ID: "bob", carol.ID: "carol"}
 	out := map[string][]string{}
@@ -387,7 +387,7 @@ func TestCoAuthors(t *testing.T) {
 // A bot's own push is nobody's, and people are counted once.
 func TestContributionAdd(t *testing.T) {
 	t.Parallel()
-	made := contribution{people: map[int64]string{}}
+	made := contribution{people: map[int64]string{}, logins: map[int64]string{}}
 	made.add(alice, "first")
 	made.add(alice, "second")
 	made.add(forge.Person{}, "nobody")

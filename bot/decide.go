@@ -3,8 +3,12 @@ package bot
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
+	"kv-shepherd.io/shepherd/bot/command"
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/event"
@@ -13,6 +17,7 @@ import (
 	"kv-shepherd.io/shepherd/ent/review"
 	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/judge"
 	"kv-shepherd.io/shepherd/internal/policy"
@@ -67,12 +72,12 @@ func (j *Judge) convene(ctx context.Context, pull forge.PullRequest, h heads, re
 		return nil, err
 	}
 	for _, r := range approval.Latest(c.reviews, c.epoch) {
-		if r.State == approval.StateApproved {
-			pushers, err := j.pushers(ctx, pull, h, in.Files)
+		if r.State == approval.StateApproved || r.Withdrawn {
+			pushers, err := j.pushers(ctx, pull, h, in.Files, in.Planned)
 			if err != nil {
 				return nil, err
 			}
-			c.made, err = j.contributions(ctx, pull, h, report, pushers)
+			c.made, err = j.contributions(ctx, pull, h, report, pushers, in.Planned)
 			return c, err
 		}
 	}
@@ -101,7 +106,30 @@ func (j *Judge) reviews(ctx context.Context, pull forge.PullRequest) ([]approval
 	for _, r := range listed {
 		out = append(out, asSeen(r, seen[r.ID], moves, pull.HeadSHA))
 	}
-	return out, nil
+	return out, j.whoWithdrew(ctx, pull.Number, out)
+}
+
+// whoWithdrew asks the forge who dismissed a review whose webhook never came, and what it had said.
+func (j *Judge) whoWithdrew(ctx context.Context, number int, reviews []approval.Review) error {
+	unknown := func(r approval.Review) bool { return r.Withdrawn && r.WithdrawnBy.ID == 0 }
+	if !slices.ContainsFunc(reviews, unknown) {
+		return nil
+	}
+	dismissals, err := j.forge.Dismissals(ctx, number)
+	if err != nil {
+		return fmt.Errorf("read who dismissed reviews: %w", err)
+	}
+	for i := range reviews {
+		r := &reviews[i]
+		for _, d := range dismissals {
+			if unknown(*r) && d.ReviewID == r.ID {
+				r.WithdrawnBy = approval.Reviewer{ID: d.By.ID, Login: d.By.Login, Bot: d.By.Bot}
+				r.State = approval.State(d.State)
+				r.Withdrawn = d.ByCommit == "" // the forge's own dismissal decides nothing
+			}
+		}
+	}
+	return nil
 }
 
 // asSeen trusts the first sight for what the forge may rewrite, and the forge for whether the review
@@ -112,19 +140,20 @@ func asSeen(r forge.Review, row *ent.Review, moves []*ent.Push, head string) app
 		State: approval.State(r.State), SubmittedAt: r.SubmittedAt, Text: r.Body, Withdrawn: r.State == forge.Dismissed,
 	}
 	if row == nil {
-		out.CommitSHA = headAt(r, moves, head)
+		out.CommitSHA, out.CarriesPlan = headAt(r, moves, head), command.CarriesPlan(r.Body)
 		if out.Withdrawn {
-			// What it said is lost. As the last word of its author it takes back what went before.
+			// What it said has to be asked for. As the last word of its author it takes back what went before.
 			out.State = approval.StateChangesRequested
 		}
 		return out
 	}
 	out.State, out.CommitSHA, out.Text, out.SubmittedAt = approval.State(row.State), row.CommitSha, row.Body, row.SubmittedAt
+	out.CarriesPlan = command.CarriesPlan(out.Text)
 	if out.CommitSHA == "" {
 		out.CommitSHA = headAt(r, moves, head)
 	}
-	if r.State == forge.Dismissed && row.DismissedByForge {
-		out.Withdrawn = false
+	if r.State == forge.Dismissed {
+		out.Withdrawn, out.WithdrawnBy = !row.DismissedByForge, approval.Reviewer{ID: row.DismissedBy, Login: row.DismissedByLogin}
 	}
 	return out
 }
@@ -147,24 +176,37 @@ func headAt(r forge.Review, moves []*ent.Push, head string) string {
 	return at
 }
 
-// seat looks the reviewers up, in the teams that any of the changes asks about.
+// seat looks the reviewers up, and those who lifted vetoes, in the teams that any of the changes asks
+// about. What concerns prod is asked anew.
 func (j *Judge) seat(ctx context.Context, c *council) error {
 	for _, r := range c.reviews {
-		if _, ok := c.members[r.Reviewer.ID]; ok || r.State == approval.State(forge.Commented) {
+		if r.State == approval.State(forge.Commented) {
 			continue
 		}
-		who := forge.Person{ID: r.Reviewer.ID, Login: r.Reviewer.Login, Bot: r.Reviewer.Bot}
-		var asks []policy.Ask
-		for _, change := range c.report.Changes {
-			plain := policy.Person{ID: who.ID, Login: who.Login, Bot: who.Bot}
-			asks = append(asks, change.Requirement.Ask(plain, scopeOf(change)))
+		for _, who := range []approval.Reviewer{r.Reviewer, r.WithdrawnBy} {
+			if err := j.seatOne(ctx, c, forge.Person{ID: who.ID, Login: who.Login, Bot: who.Bot}); err != nil {
+				return err
+			}
 		}
-		member, err := j.people.Resolve(ctx, who, c.bindings.TeamsNeeded(asks...))
-		if err != nil {
-			return err
-		}
-		c.members[who.ID] = member
 	}
+	return nil
+}
+
+func (j *Judge) seatOne(ctx context.Context, c *council, who forge.Person) error {
+	if _, ok := c.members[who.ID]; ok || !who.Known() {
+		return nil
+	}
+	plain, fresh := policy.Person{ID: who.ID, Login: who.Login, Bot: who.Bot}, false
+	asks := []policy.Ask{{Person: plain, Permission: policy.PlatformAdmin}}
+	for _, change := range c.report.Changes {
+		fresh = fresh || change.Environment == domain.Prod || change.Operation == domain.ChangePlatform
+		asks = append(asks, change.Requirement.Ask(plain, scopeOf(change)))
+	}
+	member, err := j.people.Resolve(ctx, who, c.bindings.TeamsNeeded(asks...), fresh)
+	if err != nil {
+		return err
+	}
+	c.members[who.ID] = member
 	return nil
 }
 
@@ -185,17 +227,36 @@ func (c *council) mayVeto(change judge.Change) func(approval.Reviewer) bool {
 	}
 }
 
+func (c *council) mayLift(r approval.Reviewer) bool {
+	return c.bindings.CanDismiss(c.members[r.ID]).Allowed
+}
+
 // vetoed names the changes that somebody who may approve them has asked to be changed.
 func (c *council) vetoed() map[string]bool {
 	out := map[string]bool{}
 	for _, change := range c.report.Changes {
-		for _, r := range approval.Latest(c.reviews, c.epoch) {
-			if r.State == approval.StateChangesRequested && change.Requirement.Approvals > 0 && c.mayVeto(change)(r.Reviewer) {
-				out[change.Path] = true
-			}
+		if c.veto(change) != nil {
+			out[change.Path] = true
 		}
 	}
 	return out
+}
+
+// veto is the review that keeps a change from being asked for, nil where none does.
+func (c *council) veto(change judge.Change) *approval.Review {
+	if change.Requirement.Approvals == 0 {
+		return nil
+	}
+	weighed := approval.Case{MayLift: c.mayLift}
+	if made := c.made[change.Path]; made != nil {
+		weighed.Contributors, weighed.Unattributed = made.people, made.unattributed
+	}
+	for _, r := range approval.Latest(c.reviews, c.epoch) {
+		if r.State == approval.StateChangesRequested && c.mayVeto(change)(r.Reviewer) && !weighed.Lifted(r) {
+			return &r
+		}
+	}
+	return nil
 }
 
 // decide weighs the reviews for every open ticket of the pull request and writes the outcomes down. It
@@ -211,31 +272,53 @@ func (j *Judge) decide(ctx context.Context, number int, c *council) (map[string]
 	var all []approval.Decided
 	for _, t := range tickets {
 		change, ok := c.report.Change(t.Path)
-		if !ok || change.Digest != t.ChangeDigest || change.Problems.Blocking() {
+		if !ok || !change.Decides(t.ChangeDigest) || change.Problems.Blocking() {
 			continue
 		}
-		plans, err := j.db.Plan.Query().Where(plan.PullRequest(number), plan.Path(t.Path), plan.PublishedAtNotNil()).
-			Select(plan.FieldID, plan.FieldPublishedAt).All(ctx)
+		plans, err := j.shown(ctx, number, t.Path)
 		if err != nil {
-			return nil, fmt.Errorf("read the plans of %s: %w", t.Path, err)
+			return nil, err
 		}
 		outcome := approval.Weigh(c.caseOf(t, change, plans), c.reviews)
+		outcome.Contributors = c.made[t.Path].named()
 		out[t.Path] = outcome
 		all = append(all, approval.Decided{Ticket: t.ID, Path: t.Path, Plan: t.PlanID, Outcome: outcome})
+	}
+	for _, change := range c.report.Changes {
+		if _, weighed := out[change.Path]; !weighed {
+			if veto := c.veto(change); veto != nil { // it keeps the change from having a ticket
+				all = append(all, approval.Decided{Path: change.Path, Outcome: approval.Outcome{Status: domain.TicketRejected, Veto: veto}})
+			}
+		}
 	}
 	return out, j.gateway.Decide(ctx, number, all)
 }
 
-func (c *council) caseOf(t *ent.Ticket, change judge.Change, plans []*ent.Plan) approval.Case {
-	out := approval.Case{
-		Required: change.Requirement.Approvals, Plan: t.PlanID,
-		MayApprove: c.mayApprove(change), MayVeto: c.mayVeto(change),
-		Epoch: c.epoch, Grace: c.grace, Opened: t.CreatedAt,
+// shown are the plans of a path that were ever on show.
+func (j *Judge) shown(ctx context.Context, number int, path string) ([]*ent.Plan, error) {
+	plans, err := j.db.Plan.Query().Where(plan.PullRequest(number), plan.Path(path), plan.PublishedAtNotNil()).
+		Select(plan.FieldID, plan.FieldPublishedAt).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the plans of %s: %w", path, err)
 	}
-	if made := c.made[t.Path]; made != nil {
+	return plans, nil
+}
+
+func (c *council) caseOf(t *ent.Ticket, change judge.Change, plans []*ent.Plan) approval.Case {
+	return c.caseAbout(change, t.PlanID, t.Edges.Plan, t.CreatedAt, plans)
+}
+
+// caseAbout is what the decision about a plan of a change depends on.
+func (c *council) caseAbout(change judge.Change, id uuid.UUID, p *ent.Plan, opened time.Time, plans []*ent.Plan) approval.Case {
+	out := approval.Case{
+		Required: change.Requirement.Approvals, Plan: id,
+		MayApprove: c.mayApprove(change), MayVeto: c.mayVeto(change), MayLift: c.mayLift,
+		Epoch: c.epoch, Grace: c.grace, Opened: opened,
+	}
+	if made := c.made[change.Path]; made != nil {
 		out.Contributors, out.Unattributed = made.people, made.unattributed
 	}
-	if p := t.Edges.Plan; p != nil {
+	if p != nil {
 		if p.PublishedAt != nil {
 			out.PublishedAt = *p.PublishedAt
 		}

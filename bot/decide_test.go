@@ -43,11 +43,14 @@ func TestAsSeen(t *testing.T) {
 	}{
 		{"seen, and re-pointed by the forge since", listed, row(), nil, commit2, seen},
 		{"seen without its commit", listed, row(func(r *ent.Review) { r.CommitSha = "" }), []*ent.Push{move(-time.Minute, commit3, commit1), move(2*time.Minute, commit1, commit2)}, commit2, seen},
-		{"withdrawn by a person", dismissed(listed), row(func(r *ent.Review) { r.DismissedBy = 103 }), nil, commit2,
-			with(seen, func(r *approval.Review) { r.Withdrawn = true })},
+		{"withdrawn by a person", dismissed(listed), row(func(r *ent.Review) { r.DismissedBy, r.DismissedByLogin = 103, "carol" }), nil, commit2,
+			with(seen, func(r *approval.Review) {
+				r.Withdrawn, r.WithdrawnBy = true, approval.Reviewer{ID: 103, Login: "carol"}
+			})},
 		{"withdrawn, and the webhook was lost", dismissed(listed), row(), nil, commit2,
 			with(seen, func(r *approval.Review) { r.Withdrawn = true })},
-		{"dismissed by the forge", dismissed(listed), row(func(r *ent.Review) { r.DismissedBy, r.DismissedByForge = 101, true }), nil, commit2, seen},
+		{"dismissed by the forge", dismissed(listed), row(func(r *ent.Review) { r.DismissedBy, r.DismissedByForge = 101, true }), nil, commit2,
+			with(seen, func(r *approval.Review) { r.WithdrawnBy = approval.Reviewer{ID: 101} })},
 		{"never seen, of the head", listed, nil, nil, commit2, with(unseen, func(r *approval.Review) { r.CommitSHA = commit2 })},
 		{"never seen, of an older head", listed, nil, nil, commit3, unseen},
 		{"never seen and dismissed: the last word takes back what went before", dismissed(listed), nil, nil, commit2,
@@ -74,8 +77,9 @@ func TestAsSeenLostVeto(t *testing.T) {
 		asSeen(forge.Review{ID: 11, Author: bob, State: forge.Approved}, approved, nil, commit1),
 		asSeen(forge.Review{ID: 12, Author: bob, State: forge.Dismissed, SubmittedAt: after(time.Minute)}, nil, nil, commit1),
 	}
-	if got := approval.Latest(reviews, time.Time{}); len(got) != 0 {
-		t.Errorf("counts: %+v", got)
+	got := approval.Latest(reviews, time.Time{})
+	if len(got) != 1 || got[0].State != approval.StateChangesRequested || (approval.Case{}).Lifted(got[0]) {
+		t.Errorf("counts: %+v; want a veto that nobody is known to have lifted", got)
 	}
 }
 

@@ -30,12 +30,14 @@ type judgeForge interface {
 	PullRequest(ctx context.Context, number int) (forge.PullRequest, error)
 	Reviews(ctx context.Context, number int) ([]forge.Review, error)
 	Commits(ctx context.Context, number int) (commits []forge.Commit, complete bool, err error)
+	Dismissals(ctx context.Context, number int) ([]forge.Dismissal, error)
 }
 
 // Settings are what the server's configuration says about judging.
 type Settings struct {
 	Administrators []spec.Person
-	Limits         judge.Limits
+	Limits         []policy.LimitRule
+	SoloAdmin      bool          // the only platform administrator may change the platform alone
 	Grace          time.Duration // how long a plan is on show before an approval can accept it
 }
 
@@ -52,6 +54,7 @@ type Judge struct {
 	repo     Repository
 	self     forge.Person
 	settings Settings
+	now      func() time.Time
 	log      *slog.Logger
 }
 
@@ -68,6 +71,7 @@ type JudgeDeps struct {
 	Repo     Repository
 	Self     forge.Person
 	Settings Settings
+	Now      func() time.Time
 	Log      *slog.Logger
 }
 
@@ -75,7 +79,7 @@ type JudgeDeps struct {
 func NewJudge(d JudgeDeps) *Judge {
 	return &Judge{
 		pool: d.Pool, db: d.DB, gateway: d.Gateway, queue: d.Queue, forge: d.Forge, mirror: d.Mirror, rules: d.Rules,
-		people: d.People, repo: d.Repo, self: d.Self, settings: d.Settings, log: d.Log,
+		people: d.People, repo: d.Repo, self: d.Self, settings: d.Settings, now: d.Now, log: d.Log,
 	}
 }
 
@@ -171,6 +175,14 @@ func (j *Judge) open(ctx context.Context, pull forge.PullRequest, wanted int64) 
 	report := bounded(judge.Judge(in))
 	c, err := j.convene(ctx, pull, head, report, in)
 	if err != nil {
+		return fmt.Errorf("judge #%d: %w", pull.Number, err)
+	}
+	if taken, err := j.takeOver(ctx, pull.Number, c); err != nil {
+		return fmt.Errorf("judge #%d: %w", pull.Number, err)
+	} else if taken {
+		return j.open(ctx, pull, wanted) // the world is another one now
+	}
+	if report.Automatic, err = j.automatic(ctx, pull, head, in, report, c); err != nil {
 		return fmt.Errorf("judge #%d: %w", pull.Number, err)
 	}
 	submission := approval.Submission{Pull: pullOf(pull), Judged: wanted, Report: report, Vetoed: c.vetoed()}
@@ -274,14 +286,17 @@ func (j *Judge) input(ctx context.Context, pull forge.PullRequest, h heads) (jud
 		return judge.Input{}, err
 	}
 	in.Head, in.Draft, in.Fork = pull.HeadSHA, pull.Draft, pull.Fork
-	return in, j.identify(ctx, &in, pull, h)
+	if err := j.nextPlatform(ctx, &in, h); err != nil {
+		return judge.Input{}, err
+	}
+	return in, j.request(ctx, &in, pull, h)
 }
 
 // base is the part of the input that pull requests and merges share.
 func (j *Judge) base(ctx context.Context, number int, files []judge.File) (judge.Input, error) {
 	repo, err := j.db.Repository.Get(ctx, j.repo.ID)
 	if ent.IsNotFound(err) || err == nil && repo.PlatformCommit == "" {
-		return judge.Input{}, jobs.Later(time.Minute, errors.New("the repository has no baseline yet (shepherd repo baseline SHA)"))
+		return judge.Input{}, jobs.Later(time.Minute, errNoBaseline)
 	}
 	if err != nil {
 		return judge.Input{}, fmt.Errorf("read the repository: %w", err)
@@ -303,7 +318,7 @@ func (j *Judge) base(ctx context.Context, number int, files []judge.File) (judge
 	return judge.Input{
 		PlatformCommit: rules.Commit, Number: number, Platform: rules.Platform, Policies: rules.Policies,
 		Bindings: policy.NewBindings(policy.Sources{Roles: rules.Platform.Bindings, Systems: owners, Administrators: j.settings.Administrators}),
-		Files:    files, Accepted: specs, World: world, Limits: map[domain.Environment]judge.Limits{"": j.settings.Limits, domain.Test: j.settings.Limits, domain.Prod: j.settings.Limits},
+		Files:    files, Accepted: specs, World: world, Now: j.now(),
 	}, nil
 }
 
@@ -327,6 +342,15 @@ func (j *Judge) acceptedPlatform(ctx context.Context, commit string, files []jud
 		}
 	}
 	return nil
+}
+
+// mirrorContent is a file as a commit has it; nil where it has none that can be read.
+func (j *Judge) mirrorContent(ctx context.Context, commit, path string) ([]byte, error) {
+	c, err := content(ctx, j.mirror, gitops.SHA(commit), path)
+	if err != nil || c == nil || c.Problem != nil {
+		return nil, err
+	}
+	return c.Data, nil
 }
 
 func pullOf(p forge.PullRequest) approval.Pull {

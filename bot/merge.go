@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -162,7 +163,6 @@ func (w *Walker) settle(ctx context.Context, from, to gitops.SHA, pull forge.Pul
 		return err
 	}
 	if err = w.judge.gateway.Merge(ctx, span); err == nil {
-		err = w.judge.wake(ctx)
 		w.log.InfoContext(ctx, "span settled", "to", string(to), "pr", pull.Number, "merged", len(span.Merged), "quarantined", len(span.Quarantined))
 	}
 	return err
@@ -186,15 +186,19 @@ func (w *Walker) report(ctx context.Context, from, to gitops.SHA, pull forge.Pul
 		facts.Healthy = true // a cluster that is ill for the moment is waited for, not a reason to refuse
 		in.World.Clusters[name] = facts
 	}
+	if err := j.nextPlatform(ctx, &in, h); err != nil {
+		return judge.Report{}, err
+	}
 	if pull.Number == 0 {
 		return judge.Judge(in), nil
 	}
 	if h, err = w.before(ctx, from, pull); err != nil {
 		return judge.Report{}, err
 	}
-	if err := j.identify(ctx, &in, pull, h); err != nil {
+	if err := j.request(ctx, &in, pull, h); err != nil {
 		return judge.Report{}, err
 	}
+	in.Rate = judge.Rate{} // what is merged was asked for before
 	report := judge.Judge(in)
 	c, err := j.convene(ctx, pull, h, report, in)
 	if err != nil {
@@ -239,63 +243,103 @@ func (w *Walker) tickets(ctx context.Context, number int) (map[string]*ent.Ticke
 	return out, nil
 }
 
-// sortOut lets through what is valid and was approved as it is, and quarantines the rest.
+// sortOut lets through what is valid and was approved as it is, and quarantines the rest. A platform
+// passes as a whole or not at all.
 func sortOut(span *approval.Span, report judge.Report, tickets map[string]*ent.Ticket) {
-	parents := map[string]bool{}
+	reasons := map[string]reason{}
 	for _, c := range report.Changes {
-		t := tickets[c.Path]
-		code, message := refusal(span.Pull.Number, report, c, t)
-		if code == "" && !parentPasses(c, report, parents) {
-			code, message = domain.ServiceUnknown, "what it belongs to did not pass"
+		reasons[c.Path] = refusal(span.Pull.Number, report, c, tickets[c.Path])
+	}
+	wholePlatform(report, reasons)
+	passed := map[string]bool{}
+	for _, c := range report.Changes {
+		why := reasons[c.Path]
+		if why.code == "" && !relativesPass(c, report, passed) {
+			why = reason{domain.ServiceUnknown, "what it belongs to did not pass"}
+			if c.Operation.Removes() {
+				why = reason{domain.DeleteRestricted, "something below it did not pass"}
+			}
 		}
-		if code != "" {
+		if why.code != "" {
 			span.Quarantined = append(span.Quarantined, approval.Quarantined{
-				Path: c.Path, Subject: c.Subject, Environment: c.Environment, Code: code, Message: message,
+				Path: c.Path, Subject: c.Subject, Environment: c.Environment, Operation: c.Operation, Digest: c.Digest,
+				Code: why.code, Message: why.message,
 			})
 			continue
 		}
-		parents[c.Path] = true
+		passed[c.Path] = true
 		m := approval.Merged{Change: c, Ticket: uuid.Nil}
-		if t != nil && t.Status == ticket.StatusAPPROVED && t.ChangeDigest == c.Digest {
+		if t := tickets[c.Path]; t != nil && t.Status == ticket.StatusAPPROVED && agreedDigest(t) == c.Digest {
 			m.Ticket = t.ID // also where the policy has stopped asking since
 		}
 		span.Merged = append(span.Merged, m)
 	}
 	for _, p := range report.Problems {
-		if p.Path != "" && p.Severity == domain.Error {
+		if p.Path != "" && p.Severity == domain.Error && reasons[p.Path].code == "" {
 			span.Quarantined = append(span.Quarantined, approval.Quarantined{Path: p.Path, Subject: p.Path, Code: p.Code, Message: p.Message})
 		}
 	}
 }
 
-// refusal says why a change of a span does not pass; an empty code lets it through.
-func refusal(number int, report judge.Report, c judge.Change, t *ent.Ticket) (domain.Code, string) {
+// reason is why a change of a span does not pass; an empty code lets it through.
+type reason struct {
+	code    domain.Code
+	message string
+}
+
+// wholePlatform lets no file of the platform pass where another one does not: the commit that would hold
+// the rules has both.
+func wholePlatform(report judge.Report, reasons map[string]reason) {
+	var stopped *reason
+	for _, c := range report.Changes {
+		if why := reasons[c.Path]; c.Ref.Platform() && why.code != "" {
+			stopped = &reason{why.code, c.Path + " did not pass, and a platform moves as a whole: " + why.message}
+		}
+	}
+	for _, c := range report.Changes {
+		if stopped != nil && c.Ref.Platform() && reasons[c.Path].code == "" {
+			reasons[c.Path] = *stopped
+		}
+	}
+}
+
+// refusal says why a change of a span does not pass.
+func refusal(number int, report judge.Report, c judge.Change, t *ent.Ticket) reason {
 	if number == 0 {
-		return domain.ApprovalBypassed, "it was pushed to the branch without a pull request"
+		return reason{domain.ApprovalBypassed, "it was pushed to the branch without a pull request"}
 	}
 	if report.Fork {
-		return domain.ApprovalBypassed, "it was merged from a fork, whose changes are never submitted"
+		return reason{domain.ApprovalBypassed, "it was merged from a fork, whose changes are never submitted"}
 	}
 	for _, p := range append(slices.Clone(c.Problems), batchProblems(report)...).Sorted() {
 		if p.Severity == domain.Error {
-			return p.Code, p.Message
+			return reason{p.Code, p.Message}
 		}
 	}
+	if c.Unconfirmed() {
+		return reason{domain.DeleteConfirmationRequired, "it was merged without anybody's having confirmed the deletion"}
+	}
 	if c.Requirement.Approvals == 0 {
-		return "", ""
+		return reason{}
 	}
 	switch {
 	case t == nil:
-		return domain.ApprovalBypassed, "it was merged without having been submitted"
-	case t.ChangeDigest != c.Digest:
-		return domain.DigestMismatch, "what was merged is not what was asked for and reviewed"
+		return reason{domain.ApprovalBypassed, "it was merged without having been submitted"}
+	case c.Ahead:
+		return reason{domain.DigestMismatch, "what was merged is not what the plan says: the planned spec was never committed"}
+	case agreedDigest(t) != c.Digest:
+		return reason{domain.DigestMismatch, "what was merged is not what was asked for and reviewed"}
 	case t.Status != ticket.StatusAPPROVED:
-		return domain.ApprovalBypassed, "it was merged without the approval that it needs"
+		return reason{domain.ApprovalBypassed, "it was merged without the approval that it needs"}
 	case t.Edges.Plan.EffectiveDigest != effective(c):
-		return domain.DigestMismatch, "the plan that was approved no longer fits the rules in force"
+		return reason{domain.DigestMismatch, "the plan that was approved no longer fits the rules in force"}
 	}
-	return "", ""
+	return reason{}
 }
+
+// agreedDigest is the digest of what git has to say for a ticket to let it through: what was asked for, or
+// what the plan made of it.
+func agreedDigest(t *ent.Ticket) string { return cmp.Or(t.PlannedDigest, t.ChangeDigest) }
 
 // effective is the digest of what an approval accepts: the plan's, or the change's own where recording
 // it is all that is done.
@@ -316,9 +360,12 @@ func batchProblems(report judge.Report) (out domain.Problems) {
 	return out
 }
 
-// parentPasses wants the parents that this very span creates to have passed: changes come in the order
-// in which they build on each other.
-func parentPasses(c judge.Change, report judge.Report, passed map[string]bool) bool {
+// relativesPass wants what a change builds on in this very span to have passed: the parents that are
+// created here, or, where it is removed, all that is removed below it. Changes come in that order.
+func relativesPass(c judge.Change, report judge.Report, passed map[string]bool) bool {
+	if c.Operation.Removes() {
+		return belowPasses(c, report, passed)
+	}
 	ref := c.Ref
 	parents := []spec.Ref{{Kind: spec.KindSystem, System: ref.System}}
 	if ref.Kind == spec.KindVirtualMachine {
@@ -326,6 +373,17 @@ func parentPasses(c judge.Change, report judge.Report, passed map[string]bool) b
 	}
 	for _, p := range parents {
 		if parent, here := report.Change(p.Path()); here && p != ref && parent.Accepted == nil && !passed[p.Path()] {
+			return false
+		}
+	}
+	return true
+}
+
+func belowPasses(c judge.Change, report judge.Report, passed map[string]bool) bool {
+	for _, other := range report.Changes {
+		child := other.Ref.System == c.Ref.System && (c.Ref.Kind == spec.KindSystem || other.Ref.Service == c.Ref.Service) &&
+			other.Path != c.Path && other.Operation.Removes() && c.Ref.Kind != spec.KindVirtualMachine
+		if child && (c.Ref.Kind == spec.KindSystem || other.Ref.Kind == spec.KindVirtualMachine) && !passed[other.Path] {
 			return false
 		}
 	}

@@ -103,6 +103,30 @@ func TestRefusal(t *testing.T) {
 			c.Plan.EffectiveDigest = "e2"
 			return t
 		}, domain.DigestMismatch},
+		{"planned, and git does not say it", 7, func(_ *judge.Report, c *judge.Change, t *ent.Ticket) *ent.Ticket {
+			t.PlannedDigest, c.Ahead = "d2", true
+			return t
+		}, domain.DigestMismatch},
+		{"planned, and git says it", 7, func(_ *judge.Report, c *judge.Change, t *ent.Ticket) *ent.Ticket {
+			t.PlannedDigest, c.Digest = "d2", "d2"
+			return t
+		}, ""},
+		{"planned, and git says something else", 7, func(_ *judge.Report, c *judge.Change, t *ent.Ticket) *ent.Ticket {
+			t.PlannedDigest, c.Digest = "d2", "d3"
+			return t
+		}, domain.DigestMismatch},
+		{"a deletion that nobody confirmed", 7, func(_ *judge.Report, c *judge.Change, t *ent.Ticket) *ent.Ticket {
+			c.Requirement.Confirm = policy.ConfirmName
+			return t
+		}, domain.DeleteConfirmationRequired},
+		{"a deletion that needs no approval, and nobody confirmed", 7, func(_ *judge.Report, c *judge.Change, _ *ent.Ticket) *ent.Ticket {
+			c.Requirement.Confirm, c.Requirement.Approvals = policy.ConfirmDigest, 0
+			return nil
+		}, domain.DeleteConfirmationRequired},
+		{"a deletion that was confirmed", 7, func(_ *judge.Report, c *judge.Change, t *ent.Ticket) *ent.Ticket {
+			c.Requirement.Confirm, c.Confirmed = policy.ConfirmName, "alice"
+			return t
+		}, ""},
 		{"no plan", 7, func(_ *judge.Report, c *judge.Change, t *ent.Ticket) *ent.Ticket { c.Plan = nil; return t }, domain.DigestMismatch},
 		{"approved, and no longer valid", 7, func(_ *judge.Report, c *judge.Change, t *ent.Ticket) *ent.Ticket {
 			c.Problems = domain.Problems{problem(domain.QuotaExceeded, domain.Error, c.Path)}
@@ -125,15 +149,15 @@ func TestRefusal(t *testing.T) {
 			t.Parallel()
 			report, change := judge.Report{}, asked(redis01)
 			granted := c.change(&report, &change, given())
-			code, message := refusal(c.number, report, change, granted)
-			if code != c.want || (code == "") != (message == "") {
-				t.Errorf("%s %q, want %s", code, message, c.want)
+			why := refusal(c.number, report, change, granted)
+			if why.code != c.want || (why.code == "") != (why.message == "") {
+				t.Errorf("%s %q, want %s", why.code, why.message, c.want)
 			}
 		})
 	}
 }
 
-func TestParentPasses(t *testing.T) {
+func TestRelativesPass(t *testing.T) {
 	t.Parallel()
 	fresh := func(refs ...spec.Ref) (r judge.Report) {
 		for _, ref := range refs {
@@ -168,10 +192,63 @@ func TestParentPasses(t *testing.T) {
 			for _, r := range c.passed {
 				passed[r.Path()] = true
 			}
-			if got := parentPasses(judge.Change{Ref: c.ref, Path: c.ref.Path()}, c.report, passed); got != c.want {
+			if got := relativesPass(judge.Change{Ref: c.ref, Path: c.ref.Path()}, c.report, passed); got != c.want {
 				t.Errorf("%v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+// What is removed goes with what is below it, or not at all.
+func TestRemovalsPass(t *testing.T) {
+	t.Parallel()
+	gone := func(ref spec.Ref, op domain.Operation) judge.Change {
+		return judge.Change{Ref: ref, Path: ref.Path(), Operation: op}
+	}
+	report := judge.Report{Changes: []judge.Change{
+		gone(redis01, domain.DeleteVM), gone(redis, domain.DeleteService), gone(shop, domain.DeleteSystem),
+	}}
+	for _, c := range []struct {
+		name   string
+		change judge.Change
+		passed []spec.Ref
+		want   bool
+	}{
+		{"a VM", report.Changes[0], nil, true},
+		{"a service after its VM", report.Changes[1], []spec.Ref{redis01}, true},
+		{"a service whose VM did not pass", report.Changes[1], nil, false},
+		{"a system after all", report.Changes[2], []spec.Ref{redis01, redis}, true},
+		{"a system whose service did not pass", report.Changes[2], []spec.Ref{redis01}, false},
+		{"a system one of whose VMs did not pass", report.Changes[2], []spec.Ref{redis}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			passed := map[string]bool{}
+			for _, r := range c.passed {
+				passed[r.Path()] = true
+			}
+			if got := relativesPass(c.change, report, passed); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// A platform passes as a whole: the commit that would hold the rules has all of it.
+func TestWholePlatform(t *testing.T) {
+	t.Parallel()
+	change := func(path string, p ...domain.Problem) judge.Change {
+		ref, _, _ := spec.ParsePath(path)
+		return judge.Change{Ref: ref, Path: path, Subject: path, Operation: domain.ChangePlatform, Problems: p}
+	}
+	span := approval.Span{Pull: approval.Pull{Number: 7}}
+	sortOut(&span, judge.Report{Changes: []judge.Change{
+		change("platform/roles/ops.yaml", problem(domain.PermissionDenied, domain.Error, "platform/roles/ops.yaml")),
+		change("platform/sizes/small.yaml"),
+	}}, nil)
+	want := []string{"quarantined platform/roles/ops.yaml PERMISSION_DENIED", "quarantined platform/sizes/small.yaml PERMISSION_DENIED"}
+	if diff := cmp.Diff(want, spanLines(span)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/policy"
+	"kv-shepherd.io/shepherd/internal/store"
+	"kv-shepherd.io/shepherd/internal/storetest"
 )
 
 // roster is a forge with teams.
@@ -75,7 +77,7 @@ func TestPeopleResolve(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			f := newRoster()
-			got, err := NewPeople(f, time.Minute, now).Resolve(t.Context(), c.who, c.teams)
+			got, err := NewPeople(store.New(storetest.Open(t)), f, time.Minute, now).Resolve(t.Context(), c.who, c.teams, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -94,10 +96,10 @@ func TestPeopleRemember(t *testing.T) {
 	t.Parallel()
 	f := newRoster()
 	at := clock
-	p := NewPeople(f, time.Minute, func() time.Time { return at })
+	p := NewPeople(store.New(storetest.Open(t)), f, time.Minute, func() time.Time { return at })
 	resolve := func(who forge.Person) int {
 		t.Helper()
-		got, err := p.Resolve(t.Context(), who, teams[:1])
+		got, err := p.Resolve(t.Context(), who, teams[:1], false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,8 +113,8 @@ func TestPeopleRemember(t *testing.T) {
 		asked   int
 	}{
 		{"first", 0, []string{"alice"}, 1, 1},
-		{"remembered", time.Minute - time.Nanosecond, nil, 1, 1},
-		{"forgotten", time.Nanosecond, nil, 0, 2},
+		{"remembered", time.Minute - time.Microsecond, nil, 1, 1},
+		{"forgotten", time.Microsecond, nil, 0, 2},
 		{"remembered as none", 30 * time.Second, []string{"alice"}, 0, 2},
 		{"back", time.Minute, []string{"alice"}, 1, 3},
 	} {
@@ -131,26 +133,52 @@ func TestPeopleUnknownMeansNo(t *testing.T) {
 	t.Parallel()
 	f := newRoster()
 	f.broken = errors.New("502")
-	p := NewPeople(f, time.Minute, now)
-	if got, err := p.Resolve(t.Context(), alice, teams); !errors.Is(err, f.broken) || len(got.Teams) != 0 {
+	p := NewPeople(store.New(storetest.Open(t)), f, time.Minute, now)
+	if got, err := p.Resolve(t.Context(), alice, teams, false); !errors.Is(err, f.broken) || len(got.Teams) != 0 {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 	f.broken = nil
-	if got, err := p.Resolve(t.Context(), alice, teams); err != nil || len(got.Teams) != 2 {
+	if got, err := p.Resolve(t.Context(), alice, teams, false); err != nil || len(got.Teams) != 2 {
 		t.Errorf("after the error: %+v, %v", got, err)
 	}
 }
 
-func TestPeopleForgetsWhenFull(t *testing.T) {
+// What the forge tells of memberships is asked anew, whichever process asks; a decision about prod takes no
+// answer from memory.
+func TestPeopleForget(t *testing.T) {
 	t.Parallel()
-	p := NewPeople(newRoster(), time.Minute, now)
-	for id := range int64(maxMemberships + 1) {
-		p.known[membership{person: -id}] = answer{}
+	f, db, at := newRoster(), store.New(storetest.Open(t)), clock
+	p := NewPeople(db, f, time.Hour, func() time.Time { return at })
+	resolve := func(fresh bool) {
+		t.Helper()
+		if _, err := p.Resolve(t.Context(), alice, teams, fresh); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := p.Resolve(t.Context(), alice, teams[:1]); err != nil {
-		t.Fatal(err)
-	}
-	if len(p.known) != 1 {
-		t.Errorf("%d memberships are kept", len(p.known))
+	for _, step := range []struct {
+		name  string
+		event *forge.Membership
+		fresh bool
+		asked int
+	}{
+		{"first", nil, false, 2},
+		{"again", nil, false, 2},
+		{"another team", &forge.Membership{OrgID: 9, TeamID: 3}, false, 2},
+		{"another person", &forge.Membership{OrgID: 9, PersonID: bob.ID}, false, 2},
+		{"this person in one team", &forge.Membership{OrgID: 9, TeamID: 1, PersonID: alice.ID}, false, 3},
+		{"everybody of a team", &forge.Membership{OrgID: 9, TeamID: 2}, false, 4},
+		{"the whole organisation", &forge.Membership{OrgID: 9}, false, 6},
+		{"for prod", nil, true, 8},
+	} {
+		at = at.Add(time.Minute)
+		if step.event != nil {
+			err := db.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return forget(ctx, tx, *step.event) })
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if resolve(step.fresh); len(f.asked) != step.asked {
+			t.Errorf("%s: %d questions, want %d", step.name, len(f.asked), step.asked)
+		}
 	}
 }

@@ -1,12 +1,14 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/ent"
+	entcommand "kv-shepherd.io/shepherd/ent/command"
 	"kv-shepherd.io/shepherd/ent/delivery"
 	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/ent/push"
@@ -73,6 +75,9 @@ func (r *Router) act(ctx context.Context, tx *store.Tx, d *ent.Delivery) (delive
 	if e.Kind == forge.Ignored {
 		return ignored("nothing that is acted on")
 	}
+	if e.Kind == forge.MembershipChanged { // it may be an organisation's, and of no repository
+		return delivery.StatusRouted, string(e.Kind) + " " + e.Action, forget(ctx, tx, *e.Membership)
+	}
 	if e.RepositoryID != r.repo.ID {
 		return ignored("another repository")
 	}
@@ -84,7 +89,12 @@ func (r *Router) act(ctx context.Context, tx *store.Tx, d *ent.Delivery) (delive
 	case forge.ReviewChanged:
 		err = r.reviewed(ctx, tx, d, e)
 	case forge.CommentChanged:
-		return r.commented(ctx, tx, e)
+		return r.commented(ctx, tx, d, e)
+	case forge.MergeGroupRequested:
+		if e.Group.BaseRef != gitops.BranchRef(r.repo.Branch) {
+			return ignored("a group for another branch")
+		}
+		err = r.queue.Add(ctx, tx.PGX, jobs.CheckMergeGroup{Head: e.Group.HeadSHA, Base: e.Group.BaseSHA})
 	case forge.CheckRerequested:
 		err = r.askedAgain(ctx, tx, e)
 	}
@@ -112,13 +122,14 @@ func (r *Router) changed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e f
 			return err
 		}
 	}
-	if e.Action == "reopened" { // the judging may never see it closed
-		err := tx.PullRequest.Update().Where(pullrequest.ID(e.PullRequest)).SetEpoch(d.ReceivedAt).Exec(ctx)
+	// The judging may never see it closed, or aiming elsewhere.
+	if e.Action == "reopened" || e.Retargeted {
+		err := tx.PullRequest.Update().Where(pullrequest.ID(e.PullRequest)).SetEpoch(cmp.Or(e.At, d.ReceivedAt)).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("note that #%d is asked for anew: %w", e.PullRequest, err)
 		}
 	}
-	return Want(ctx, tx, r.queue, e.PullRequest)
+	return approval.Want(ctx, tx, r.queue, e.PullRequest)
 }
 
 // log keeps who moved a head and when: no forge tells that later.
@@ -139,7 +150,7 @@ func (r *Router) reviewed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e 
 				return err
 			}
 		}
-		return Want(ctx, tx, r.queue, e.PullRequest)
+		return approval.Want(ctx, tx, r.queue, e.PullRequest)
 	}
 	const insert = `insert into reviews (id, pull_request, reviewer_id, reviewer_login, reviewer_bot, state, commit_sha, body, submitted_at, delivery_id)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (id) do nothing`
@@ -148,7 +159,15 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (id) do nothing`
 	if err != nil {
 		return fmt.Errorf("keep review %d: %w", v.ID, err)
 	}
-	return Want(ctx, tx, r.queue, e.PullRequest)
+	said := statement{source: entcommand.SourceReview, id: v.ID, number: e.PullRequest, author: v.Author, body: v.Body, at: v.SubmittedAt, delivery: d.ID}
+	if e.Action == "submitted" {
+		if _, err := r.heard(ctx, tx, said); err != nil {
+			return err
+		}
+	} else if _, err := noteEdit(ctx, tx, said, e); err != nil {
+		return err
+	}
+	return approval.Want(ctx, tx, r.queue, e.PullRequest)
 }
 
 // pushWindow is how close to a push a dismissal by the same person is taken for the forge's own: with
@@ -164,8 +183,8 @@ func (r *Router) dismissed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e
 	if err != nil {
 		return fmt.Errorf("read the pushes to #%d: %w", e.PullRequest, err)
 	}
-	const update = `update reviews set dismissed_by = $2, dismissed_by_forge = $3 where id = $1 and dismissed_by = 0`
-	if _, err := tx.PGX.Exec(ctx, update, e.Review.ID, e.Sender.ID, byForge); err != nil {
+	const update = `update reviews set dismissed_by = $2, dismissed_by_forge = $3, dismissed_by_login = $4 where id = $1 and dismissed_by = 0`
+	if _, err := tx.PGX.Exec(ctx, update, e.Review.ID, e.Sender.ID, byForge, e.Sender.Login); err != nil {
 		return fmt.Errorf("keep the dismissal of review %d: %w", e.Review.ID, err)
 	}
 	return nil
@@ -188,12 +207,34 @@ func (r *Router) pushesRouted(ctx context.Context, tx *store.Tx, d *ent.Delivery
 	return nil
 }
 
-// commented watches over the bot's own comment: edited or deleted by others, it is put right.
-func (r *Router) commented(ctx context.Context, tx *store.Tx, e forge.Event) (delivery.Status, string, error) {
-	ours := e.Comment.Author.ID == r.self.ID && e.Sender.ID != r.self.ID && e.Action != "created"
-	if !ours {
+// commented takes what people ask for in comments, and watches over the bot's own: edited or deleted by
+// others, it is put right.
+func (r *Router) commented(ctx context.Context, tx *store.Tx, d *ent.Delivery, e forge.Event) (delivery.Status, string, error) {
+	ours := e.Comment.Author.ID == r.self.ID
+	switch {
+	case ours && e.Sender.ID != r.self.ID && e.Action != "created":
+		return r.restore(ctx, tx, e)
+	case ours:
 		return delivery.StatusIgnored, "a comment", nil
 	}
+	said := statement{
+		source: entcommand.SourceComment, id: e.Comment.ID, number: e.PullRequest, author: e.Comment.Author,
+		body: e.Comment.Body, at: e.Comment.CreatedAt, delivery: d.ID,
+	}
+	if e.Action != "created" {
+		if noted, err := noteEdit(ctx, tx, said, e); noted || err != nil {
+			return delivery.StatusRouted, "commands were " + e.Action, err
+		}
+		return delivery.StatusIgnored, "a comment", nil
+	}
+	n, err := r.heard(ctx, tx, said)
+	if n == 0 {
+		return delivery.StatusIgnored, "a comment", err
+	}
+	return delivery.StatusRouted, fmt.Sprintf("%d commands", n), err
+}
+
+func (r *Router) restore(ctx context.Context, tx *store.Tx, e forge.Event) (delivery.Status, string, error) {
 	update := tx.PullRequest.Update().Where(pullrequest.ID(e.PullRequest), pullrequest.CommentID(e.Comment.ID)).SetCommentHash("")
 	if e.Action == "deleted" {
 		update.SetCommentID(0)
@@ -225,30 +266,9 @@ func (r *Router) askedAgain(ctx context.Context, tx *store.Tx, e forge.Event) er
 		if err := tx.PullRequest.UpdateOne(p).SetValidateHash("").SetApprovalHash("").Exec(ctx); err != nil {
 			return fmt.Errorf("forget the checks of #%d: %w", p.ID, err)
 		}
-		if err := Want(ctx, tx, r.queue, p.ID); err != nil {
+		if err := approval.Want(ctx, tx, r.queue, p.ID); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// Want asks for a pull request to be judged. However many ask while a judge job waits, one runs; one
-// that asks while it runs gets another.
-func Want(ctx context.Context, tx *store.Tx, queue *jobs.Queue, number int) error {
-	if number <= 0 {
-		return nil
-	}
-	const upsert = `insert into pull_requests (id, wanted, created_at) values ($1, 1, now())
-on conflict (id) do update set wanted = pull_requests.wanted + 1 returning queued`
-	var queued bool
-	if err := tx.PGX.QueryRow(ctx, upsert, number).Scan(&queued); err != nil {
-		return fmt.Errorf("ask for the judging of #%d: %w", number, err)
-	}
-	if queued {
-		return nil
-	}
-	if err := tx.PullRequest.UpdateOneID(number).SetQueued(true).Exec(ctx); err != nil {
-		return fmt.Errorf("ask for the judging of #%d: %w", number, err)
-	}
-	return queue.Add(ctx, tx.PGX, jobs.JudgePullRequest{Number: number})
 }

@@ -13,6 +13,7 @@ import (
 
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/bot/forge/github"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/store"
 )
@@ -300,7 +301,7 @@ func TestRouteIsOneTransaction(t *testing.T) {
 
 // Want is what a step calls inside its transaction.
 func (d *database) want(number int) error {
-	return d.db.InTx(d.Context(), func(ctx context.Context, tx *store.Tx) error { return Want(ctx, tx, d.queue, number) })
+	return d.db.InTx(d.Context(), func(ctx context.Context, tx *store.Tx) error { return approval.Want(ctx, tx, d.queue, number) })
 }
 
 // A burst of wishes is one judging; a wish while it runs is another.

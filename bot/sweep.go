@@ -10,6 +10,7 @@ import (
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/ent/repository"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/store"
 )
@@ -49,7 +50,7 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 	moved := movedSince(listed, rows, s.repo.Branch)
 	err = s.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		for _, number := range moved {
-			if err := Want(ctx, tx, s.queue, number); err != nil {
+			if err := approval.Want(ctx, tx, s.queue, number); err != nil {
 				return err
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"kv-shepherd.io/shepherd/bot/comment"
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/jobs"
@@ -27,6 +28,7 @@ type tellForge interface {
 	CreateComment(ctx context.Context, number int, body string) (forge.Posted, error)
 	EditComment(ctx context.Context, id int64, body string) (forge.Posted, error)
 	FindComment(ctx context.Context, number int, marker string) (id int64, body string, err error)
+	RequestReviewers(ctx context.Context, number int, logins, teamSlugs []string) (dropped []string, err error)
 }
 
 // Teller says on pull requests what the database holds.
@@ -37,6 +39,9 @@ type Teller struct {
 	forge    tellForge
 	grace    time.Duration
 	interval time.Duration
+	remind   time.Duration
+	merges   bool
+	queue    *jobs.Queue
 	now      func() time.Time
 }
 
@@ -49,12 +54,18 @@ type TellerDeps struct {
 	Grace   time.Duration
 	// Interval is the least time between two edits of a comment.
 	Interval time.Duration
-	Now      func() time.Time
+	// RemindAfter is how long an approval is waited for before people are reminded, once; 0 never.
+	RemindAfter time.Duration
+	// AutoMerge lets the bot merge what needs nobody's approval and only starts or stops machines.
+	AutoMerge bool
+	Queue     *jobs.Queue
+	Now       func() time.Time
 }
 
 // NewTeller gives a teller.
 func NewTeller(d TellerDeps) *Teller {
-	return &Teller{pool: d.Pool, db: d.DB, gateway: d.Gateway, forge: d.Forge, grace: d.Grace, interval: d.Interval, now: d.Now}
+	return &Teller{pool: d.Pool, db: d.DB, gateway: d.Gateway, forge: d.Forge, grace: d.Grace,
+		interval: d.Interval, remind: d.RemindAfter, merges: d.AutoMerge, queue: d.Queue, now: d.Now}
 }
 
 // Run tells of one pull request. What is said already is not said again.
@@ -108,7 +119,25 @@ func (t *Teller) run(ctx context.Context, number int) error {
 	if err := t.comment(ctx, row, v); err != nil {
 		return err
 	}
+	if v.State == comment.Open {
+		return t.after(ctx, row, v)
+	}
 	return t.close(ctx, row, v)
+}
+
+// after does what follows once people can see where an open pull request stands: those who can decide are
+// asked, the author hears of a decision, and what nobody has to decide is merged.
+func (t *Teller) after(ctx context.Context, row *ent.PullRequest, v comment.View) error {
+	if err := t.invite(ctx, row, v); err != nil {
+		return err
+	}
+	if err := t.decided(ctx, row, v); err != nil {
+		return err
+	}
+	if err := t.reminded(ctx, row, v); err != nil {
+		return err
+	}
+	return t.letMerge(ctx, row, v)
 }
 
 // checks posts those that have something new to say. The approval check carries the plans: once the
@@ -127,7 +156,7 @@ func (t *Teller) checks(ctx context.Context, row *ent.PullRequest, v comment.Vie
 	if err != nil {
 		return err
 	}
-	plans, err := t.unpublished(ctx, row.ID)
+	plans, err := t.unpublished(ctx, row.ID, v.Report)
 	if err != nil {
 		return err
 	}
@@ -165,6 +194,7 @@ func (t *Teller) worst(ctx context.Context, row *ent.PullRequest, check forge.Ch
 		if c := comment.Approval(v); severity[c.Conclusion] > severity[check.Conclusion] {
 			check.Conclusion = c.Conclusion
 			check.Title = fmt.Sprintf("#%d has the same head: %s", other.ID, c.Title)
+			check.Summary = fmt.Sprintf("**#%d has the same head, and a commit has one check.** Close one of the two pull requests, or push a commit to one.\n\n%s", other.ID, check.Summary)
 		}
 	}
 	return check, nil
@@ -232,36 +262,55 @@ func (t *Teller) close(ctx context.Context, row *ent.PullRequest, v comment.View
 	if !due {
 		return nil
 	}
-	return t.once(ctx, fmt.Sprintf("closing:%d", row.ID), func(again bool) (string, error) {
+	return t.notice(ctx, fmt.Sprintf("closing:%d", row.ID), row.ID, comment.ClosingMarker, body)
+}
+
+// decided lets the author know that a decision is there, once for each.
+func (t *Teller) decided(ctx context.Context, row *ent.PullRequest, v comment.View) error {
+	body, due := comment.Decided(v)
+	if !due {
+		return nil
+	}
+	mark := comment.MarkOf(body)
+	return t.notice(ctx, fmt.Sprintf("decided:%d:%s", row.ID, hashOf(mark)), row.ID, mark, body)
+}
+
+// notice writes a comment of its own, once, that is found again by its first line.
+func (t *Teller) notice(ctx context.Context, key string, number int, mark, body string) error {
+	_, err := t.once(ctx, key, func(again bool) (string, error) {
 		if again { // the forge may have taken it, and the answer got lost
-			if _, _, err := t.forge.FindComment(ctx, row.ID, comment.ClosingMarker); !errors.Is(err, forge.ErrNotFound) {
+			if _, _, err := t.forge.FindComment(ctx, number, mark); !errors.Is(err, forge.ErrNotFound) {
 				return "", err
 			}
 		}
-		posted, err := t.forge.CreateComment(ctx, row.ID, body)
+		posted, err := t.forge.CreateComment(ctx, number, body)
 		return posted.URL, err
 	})
+	return err
 }
 
-// once does something to the outside under a unique key: noted before, with its result after. again
-// says that an earlier attempt has not told how it went.
-func (t *Teller) once(ctx context.Context, key string, do func(again bool) (string, error)) error {
+// once does something to the outside under a unique key: noted before, with its result after, which is
+// returned. again says that an earlier attempt has not told how it went.
+func (t *Teller) once(ctx context.Context, key string, do func(again bool) (string, error)) (string, error) {
 	e, err := t.db.Effect.Get(ctx, key)
 	again := err == nil
 	if ent.IsNotFound(err) {
 		e, err = t.db.Effect.Create().SetID(key).Save(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("note effect %s: %w", key, err)
+		return "", fmt.Errorf("note effect %s: %w", key, err)
 	}
-	if e.Status == "done" {
-		return nil
+	if e.Status == effect.StatusDone {
+		return e.Result, nil
 	}
 	result, err := do(again)
 	if err != nil {
-		return fmt.Errorf("effect %s: %w", key, err)
+		return "", fmt.Errorf("effect %s: %w", key, err)
 	}
-	return t.db.Effect.UpdateOne(e).SetStatus("done").SetResult(result).SetDoneAt(t.now()).Exec(ctx)
+	if err := t.db.Effect.UpdateOne(e).SetStatus(effect.StatusDone).SetResult(result).SetDoneAt(t.now()).Exec(ctx); err != nil {
+		return "", fmt.Errorf("note the result of %s: %w", key, err)
+	}
+	return result, nil
 }
 
 func hashOf(v any) string {

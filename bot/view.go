@@ -12,7 +12,9 @@ import (
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/event"
+	"kv-shepherd.io/shepherd/ent/grant"
 	"kv-shepherd.io/shepherd/ent/plan"
+	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/ent/vm"
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -24,6 +26,10 @@ import (
 func (t *Teller) view(ctx context.Context, row *ent.PullRequest) (comment.View, error) {
 	v := comment.View{
 		Number: row.ID, State: comment.State(row.State), Author: row.AuthorLogin, Now: t.now(), Grace: t.grace,
+		Retry: "comment `/retry` here", RemindAfter: t.remind,
+	}
+	if row.HeldBy != 0 && row.HeldAt != nil {
+		v.Held = &comment.Hold{By: row.HeldByLogin, Since: *row.HeldAt}
 	}
 	report := row.Report
 	if v.State == comment.Merged {
@@ -54,11 +60,57 @@ func (t *Teller) view(ctx context.Context, row *ent.PullRequest) (comment.View, 
 	if err != nil {
 		return v, err
 	}
+	grants, err := t.grants(ctx, row.ID)
+	if err != nil {
+		return v, err
+	}
 	for _, c := range v.Report.Changes {
-		v.Rows = append(v.Rows, rowOf(c, tickets[c.Path], outcomes[c.Path], machines[c.Path]))
+		r := rowOf(c, tickets[c.Path], outcomes[c.Path], machines[c.Path])
+		r.Grant = grants[c.Path]
+		v.Rows = append(v.Rows, r)
 		waiting(&v, tickets[c.Path], c)
 	}
+	if v.State == comment.Open {
+		return v, t.around(ctx, row, &v)
+	}
 	return v, nil
+}
+
+// around adds what else there is to know of an open pull request: who shares its head, and how far the
+// bot has come with merging it.
+func (t *Teller) around(ctx context.Context, row *ent.PullRequest, v *comment.View) (err error) {
+	v.SameHead, err = t.db.PullRequest.Query().Where(pullrequest.HeadSha(row.HeadSha), pullrequest.HeadShaNEQ(""), pullrequest.IDNEQ(row.ID),
+		pullrequest.StateEQ(pullrequest.StateOpen), pullrequest.ReportNotNil()).Order(ent.Asc(pullrequest.FieldID)).IDs(ctx)
+	if err != nil {
+		return fmt.Errorf("read who shares the head of #%d: %w", row.ID, err)
+	}
+	if v.AutoMerge = t.merges && v.Report.Automatic; !v.AutoMerge {
+		return nil
+	}
+	e, err := t.db.Effect.Get(ctx, mergeKey(row.ID, v.Report.Head))
+	if ent.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for the merge of #%d: %w", row.ID, err)
+	}
+	if e.Status == effect.StatusFailed {
+		v.MergeRefused = e.Result
+	}
+	return nil
+}
+
+// grants are the consoles that a merged pull request opened, by path.
+func (t *Teller) grants(ctx context.Context, number int) (map[string]*comment.Grant, error) {
+	rows, err := t.db.Grant.Query().Where(grant.PullRequest(number)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the grants of #%d: %w", number, err)
+	}
+	out := map[string]*comment.Grant{}
+	for _, row := range rows {
+		out[row.Path] = &comment.Grant{Until: row.ExpiresAt}
+	}
+	return out, nil
 }
 
 // machines are the VMs of the changes, by path.
@@ -82,7 +134,7 @@ func (t *Teller) machines(ctx context.Context, changes []judge.Change) (map[stri
 
 // waiting notes since when people are waited for, and for whom.
 func waiting(v *comment.View, t *ent.Ticket, c judge.Change) {
-	if t == nil || t.Status != ticket.StatusPENDING_APPROVAL || t.ChangeDigest != c.Digest {
+	if t == nil || t.Status != ticket.StatusPENDING_APPROVAL || !c.Decides(t.ChangeDigest) {
 		return
 	}
 	if v.WaitingSince.IsZero() || t.CreatedAt.Before(v.WaitingSince) {
@@ -116,7 +168,7 @@ func (t *Teller) tickets(ctx context.Context, number int) (map[string]*ent.Ticke
 	rows, err := t.db.Ticket.Query().Where(ticket.PullRequest(number)).
 		WithPlan(func(q *ent.PlanQuery) { q.Select(plan.FieldID, plan.FieldPublishedAt) }).
 		WithEvent(func(q *ent.EventQuery) {
-			q.Select(event.FieldID, event.FieldStatus, event.FieldErrorCode, event.FieldErrorMessage)
+			q.Select(event.FieldID, event.FieldStatus, event.FieldErrorCode, event.FieldErrorMessage, event.FieldSequence)
 		}).Order(ent.Asc(ticket.FieldCreatedAt)).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the tickets of #%d: %w", number, err)
@@ -129,8 +181,20 @@ func (t *Teller) tickets(ctx context.Context, number int) (map[string]*ent.Ticke
 }
 
 func rowOf(c judge.Change, tk *ent.Ticket, o approval.Outcome, m *ent.VM) comment.Row {
-	r := comment.Row{Change: c}
-	if tk == nil || tk.ChangeDigest != c.Digest {
+	r := comment.Row{Change: c, Veto: o.Veto}
+	for _, made := range o.Contributors {
+		r.Contributors = append(r.Contributors, comment.Contributor{Login: made.Login, How: made.How})
+	}
+	if o.Veto != nil && o.Veto.Withdrawn {
+		r.DismissedBy = o.Veto.WithdrawnBy.Login
+	}
+	if tk == nil {
+		return r
+	}
+	if tk.Status == ticket.StatusCANCELLED {
+		_, _ = fmt.Sscanf(tk.Decision, approval.TakenOverBy, &r.TakenOver)
+	}
+	if !c.Decides(tk.ChangeDigest) {
 		return r
 	}
 	r.Ticket = &comment.Ticket{
@@ -143,13 +207,14 @@ func rowOf(c judge.Change, tk *ent.Ticket, o approval.Outcome, m *ent.VM) commen
 	if m != nil {
 		r.VM = &comment.VM{
 			Status: domain.VMStatus(m.Status), Message: m.StatusMessage, Cluster: m.Cluster, Name: m.Name, Namespace: m.KubernetesNamespace,
+			Later: m.AppliedSequence > e.Sequence && e.Sequence > 0,
 		}
 	}
 	return r
 }
 
 // unpublished are the plans in force that no check has carried yet.
-func (t *Teller) unpublished(ctx context.Context, number int) ([]uuid.UUID, error) {
+func (t *Teller) unpublished(ctx context.Context, number int, report judge.Report) ([]uuid.UUID, error) {
 	rows, err := t.db.Ticket.Query().Where(ticket.PullRequest(number), ticket.StatusIn(ticket.StatusPENDING_APPROVAL, ticket.StatusAPPROVED),
 		ticket.HasPlanWith(plan.PublishedAtIsNil())).Select(ticket.FieldPlanID).All(ctx)
 	if err != nil {
@@ -158,6 +223,15 @@ func (t *Teller) unpublished(ctx context.Context, number int) ([]uuid.UUID, erro
 	var out []uuid.UUID
 	for _, row := range rows {
 		out = append(out, row.PlanID)
+	}
+	offers, err := t.gateway.Offers(ctx, number, report)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range offers {
+		if o.Plan.PublishedAt == nil {
+			out = append(out, o.Plan.ID)
+		}
 	}
 	return out, nil
 }

@@ -68,9 +68,15 @@ func (b *RuleBook) At(ctx context.Context, commit string) (Rules, domain.Problem
 	return b.read(ctx, sha, tree)
 }
 
-func (b *RuleBook) read(ctx context.Context, sha, tree gitops.SHA) (Rules, domain.Problems, error) {
+// Draft reads the platform of a commit that nobody has accepted, with all its problems.
+func (b *RuleBook) Draft(ctx context.Context, sha gitops.SHA) (*spec.Platform, domain.Problems, error) {
+	rules, problems, err := b.load(ctx, sha)
+	return rules.Platform, problems, err
+}
+
+func (b *RuleBook) load(ctx context.Context, sha gitops.SHA) (Rules, domain.Problems, error) {
 	files, err := b.mirror.ReadTree(ctx, sha, "platform", maxPlatformFiles, maxPlatformBytes)
-	if err != nil {
+	if err != nil && !errors.Is(err, gitops.ErrNotFound) {
 		return Rules{}, nil, fmt.Errorf("read the platform at %s: %w", sha.Short(), err)
 	}
 	content := map[string][]byte{}
@@ -78,12 +84,18 @@ func (b *RuleBook) read(ctx context.Context, sha, tree gitops.SHA) (Rules, domai
 		content[f.Path] = f.Data
 	}
 	platform, problems := spec.LoadPlatform(content)
-	set, more := b.compiler.Compile(platform.Policies, b.options)
-	problems = append(problems, more...)
+	set, more := b.compiler.CompilePlatform(platform, b.options)
+	return Rules{Commit: string(sha), Platform: platform, Policies: set}, append(problems, more...), nil
+}
+
+func (b *RuleBook) read(ctx context.Context, sha, tree gitops.SHA) (Rules, domain.Problems, error) {
+	rules, problems, err := b.load(ctx, sha)
+	if err != nil {
+		return Rules{}, nil, err
+	}
 	if problems.Blocking() {
 		return Rules{}, problems, fmt.Errorf("the platform at %s has errors: %w", sha.Short(), problems.Sorted()[0])
 	}
-	rules := Rules{Commit: string(sha), Platform: platform, Policies: set}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.cache) >= keptPlatforms {
@@ -108,7 +120,8 @@ func lookUp(ctx context.Context, db *store.DB, number int, files []judge.File) (
 	w := &world{db: db, number: number, files: files, out: judge.World{
 		Systems: map[string]bool{}, Services: map[string]string{}, Names: map[string]string{}, Indexes: map[string][]int{},
 		Claims: map[string]judge.Claim{}, Clusters: map[string]judge.ClusterFacts{}, SystemKeys: map[string][]string{},
-		Home: map[string]string{}, Chosen: map[string]string{},
+		Home: map[string]string{}, Chosen: map[string]string{}, Machines: map[string]judge.Machine{}, Below: map[string][]string{},
+		Leftovers: map[string][]string{}, InUse: map[string]int{},
 	}}
 	for _, f := range files {
 		if ref, governed, problems := spec.ParsePath(f.Path); governed && !problems.Blocking() {
@@ -123,7 +136,7 @@ func lookUp(ctx context.Context, db *store.DB, number int, files []judge.File) (
 	if err != nil {
 		return judge.World{}, nil, nil, err
 	}
-	for _, step := range []func(context.Context) error{w.services, w.names, w.indexes, w.claims, w.clusters, w.homes, w.chosen} {
+	for _, step := range []func(context.Context) error{w.services, w.names, w.indexes, w.claims, w.clusters, w.homes, w.chosen, w.machines, w.below, w.inUse} {
 		if err := step(ctx); err != nil {
 			return judge.World{}, nil, nil, err
 		}
@@ -261,9 +274,15 @@ func (w *world) indexes(ctx context.Context) error {
 func (w *world) claims(ctx context.Context) error {
 	var keys []string
 	for _, f := range w.files {
-		if ref, governed, problems := spec.ParsePath(f.Path); governed && !problems.Blocking() && f.Head != nil {
-			keys = append(keys, judge.ClaimKeys(ref, f.Head.Data)...)
+		ref, governed, problems := spec.ParsePath(f.Path)
+		if !governed || problems.Blocking() {
+			continue
 		}
+		var head []byte
+		if f.Head != nil {
+			head = f.Head.Data
+		}
+		keys = append(keys, judge.ClaimKeys(ref, head)...)
 	}
 	rows, err := w.db.Claim.Query().Where(claim.IDIn(keys...), claim.PullRequestNEQ(w.number)).WithTicket().All(ctx)
 	if err != nil {

@@ -16799,6 +16799,7 @@ type ReviewMutation struct {
 	delivery_id        *string
 	dismissed_by       *int64
 	adddismissed_by    *int64
+	dismissed_by_login *string
 	dismissed_by_forge *bool
 	clearedFields      map[string]struct{}
 	done               bool
@@ -17330,6 +17331,42 @@ func (m *ReviewMutation) ResetDismissedBy() {
 	m.adddismissed_by = nil
 }
 
+// SetDismissedByLogin sets the "dismissed_by_login" field.
+func (m *ReviewMutation) SetDismissedByLogin(s string) {
+	m.dismissed_by_login = &s
+}
+
+// DismissedByLogin returns the value of the "dismissed_by_login" field in the mutation.
+func (m *ReviewMutation) DismissedByLogin() (r string, exists bool) {
+	v := m.dismissed_by_login
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDismissedByLogin returns the old "dismissed_by_login" field's value of the Review entity.
+// If the Review object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReviewMutation) OldDismissedByLogin(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDismissedByLogin is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDismissedByLogin requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDismissedByLogin: %w", err)
+	}
+	return oldValue.DismissedByLogin, nil
+}
+
+// ResetDismissedByLogin resets all changes to the "dismissed_by_login" field.
+func (m *ReviewMutation) ResetDismissedByLogin() {
+	m.dismissed_by_login = nil
+}
+
 // SetDismissedByForge sets the "dismissed_by_forge" field.
 func (m *ReviewMutation) SetDismissedByForge(b bool) {
 	m.dismissed_by_forge = &b
@@ -17400,7 +17437,7 @@ func (m *ReviewMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ReviewMutation) Fields() []string {
-	fields := make([]string, 0, 11)
+	fields := make([]string, 0, 12)
 	if m.pull_request != nil {
 		fields = append(fields, review.FieldPullRequest)
 	}
@@ -17430,6 +17467,9 @@ func (m *ReviewMutation) Fields() []string {
 	}
 	if m.dismissed_by != nil {
 		fields = append(fields, review.FieldDismissedBy)
+	}
+	if m.dismissed_by_login != nil {
+		fields = append(fields, review.FieldDismissedByLogin)
 	}
 	if m.dismissed_by_forge != nil {
 		fields = append(fields, review.FieldDismissedByForge)
@@ -17462,6 +17502,8 @@ func (m *ReviewMutation) Field(name string) (ent.Value, bool) {
 		return m.DeliveryID()
 	case review.FieldDismissedBy:
 		return m.DismissedBy()
+	case review.FieldDismissedByLogin:
+		return m.DismissedByLogin()
 	case review.FieldDismissedByForge:
 		return m.DismissedByForge()
 	}
@@ -17493,6 +17535,8 @@ func (m *ReviewMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldDeliveryID(ctx)
 	case review.FieldDismissedBy:
 		return m.OldDismissedBy(ctx)
+	case review.FieldDismissedByLogin:
+		return m.OldDismissedByLogin(ctx)
 	case review.FieldDismissedByForge:
 		return m.OldDismissedByForge(ctx)
 	}
@@ -17573,6 +17617,13 @@ func (m *ReviewMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetDismissedBy(v)
+		return nil
+	case review.FieldDismissedByLogin:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDismissedByLogin(v)
 		return nil
 	case review.FieldDismissedByForge:
 		v, ok := value.(bool)
@@ -17698,6 +17749,9 @@ func (m *ReviewMutation) ResetField(name string) error {
 		return nil
 	case review.FieldDismissedBy:
 		m.ResetDismissedBy()
+		return nil
+	case review.FieldDismissedByLogin:
+		m.ResetDismissedByLogin()
 		return nil
 	case review.FieldDismissedByForge:
 		m.ResetDismissedByForge()

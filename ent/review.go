@@ -38,6 +38,8 @@ type Review struct {
 	DeliveryID string `json:"delivery_id,omitempty"`
 	// who withdrew it: set once, from the signed webhook
 	DismissedBy int64 `json:"dismissed_by,omitempty"`
+	// DismissedByLogin holds the value of the "dismissed_by_login" field.
+	DismissedByLogin string `json:"dismissed_by_login,omitempty"`
 	// DismissedByForge holds the value of the "dismissed_by_forge" field.
 	DismissedByForge bool `json:"dismissed_by_forge,omitempty"`
 	selectValues     sql.SelectValues
@@ -52,7 +54,7 @@ func (*Review) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case review.FieldID, review.FieldPullRequest, review.FieldReviewerID, review.FieldDismissedBy:
 			values[i] = new(sql.NullInt64)
-		case review.FieldReviewerLogin, review.FieldState, review.FieldCommitSha, review.FieldBody, review.FieldDeliveryID:
+		case review.FieldReviewerLogin, review.FieldState, review.FieldCommitSha, review.FieldBody, review.FieldDeliveryID, review.FieldDismissedByLogin:
 			values[i] = new(sql.NullString)
 		case review.FieldSubmittedAt:
 			values[i] = new(sql.NullTime)
@@ -137,6 +139,12 @@ func (_m *Review) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.DismissedBy = value.Int64
 			}
+		case review.FieldDismissedByLogin:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field dismissed_by_login", values[i])
+			} else if value.Valid {
+				_m.DismissedByLogin = value.String
+			}
 		case review.FieldDismissedByForge:
 			if value, ok := values[i].(*sql.NullBool); !ok {
 				return fmt.Errorf("unexpected type %T for field dismissed_by_forge", values[i])
@@ -208,6 +216,9 @@ func (_m *Review) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("dismissed_by=")
 	builder.WriteString(fmt.Sprintf("%v", _m.DismissedBy))
+	builder.WriteString(", ")
+	builder.WriteString("dismissed_by_login=")
+	builder.WriteString(_m.DismissedByLogin)
 	builder.WriteString(", ")
 	builder.WriteString("dismissed_by_forge=")
 	builder.WriteString(fmt.Sprintf("%v", _m.DismissedByForge))

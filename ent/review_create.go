@@ -122,6 +122,20 @@ func (_c *ReviewCreate) SetNillableDismissedBy(v *int64) *ReviewCreate {
 	return _c
 }
 
+// SetDismissedByLogin sets the "dismissed_by_login" field.
+func (_c *ReviewCreate) SetDismissedByLogin(v string) *ReviewCreate {
+	_c.mutation.SetDismissedByLogin(v)
+	return _c
+}
+
+// SetNillableDismissedByLogin sets the "dismissed_by_login" field if the given value is not nil.
+func (_c *ReviewCreate) SetNillableDismissedByLogin(v *string) *ReviewCreate {
+	if v != nil {
+		_c.SetDismissedByLogin(*v)
+	}
+	return _c
+}
+
 // SetDismissedByForge sets the "dismissed_by_forge" field.
 func (_c *ReviewCreate) SetDismissedByForge(v bool) *ReviewCreate {
 	_c.mutation.SetDismissedByForge(v)
@@ -197,6 +211,10 @@ func (_c *ReviewCreate) defaults() {
 		v := review.DefaultDismissedBy
 		_c.mutation.SetDismissedBy(v)
 	}
+	if _, ok := _c.mutation.DismissedByLogin(); !ok {
+		v := review.DefaultDismissedByLogin
+		_c.mutation.SetDismissedByLogin(v)
+	}
 	if _, ok := _c.mutation.DismissedByForge(); !ok {
 		v := review.DefaultDismissedByForge
 		_c.mutation.SetDismissedByForge(v)
@@ -234,6 +252,9 @@ func (_c *ReviewCreate) check() error {
 	}
 	if _, ok := _c.mutation.DismissedBy(); !ok {
 		return &ValidationError{Name: "dismissed_by", err: errors.New(`ent: missing required field "Review.dismissed_by"`)}
+	}
+	if _, ok := _c.mutation.DismissedByLogin(); !ok {
+		return &ValidationError{Name: "dismissed_by_login", err: errors.New(`ent: missing required field "Review.dismissed_by_login"`)}
 	}
 	if _, ok := _c.mutation.DismissedByForge(); !ok {
 		return &ValidationError{Name: "dismissed_by_forge", err: errors.New(`ent: missing required field "Review.dismissed_by_forge"`)}
@@ -311,6 +332,10 @@ func (_c *ReviewCreate) createSpec() (*Review, *sqlgraph.CreateSpec) {
 		_spec.SetField(review.FieldDismissedBy, field.TypeInt64, value)
 		_node.DismissedBy = value
 	}
+	if value, ok := _c.mutation.DismissedByLogin(); ok {
+		_spec.SetField(review.FieldDismissedByLogin, field.TypeString, value)
+		_node.DismissedByLogin = value
+	}
 	if value, ok := _c.mutation.DismissedByForge(); ok {
 		_spec.SetField(review.FieldDismissedByForge, field.TypeBool, value)
 		_node.DismissedByForge = value
@@ -382,6 +407,18 @@ func (u *ReviewUpsert) UpdateDismissedBy() *ReviewUpsert {
 // AddDismissedBy adds v to the "dismissed_by" field.
 func (u *ReviewUpsert) AddDismissedBy(v int64) *ReviewUpsert {
 	u.Add(review.FieldDismissedBy, v)
+	return u
+}
+
+// SetDismissedByLogin sets the "dismissed_by_login" field.
+func (u *ReviewUpsert) SetDismissedByLogin(v string) *ReviewUpsert {
+	u.Set(review.FieldDismissedByLogin, v)
+	return u
+}
+
+// UpdateDismissedByLogin sets the "dismissed_by_login" field to the value that was provided on create.
+func (u *ReviewUpsert) UpdateDismissedByLogin() *ReviewUpsert {
+	u.SetExcluded(review.FieldDismissedByLogin)
 	return u
 }
 
@@ -490,6 +527,20 @@ func (u *ReviewUpsertOne) AddDismissedBy(v int64) *ReviewUpsertOne {
 func (u *ReviewUpsertOne) UpdateDismissedBy() *ReviewUpsertOne {
 	return u.Update(func(s *ReviewUpsert) {
 		s.UpdateDismissedBy()
+	})
+}
+
+// SetDismissedByLogin sets the "dismissed_by_login" field.
+func (u *ReviewUpsertOne) SetDismissedByLogin(v string) *ReviewUpsertOne {
+	return u.Update(func(s *ReviewUpsert) {
+		s.SetDismissedByLogin(v)
+	})
+}
+
+// UpdateDismissedByLogin sets the "dismissed_by_login" field to the value that was provided on create.
+func (u *ReviewUpsertOne) UpdateDismissedByLogin() *ReviewUpsertOne {
+	return u.Update(func(s *ReviewUpsert) {
+		s.UpdateDismissedByLogin()
 	})
 }
 
@@ -766,6 +817,20 @@ func (u *ReviewUpsertBulk) AddDismissedBy(v int64) *ReviewUpsertBulk {
 func (u *ReviewUpsertBulk) UpdateDismissedBy() *ReviewUpsertBulk {
 	return u.Update(func(s *ReviewUpsert) {
 		s.UpdateDismissedBy()
+	})
+}
+
+// SetDismissedByLogin sets the "dismissed_by_login" field.
+func (u *ReviewUpsertBulk) SetDismissedByLogin(v string) *ReviewUpsertBulk {
+	return u.Update(func(s *ReviewUpsert) {
+		s.SetDismissedByLogin(v)
+	})
+}
+
+// UpdateDismissedByLogin sets the "dismissed_by_login" field to the value that was provided on create.
+func (u *ReviewUpsertBulk) UpdateDismissedByLogin() *ReviewUpsertBulk {
+	return u.Update(func(s *ReviewUpsert) {
+		s.UpdateDismissedByLogin()
 	})
 }
 

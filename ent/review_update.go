@@ -48,6 +48,20 @@ func (_u *ReviewUpdate) AddDismissedBy(v int64) *ReviewUpdate {
 	return _u
 }
 
+// SetDismissedByLogin sets the "dismissed_by_login" field.
+func (_u *ReviewUpdate) SetDismissedByLogin(v string) *ReviewUpdate {
+	_u.mutation.SetDismissedByLogin(v)
+	return _u
+}
+
+// SetNillableDismissedByLogin sets the "dismissed_by_login" field if the given value is not nil.
+func (_u *ReviewUpdate) SetNillableDismissedByLogin(v *string) *ReviewUpdate {
+	if v != nil {
+		_u.SetDismissedByLogin(*v)
+	}
+	return _u
+}
+
 // SetDismissedByForge sets the "dismissed_by_forge" field.
 func (_u *ReviewUpdate) SetDismissedByForge(v bool) *ReviewUpdate {
 	_u.mutation.SetDismissedByForge(v)
@@ -109,6 +123,9 @@ func (_u *ReviewUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.AddedDismissedBy(); ok {
 		_spec.AddField(review.FieldDismissedBy, field.TypeInt64, value)
 	}
+	if value, ok := _u.mutation.DismissedByLogin(); ok {
+		_spec.SetField(review.FieldDismissedByLogin, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.DismissedByForge(); ok {
 		_spec.SetField(review.FieldDismissedByForge, field.TypeBool, value)
 	}
@@ -150,6 +167,20 @@ func (_u *ReviewUpdateOne) SetNillableDismissedBy(v *int64) *ReviewUpdateOne {
 // AddDismissedBy adds value to the "dismissed_by" field.
 func (_u *ReviewUpdateOne) AddDismissedBy(v int64) *ReviewUpdateOne {
 	_u.mutation.AddDismissedBy(v)
+	return _u
+}
+
+// SetDismissedByLogin sets the "dismissed_by_login" field.
+func (_u *ReviewUpdateOne) SetDismissedByLogin(v string) *ReviewUpdateOne {
+	_u.mutation.SetDismissedByLogin(v)
+	return _u
+}
+
+// SetNillableDismissedByLogin sets the "dismissed_by_login" field if the given value is not nil.
+func (_u *ReviewUpdateOne) SetNillableDismissedByLogin(v *string) *ReviewUpdateOne {
+	if v != nil {
+		_u.SetDismissedByLogin(*v)
+	}
 	return _u
 }
 
@@ -243,6 +274,9 @@ func (_u *ReviewUpdateOne) sqlSave(ctx context.Context) (_node *Review, err erro
 	}
 	if value, ok := _u.mutation.AddedDismissedBy(); ok {
 		_spec.AddField(review.FieldDismissedBy, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.DismissedByLogin(); ok {
+		_spec.SetField(review.FieldDismissedByLogin, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.DismissedByForge(); ok {
 		_spec.SetField(review.FieldDismissedByForge, field.TypeBool, value)

@@ -424,8 +424,12 @@ func init() {
 	reviewDescDismissedBy := reviewFields[10].Descriptor()
 	// review.DefaultDismissedBy holds the default value on creation for the dismissed_by field.
 	review.DefaultDismissedBy = reviewDescDismissedBy.Default.(int64)
+	// reviewDescDismissedByLogin is the schema descriptor for dismissed_by_login field.
+	reviewDescDismissedByLogin := reviewFields[11].Descriptor()
+	// review.DefaultDismissedByLogin holds the default value on creation for the dismissed_by_login field.
+	review.DefaultDismissedByLogin = reviewDescDismissedByLogin.Default.(string)
 	// reviewDescDismissedByForge is the schema descriptor for dismissed_by_forge field.
-	reviewDescDismissedByForge := reviewFields[11].Descriptor()
+	reviewDescDismissedByForge := reviewFields[12].Descriptor()
 	// review.DefaultDismissedByForge holds the default value on creation for the dismissed_by_forge field.
 	review.DefaultDismissedByForge = reviewDescDismissedByForge.Default.(bool)
 	ticketFields := schema.Ticket{}.Fields()

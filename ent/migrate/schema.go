@@ -573,6 +573,7 @@ var (
 		{Name: "submitted_at", Type: field.TypeTime},
 		{Name: "delivery_id", Type: field.TypeString, Default: ""},
 		{Name: "dismissed_by", Type: field.TypeInt64, Default: 0},
+		{Name: "dismissed_by_login", Type: field.TypeString, Default: ""},
 		{Name: "dismissed_by_forge", Type: field.TypeBool, Default: false},
 	}
 	// ReviewsTable holds the schema information for the "reviews" table.

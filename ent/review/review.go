@@ -31,6 +31,8 @@ const (
 	FieldDeliveryID = "delivery_id"
 	// FieldDismissedBy holds the string denoting the dismissed_by field in the database.
 	FieldDismissedBy = "dismissed_by"
+	// FieldDismissedByLogin holds the string denoting the dismissed_by_login field in the database.
+	FieldDismissedByLogin = "dismissed_by_login"
 	// FieldDismissedByForge holds the string denoting the dismissed_by_forge field in the database.
 	FieldDismissedByForge = "dismissed_by_forge"
 	// Table holds the table name of the review in the database.
@@ -50,6 +52,7 @@ var Columns = []string{
 	FieldSubmittedAt,
 	FieldDeliveryID,
 	FieldDismissedBy,
+	FieldDismissedByLogin,
 	FieldDismissedByForge,
 }
 
@@ -74,6 +77,8 @@ var (
 	DefaultDeliveryID string
 	// DefaultDismissedBy holds the default value on creation for the "dismissed_by" field.
 	DefaultDismissedBy int64
+	// DefaultDismissedByLogin holds the default value on creation for the "dismissed_by_login" field.
+	DefaultDismissedByLogin string
 	// DefaultDismissedByForge holds the default value on creation for the "dismissed_by_forge" field.
 	DefaultDismissedByForge bool
 )
@@ -134,6 +139,11 @@ func ByDeliveryID(opts ...sql.OrderTermOption) OrderOption {
 // ByDismissedBy orders the results by the dismissed_by field.
 func ByDismissedBy(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDismissedBy, opts...).ToFunc()
+}
+
+// ByDismissedByLogin orders the results by the dismissed_by_login field.
+func ByDismissedByLogin(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDismissedByLogin, opts...).ToFunc()
 }
 
 // ByDismissedByForge orders the results by the dismissed_by_forge field.

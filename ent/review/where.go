@@ -104,6 +104,11 @@ func DismissedBy(v int64) predicate.Review {
 	return predicate.Review(sql.FieldEQ(FieldDismissedBy, v))
 }
 
+// DismissedByLogin applies equality check predicate on the "dismissed_by_login" field. It's identical to DismissedByLoginEQ.
+func DismissedByLogin(v string) predicate.Review {
+	return predicate.Review(sql.FieldEQ(FieldDismissedByLogin, v))
+}
+
 // DismissedByForge applies equality check predicate on the "dismissed_by_forge" field. It's identical to DismissedByForgeEQ.
 func DismissedByForge(v bool) predicate.Review {
 	return predicate.Review(sql.FieldEQ(FieldDismissedByForge, v))
@@ -602,6 +607,71 @@ func DismissedByLT(v int64) predicate.Review {
 // DismissedByLTE applies the LTE predicate on the "dismissed_by" field.
 func DismissedByLTE(v int64) predicate.Review {
 	return predicate.Review(sql.FieldLTE(FieldDismissedBy, v))
+}
+
+// DismissedByLoginEQ applies the EQ predicate on the "dismissed_by_login" field.
+func DismissedByLoginEQ(v string) predicate.Review {
+	return predicate.Review(sql.FieldEQ(FieldDismissedByLogin, v))
+}
+
+// DismissedByLoginNEQ applies the NEQ predicate on the "dismissed_by_login" field.
+func DismissedByLoginNEQ(v string) predicate.Review {
+	return predicate.Review(sql.FieldNEQ(FieldDismissedByLogin, v))
+}
+
+// DismissedByLoginIn applies the In predicate on the "dismissed_by_login" field.
+func DismissedByLoginIn(vs ...string) predicate.Review {
+	return predicate.Review(sql.FieldIn(FieldDismissedByLogin, vs...))
+}
+
+// DismissedByLoginNotIn applies the NotIn predicate on the "dismissed_by_login" field.
+func DismissedByLoginNotIn(vs ...string) predicate.Review {
+	return predicate.Review(sql.FieldNotIn(FieldDismissedByLogin, vs...))
+}
+
+// DismissedByLoginGT applies the GT predicate on the "dismissed_by_login" field.
+func DismissedByLoginGT(v string) predicate.Review {
+	return predicate.Review(sql.FieldGT(FieldDismissedByLogin, v))
+}
+
+// DismissedByLoginGTE applies the GTE predicate on the "dismissed_by_login" field.
+func DismissedByLoginGTE(v string) predicate.Review {
+	return predicate.Review(sql.FieldGTE(FieldDismissedByLogin, v))
+}
+
+// DismissedByLoginLT applies the LT predicate on the "dismissed_by_login" field.
+func DismissedByLoginLT(v string) predicate.Review {
+	return predicate.Review(sql.FieldLT(FieldDismissedByLogin, v))
+}
+
+// DismissedByLoginLTE applies the LTE predicate on the "dismissed_by_login" field.
+func DismissedByLoginLTE(v string) predicate.Review {
+	return predicate.Review(sql.FieldLTE(FieldDismissedByLogin, v))
+}
+
+// DismissedByLoginContains applies the Contains predicate on the "dismissed_by_login" field.
+func DismissedByLoginContains(v string) predicate.Review {
+	return predicate.Review(sql.FieldContains(FieldDismissedByLogin, v))
+}
+
+// DismissedByLoginHasPrefix applies the HasPrefix predicate on the "dismissed_by_login" field.
+func DismissedByLoginHasPrefix(v string) predicate.Review {
+	return predicate.Review(sql.FieldHasPrefix(FieldDismissedByLogin, v))
+}
+
+// DismissedByLoginHasSuffix applies the HasSuffix predicate on the "dismissed_by_login" field.
+func DismissedByLoginHasSuffix(v string) predicate.Review {
+	return predicate.Review(sql.FieldHasSuffix(FieldDismissedByLogin, v))
+}
+
+// DismissedByLoginEqualFold applies the EqualFold predicate on the "dismissed_by_login" field.
+func DismissedByLoginEqualFold(v string) predicate.Review {
+	return predicate.Review(sql.FieldEqualFold(FieldDismissedByLogin, v))
+}
+
+// DismissedByLoginContainsFold applies the ContainsFold predicate on the "dismissed_by_login" field.
+func DismissedByLoginContainsFold(v string) predicate.Review {
+	return predicate.Review(sql.FieldContainsFold(FieldDismissedByLogin, v))
 }
 
 // DismissedByForgeEQ applies the EQ predicate on the "dismissed_by_forge" field.

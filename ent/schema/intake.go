@@ -135,6 +135,7 @@ func (Review) Fields() []ent.Field {
 		field.Time("submitted_at").Immutable(),
 		field.String("delivery_id").Default("").Immutable(),
 		field.Int64("dismissed_by").Default(0).Comment("who withdrew it: set once, from the signed webhook"),
+		field.String("dismissed_by_login").Default(""),
 		field.Bool("dismissed_by_forge").Default(false),
 	}
 }

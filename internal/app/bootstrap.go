@@ -25,7 +25,6 @@ import (
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/jobs"
-	"kv-shepherd.io/shepherd/internal/judge"
 	"kv-shepherd.io/shepherd/internal/policy"
 	"kv-shepherd.io/shepherd/internal/provider"
 	"kv-shepherd.io/shepherd/internal/seal"
@@ -114,7 +113,7 @@ func (a *App) Baseline() (*bot.Baseline, error) {
 		return nil, err
 	}
 	judging := bot.NewJudge(bot.JudgeDeps{
-		Pool: a.Pool, DB: a.DB, Gateway: approval.New(a.DB, queue, time.Now), Queue: queue, Mirror: a.Mirror, Rules: a.Rules, Repo: a.Repo, Log: a.Log,
+		Pool: a.Pool, DB: a.DB, Gateway: approval.New(a.DB, queue, time.Now), Queue: queue, Mirror: a.Mirror, Rules: a.Rules, Repo: a.Repo, Now: time.Now, Log: a.Log,
 		Settings: bot.Settings{Administrators: administrators(a.Config)},
 	})
 	return &bot.Baseline{Judge: judging, Fleet: clusters, DB: a.DB, Mirror: a.Mirror, Rules: a.Rules, Repo: a.Repo, Log: a.Log}, nil
@@ -194,12 +193,18 @@ func (a *App) wire(ctx context.Context) error {
 	router := bot.NewRouter(a.DB, queue, github.Parse, a.Repo, self, time.Now)
 	judging := bot.NewJudge(bot.JudgeDeps{
 		Pool: a.Pool, DB: a.DB, Gateway: gateway, Queue: queue, Forge: a.Forge, Mirror: a.Mirror, Rules: a.Rules,
-		People: bot.NewPeople(a.Forge, time.Duration(cfg.Approval.TeamCache), time.Now), Repo: a.Repo, Self: self, Log: a.Log,
-		Settings: bot.Settings{Administrators: administrators(cfg), Limits: judge.Limits{Creates: cfg.Limits.Creates}, Grace: grace},
+		People: bot.NewPeople(a.DB, a.Forge, time.Duration(cfg.Approval.TeamCache), time.Now), Repo: a.Repo, Self: self, Now: time.Now, Log: a.Log,
+		Settings: bot.Settings{
+			Administrators: administrators(cfg), Limits: limitRules(cfg.Limits), SoloAdmin: cfg.Approval.SoloAdmin, Grace: grace,
+		},
 	})
 	teller := bot.NewTeller(bot.TellerDeps{
-		Pool: a.Pool, DB: a.DB, Gateway: gateway, Forge: a.Forge, Grace: grace, Interval: time.Duration(cfg.Approval.CommentInterval), Now: time.Now,
+		Pool: a.Pool, DB: a.DB, Gateway: gateway, Forge: a.Forge, Grace: grace, Interval: time.Duration(cfg.Approval.CommentInterval),
+		RemindAfter: time.Duration(cfg.Approval.RemindAfter), AutoMerge: cfg.Approval.AutoMerge, Queue: queue, Now: time.Now,
 	})
+	commander := bot.NewCommander(judging, teller, a.Forge, cfg.Approval.PushModifiedSpecs, a.Log)
+	merger := bot.NewMerger(judging, teller, a.Forge, a.Log)
+	grouper := bot.NewGrouper(judging, a.Forge)
 	walker := bot.NewWalker(judging, a.Forge, a.Log)
 	sweeper := bot.NewSweeper(a.DB, queue, a.Forge, a.Repo, a.Log, time.Now)
 	undoer := bot.NewUndoer(judging, a.Forge, queue, time.Now)
@@ -215,6 +220,7 @@ func (a *App) wire(ctx context.Context) error {
 		Periodic: []jobs.Periodic{
 			{Every: jobs.HeartbeatEvery, Args: func() river.JobArgs { return jobs.Heartbeat{} }},
 			{Every: time.Duration(cfg.Repository.WalkEvery), Args: func() river.JobArgs { return jobs.WalkBranch{RepositoryID: a.Repo.ID} }},
+			{Every: remindEvery, Args: func() river.JobArgs { return jobs.Remind{RepositoryID: a.Repo.ID} }},
 			{Every: time.Duration(cfg.Repository.SweepEvery), Args: func() river.JobArgs { return jobs.SweepPullRequests{RepositoryID: a.Repo.ID} }},
 		},
 	}, jobs.Workers{
@@ -227,6 +233,10 @@ func (a *App) wire(ctx context.Context) error {
 		VerifyVM:         vms.Verify,
 		Heartbeat:        a.heartbeat,
 		Sweep:            sweeper.Run,
+		AnswerCommands:   commander.Run,
+		MergePullRequest: merger.Run,
+		CheckMergeGroup:  grouper.Run,
+		Remind:           teller.Remind,
 		Event:            vms,
 	})
 	if err != nil {
@@ -239,6 +249,9 @@ func (a *App) wire(ctx context.Context) error {
 	})
 	return nil
 }
+
+// remindEvery is how often the age of what waits is looked at.
+const remindEvery = time.Hour
 
 // timed measures a step that users wait for.
 func (a *App) timed(step string, do func(context.Context, jobs.JudgePullRequest) error) func(context.Context, jobs.JudgePullRequest) error {
@@ -293,6 +306,26 @@ func (a *App) heartbeat(ctx context.Context, _ jobs.Heartbeat) error {
 		a.Log.WarnContext(ctx, "jobs of a dead process taken back", "jobs", n)
 	}
 	return err
+}
+
+// limitRules are the configuration's limits as rules: the general ones come first.
+func limitRules(l config.Limits) []policy.LimitRule {
+	rate := func(perHour *int) *policy.Rate {
+		if perHour == nil {
+			return nil
+		}
+		return &policy.Rate{Requests: *perHour, Per: time.Hour}
+	}
+	out := []policy.LimitRule{{
+		Creates: &l.Creates, Deletes: &l.Deletes, Modifications: &l.Modifications, PowerOperations: &l.PowerOperations, Rate: rate(&l.PerHour),
+	}}
+	for _, r := range l.Rules {
+		out = append(out, policy.LimitRule{
+			Environment: r.Environment, Role: policy.Role(r.Role), Creates: r.Creates, Deletes: r.Deletes, Modifications: r.Modifications,
+			PowerOperations: r.PowerOperations, Rate: rate(r.PerHour),
+		})
+	}
+	return out
 }
 
 func administrators(cfg config.Config) []spec.Person {

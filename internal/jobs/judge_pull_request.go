@@ -6,10 +6,17 @@ import "github.com/riverqueue/river"
 // a webhook during a judging has to queue another one. The row's queued flag coalesces bursts.
 type JudgePullRequest struct {
 	Number int `json:"number"`
+	// Low puts it behind all that people wait for; it is no argument.
+	Low bool `json:"-"`
 }
 
 // Kind names the job in the database; it is never renamed.
 func (JudgePullRequest) Kind() string { return "judge_pull_request" }
 
 // InsertOpts puts judging behind routing and walking.
-func (JudgePullRequest) InsertOpts() river.InsertOpts { return river.InsertOpts{Priority: 3} }
+func (a JudgePullRequest) InsertOpts() river.InsertOpts {
+	if a.Low {
+		return river.InsertOpts{Priority: 4}
+	}
+	return river.InsertOpts{Priority: 3}
+}

@@ -16,11 +16,15 @@ var eventID = uuid.MustParse("00000000-0000-4000-8000-000000000001")
 
 // all are the kinds with every argument set.
 var all = []river.JobArgs{
+	AnswerCommands{Number: 7},
+	CheckMergeGroup{Head: "c2", Base: "c1"},
 	EventJob{EventID: eventID, Cluster: "prod-1"},
 	Heartbeat{},
 	JudgePullRequest{Number: 7},
+	MergePullRequest{Number: 7, Head: "c2"},
 	OfferUndo{From: "c1", To: "c2"},
 	PrepareRedo{From: "c1", To: "c2", Base: "c3", Undo: 9},
+	Remind{RepositoryID: 42},
 	RouteDelivery{DeliveryID: "d1"},
 	SweepPullRequests{RepositoryID: 42},
 	TellPullRequest{Number: 7},
@@ -31,11 +35,15 @@ var all = []river.JobArgs{
 // What is in a database today has to be understood tomorrow: kinds and arguments are never renamed. A
 // line or an argument may be added, not changed.
 var golden = []string{
+	`answer_commands {"number": 7} in default, priority 2, 25 attempts`,
+	`check_merge_group {"base": "c1", "head": "c2"} in default, priority 2, 25 attempts`,
 	`event_job {"event_id": "00000000-0000-4000-8000-000000000001"} in cluster_prod-1, priority 1, 12 attempts`,
 	`heartbeat {} in default, priority 1, 1 attempts`,
 	`judge_pull_request {"number": 7} in default, priority 3, 25 attempts`,
+	`merge_pull_request {"head": "c2", "number": 7} in default, priority 3, 25 attempts`,
 	`offer_undo {"to": "c2", "from": "c1"} in default, priority 1, 25 attempts`,
 	`prepare_redo {"to": "c2", "base": "c3", "from": "c1", "undo": 9} in default, priority 1, 25 attempts`,
+	`remind {"repository_id": 42} in default, priority 4, 25 attempts`,
 	`route_delivery {"delivery_id": "d1"} in default, priority 1, 25 attempts`,
 	`sweep_pull_requests {"repository_id": 42} in default, priority 4, 3 attempts`,
 	`tell_pull_request {"number": 7} in default, priority 2, 25 attempts`,
@@ -65,6 +73,7 @@ func TestEveryKindIsWorked(t *testing.T) {
 	run(t, pool, Config{Clusters: []string{"prod-1"}}, Workers{
 		RouteDelivery: note[RouteDelivery](done), JudgePullRequest: note[JudgePullRequest](done), TellPullRequest: note[TellPullRequest](done),
 		WalkBranch: note[WalkBranch](done), OfferUndo: note[OfferUndo](done), PrepareRedo: note[PrepareRedo](done),
+		AnswerCommands: note[AnswerCommands](done), MergePullRequest: note[MergePullRequest](done), CheckMergeGroup: note[CheckMergeGroup](done), Remind: note[Remind](done),
 		VerifyVM: note[VerifyVM](done), Heartbeat: note[Heartbeat](done), Sweep: note[SweepPullRequests](done), Event: exec,
 	})
 	enqueue(t, pool, all...)

@@ -24,6 +24,10 @@ type Workers struct {
 	VerifyVM         func(context.Context, VerifyVM) error
 	Heartbeat        func(context.Context, Heartbeat) error
 	Sweep            func(context.Context, SweepPullRequests) error
+	AnswerCommands   func(context.Context, AnswerCommands) error
+	MergePullRequest func(context.Context, MergePullRequest) error
+	CheckMergeGroup  func(context.Context, CheckMergeGroup) error
+	Remind           func(context.Context, Remind) error
 	Event            Executor
 }
 
@@ -113,6 +117,10 @@ func register(w Workers) *river.Workers {
 	add(ws, w.VerifyVM)
 	add(ws, w.Heartbeat)
 	add(ws, w.Sweep)
+	add(ws, w.AnswerCommands)
+	add(ws, w.MergePullRequest)
+	add(ws, w.CheckMergeGroup)
+	add(ws, w.Remind)
 	river.AddWorker(ws, &eventWorker{exec: w.Event})
 	return ws
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/claim"
 	"kv-shepherd.io/shepherd/internal/store"
 )
@@ -71,4 +72,12 @@ func release(ctx context.Context, tx *store.Tx, number int, path string) error {
 		return fmt.Errorf("release the claims of %s: %w", path, err)
 	}
 	return nil
+}
+
+// free is release at the end of an event: whoever waited for what it held is judged again.
+func (g *Gateway) free(ctx context.Context, tx *store.Tx, e *ent.Event) error {
+	if err := release(ctx, tx, e.PullRequest, e.Path); err != nil {
+		return err
+	}
+	return wake(ctx, tx, g.queue)
 }

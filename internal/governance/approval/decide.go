@@ -163,6 +163,9 @@ func (g *Gateway) Cancel(ctx context.Context, pull Pull, judged int64, why strin
 		if err := releaseAllBut(ctx, tx, pull.Number, nil); err != nil {
 			return err
 		}
+		if err := wake(ctx, tx, g.queue); err != nil {
+			return err
+		}
 		// Reopened, it starts afresh: decisions from before do not count.
 		err = tx.PullRequest.UpdateOneID(pull.Number).SetState(pullrequest.State(pull.State)).SetBaseRef(pull.BaseRef).
 			SetJudged(judged).SetEpoch(g.now()).ClearReport().Exec(ctx)

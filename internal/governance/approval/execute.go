@@ -88,12 +88,15 @@ func load(ctx context.Context, tx *store.Tx, id uuid.UUID) (Work, error) {
 		return Work{}, fmt.Errorf("read the ticket of event %s: %w", id, err)
 	}
 	w := Work{Event: e, Ticket: t, Plan: t.Edges.Plan}
+	if !domain.Operation(e.Operation).OnCluster() {
+		return w, nil
+	}
 	w.VM, err = tx.VM.Query().Where(vm.Path(e.Path)).Only(ctx)
 	if err != nil {
 		return Work{}, fmt.Errorf("read vm %s: %w", e.Subject, err)
 	}
-	if err := json.Unmarshal(t.Edges.Plan.Manifests, &w.Manifests); err != nil {
-		return Work{}, fmt.Errorf("read the manifests of plan %s: %w", t.PlanID, err)
+	if w.Manifests, err = manifestsOf(t.Edges.Plan); err != nil {
+		return Work{}, err
 	}
 	if e.PullRequest > 0 {
 		// Only the address: the row also holds its reports, which are large.
@@ -105,6 +108,17 @@ func load(ctx context.Context, tx *store.Tx, id uuid.UUID) (Work, error) {
 		}
 	}
 	return w, nil
+}
+
+// manifestsOf reads what a plan would apply; none for a deletion's.
+func manifestsOf(p *ent.Plan) (out []render.Manifest, err error) {
+	if len(p.Manifests) == 0 {
+		return nil, nil
+	}
+	if err := json.Unmarshal(p.Manifests, &out); err != nil {
+		return nil, fmt.Errorf("read the manifests of plan %s: %w", p.ID, err)
+	}
+	return out, nil
 }
 
 // applyEffect is the unique key of an event's change to a cluster.
@@ -140,7 +154,7 @@ func (g *Gateway) supersede(ctx context.Context, tx *store.Tx, w Work) error {
 	if err := move(ctx, tx, w.Ticket, domain.TicketCancelled, nil); err != nil {
 		return err
 	}
-	if err := release(ctx, tx, w.Ticket.PullRequest, w.Ticket.Path); err != nil {
+	if err := g.free(ctx, tx, w.Event); err != nil {
 		return err
 	}
 	err = audit.Append(ctx, tx, entry(w.Ticket, audit.RequestCancelled, audit.Actor{}, map[string]any{"code": string(domain.Superseded), "why": why}))
@@ -196,11 +210,18 @@ func (g *Gateway) Finish(ctx context.Context, w Work, a Applied) error {
 }
 
 func (g *Gateway) saveApplied(ctx context.Context, tx *store.Tx, w Work, a Applied) error {
-	err := tx.VM.UpdateOneID(w.VM.ID).SetUID(a.UID).SetAppliedPlan(w.Plan.ID).SetAppliedSequence(w.Event.Sequence).Exec(ctx)
-	if err != nil {
+	update := tx.VM.UpdateOneID(w.VM.ID).SetAppliedSequence(w.Event.Sequence)
+	deleted := w.Event.Operation == string(domain.DeleteVM)
+	if !deleted {
+		update.SetUID(a.UID).SetAppliedPlan(w.Plan.ID)
+	}
+	if err := update.Exec(ctx); err != nil {
 		return fmt.Errorf("save what was applied to %s: %w", w.VM.Name, err)
 	}
-	err = tx.VMRevision.Create().SetVMID(w.VM.ID).SetNumber(w.Event.Sequence).SetEventID(w.Event.ID).
+	if deleted {
+		return g.observe(ctx, tx, w.VM, domain.VMDeleting, "")
+	}
+	err := tx.VMRevision.Create().SetVMID(w.VM.ID).SetNumber(w.Event.Sequence).SetEventID(w.Event.ID).
 		SetPlanID(w.Plan.ID).SetResourceVersion(a.ResourceVersion).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("save the revision of %s: %w", w.VM.Name, err)
@@ -239,14 +260,17 @@ func (g *Gateway) Fail(ctx context.Context, id uuid.UUID, p domain.Problem) erro
 		if err != nil {
 			return fmt.Errorf("note the result of event %s: %w", id, err)
 		}
-		if err := g.observe(ctx, tx, w.VM, domain.VMFailed, p.Message); err != nil {
-			return err
+		// A machine that was there before goes on as it was.
+		if w.VM != nil && w.VM.UID == "" {
+			if err := g.observe(ctx, tx, w.VM, domain.VMFailed, p.Message); err != nil {
+				return err
+			}
 		}
-		if err := release(ctx, tx, w.Event.PullRequest, w.Event.Path); err != nil {
+		if err := g.free(ctx, tx, w.Event); err != nil {
 			return err
 		}
 		err = audit.Append(ctx, tx, entry(w.Ticket, audit.ExecutionFailed, audit.Actor{}, map[string]any{
-			"code": string(p.Code), "message": message, "cluster": w.VM.Cluster,
+			"code": string(p.Code), "message": message, "cluster": w.Ticket.SelectedCluster,
 		}))
 		if err != nil {
 			return err

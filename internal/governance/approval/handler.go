@@ -3,7 +3,6 @@ package approval
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
@@ -38,9 +37,13 @@ type Review struct {
 	// neither tells.
 	CommitSHA string
 	Text      string
+	// CarriesPlan says that the text is a plan, or was probably meant as one.
+	CarriesPlan bool
 	// Withdrawn says that a person took the review back. A dismissal by the forge itself on a push is
 	// none: the content decides.
 	Withdrawn bool
+	// WithdrawnBy is who did, nobody where that is not known.
+	WithdrawnBy Reviewer
 }
 
 // PublishedPlan is a plan of the same path in the same pull request, and when it was published.
@@ -64,6 +67,9 @@ type Case struct {
 	MayApprove func(Reviewer) (bool, string)
 	// MayVeto asks whether the person may stop this change: anybody with the approve permission.
 	MayVeto func(Reviewer) bool
+	// MayLift asks whether the person may lift somebody else's veto: a platform administrator. That they are
+	// no contributor is seen to here.
+	MayLift func(Reviewer) bool
 	Epoch   time.Time     // decisions from before do not count; zero: none
 	Grace   time.Duration // how long a plan has to be on show before an approval can accept it
 	Opened  time.Time     // when the ticket was written
@@ -81,7 +87,12 @@ type Outcome struct {
 	Status domain.TicketStatus // PENDING_APPROVAL, APPROVED or REJECTED
 	Votes  []Vote              // the latest decision of every reviewer, in the order of the reviews
 	Veto   *Review             // what stops it, whether or not it was made on this content
+	// Contributors are those whose approval could not count, as far as they were looked up; for people.
+	Contributors []Contributor `json:",omitempty"`
 }
+
+// Contributor is somebody who made a change, and how.
+type Contributor struct{ Login, How string }
 
 // Approvals is how many approvals count.
 func (o Outcome) Approvals() (n int) {
@@ -99,7 +110,7 @@ func Weigh(c Case, reviews []Review) Outcome {
 	out := Outcome{Status: domain.TicketPending}
 	for _, r := range Latest(reviews, c.Epoch) {
 		if r.State == StateChangesRequested {
-			if c.MayVeto(r.Reviewer) {
+			if c.MayVeto(r.Reviewer) && !c.Lifted(r) {
 				out.veto(c, r)
 			}
 			continue
@@ -125,8 +136,23 @@ func (o *Outcome) veto(c Case, r Review) {
 	}
 }
 
-// Latest returns the decision in force of every reviewer: the last review that decides, unless it was
-// withdrawn or comes from before the epoch.
+// Lifted reports whether a veto is gone: taken back by who made it, or by a platform administrator who
+// has no part in the change. Anybody else's dismissal, and one that nobody is known to have made, leaves
+// it standing.
+func (c Case) Lifted(r Review) bool {
+	if !r.Withdrawn || r.WithdrawnBy.ID == 0 {
+		return false
+	}
+	if r.WithdrawnBy.ID == r.Reviewer.ID {
+		return true
+	}
+	_, contributor := c.Contributors[r.WithdrawnBy.ID]
+	return !contributor && c.Unattributed == "" && c.MayLift(r.WithdrawnBy)
+}
+
+// Latest returns the decision in force of every reviewer: the last review that decides. An approval that
+// was withdrawn, or that comes from before the epoch, is none; whether a veto still stands is asked of
+// Case.Lifted, and closing and reopening the pull request does not wash it away.
 func Latest(reviews []Review, epoch time.Time) []Review {
 	sorted := slices.Clone(reviews)
 	slices.SortStableFunc(sorted, func(a, b Review) int {
@@ -140,7 +166,8 @@ func Latest(reviews []Review, epoch time.Time) []Review {
 	}
 	var out []Review
 	for i, r := range sorted {
-		if at, ok := last[r.Reviewer.ID]; ok && at == i && !r.Withdrawn && !r.SubmittedAt.Before(epoch) {
+		gone := r.State == StateApproved && (r.Withdrawn || r.SubmittedAt.Before(epoch))
+		if at, ok := last[r.Reviewer.ID]; ok && at == i && !gone {
 			out = append(out, r)
 		}
 	}
@@ -183,12 +210,8 @@ func (c Case) contributor(r Review) string {
 	return c.Unattributed
 }
 
-// planBlock finds the opening of a code block for Shepherd, in every way in which Markdown lets one
-// write it.
-var planBlock = regexp.MustCompile("(?i)(```|~~~)[ \t]*shepherd\\b")
-
 func (c Case) carriesPlan(r Review) string {
-	if planBlock.MatchString(r.Text) {
+	if r.CarriesPlan {
 		return "it carries a plan, and a plan is not an approval: send the plan as a comment, then approve what is published"
 	}
 	return ""

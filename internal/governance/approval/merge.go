@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/riverqueue/river"
 
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/accepted"
+	"kv-shepherd.io/shepherd/ent/confirmation"
 	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/ent/repository"
 	"kv-shepherd.io/shepherd/ent/ticket"
@@ -44,6 +46,8 @@ type Merged struct {
 type Quarantined struct {
 	Path, Subject string
 	Environment   domain.Environment
+	Operation     domain.Operation
+	Digest        string
 	Code          domain.Code
 	Message       string
 }
@@ -69,6 +73,9 @@ func (g *Gateway) Merge(ctx context.Context, s Span) error {
 				queued = append(queued, job)
 			}
 		}
+		if err := movePlatform(ctx, tx, s, g.queue); err != nil {
+			return err
+		}
 		if err := g.quarantine(ctx, tx, s); err != nil {
 			return err
 		}
@@ -83,6 +90,9 @@ func (g *Gateway) Merge(ctx context.Context, s Span) error {
 				return err
 			}
 		}
+		if err := wake(ctx, tx, g.queue); err != nil {
+			return err
+		}
 		return g.queue.AddMany(ctx, tx.PGX, queued)
 	})
 }
@@ -94,8 +104,35 @@ func (g *Gateway) Absorb(ctx context.Context, pull Pull, commit string) error {
 		if merged, err := lockPull(ctx, tx, pull.Number); err != nil || merged {
 			return err
 		}
-		return g.endPull(ctx, tx, Span{To: commit, Pull: pull})
+		if err := g.endPull(ctx, tx, Span{To: commit, Pull: pull}); err != nil {
+			return err
+		}
+		return wake(ctx, tx, g.queue)
 	})
+}
+
+// movePlatform makes the rules of the span's last commit those in force, where the span changes any. That
+// commit holds nothing else that is not accepted: the caller has seen to it.
+func movePlatform(ctx context.Context, tx *store.Tx, s Span, queue *jobs.Queue) error {
+	if !slices.ContainsFunc(s.Merged, func(m Merged) bool { return m.Change.Operation == domain.ChangePlatform }) {
+		return nil
+	}
+	for _, q := range s.Quarantined {
+		if q.Operation == domain.ChangePlatform {
+			return fmt.Errorf("%s did not pass: a platform moves as a whole", q.Path)
+		}
+	}
+	err := tx.Repository.UpdateOneID(s.Repository).SetPlatformCommit(s.To).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("move the platform to %.8s: %w", s.To, err)
+	}
+	err = audit.Append(ctx, tx, audit.Entry{
+		Action: audit.PlatformMoved, Actor: s.Pull.Author, Subject: "platform", PullRequest: s.Pull.Number, Params: map[string]any{"commit": s.To},
+	})
+	if err != nil {
+		return err
+	}
+	return wakeAll(ctx, tx, queue)
 }
 
 func moveCursor(ctx context.Context, tx *store.Tx, s Span) error {
@@ -111,6 +148,9 @@ func moveCursor(ctx context.Context, tx *store.Tx, s Span) error {
 
 // mergeOne accepts one change and returns the job that carries it out, nil where recording is all.
 func (g *Gateway) mergeOne(ctx context.Context, tx *store.Tx, s Span, m Merged) (river.JobArgs, error) {
+	if err := confirmed(ctx, tx, s, m.Change); err != nil {
+		return nil, err
+	}
 	t, err := g.approvedTicket(ctx, tx, s, m)
 	if err != nil {
 		return nil, err
@@ -118,19 +158,32 @@ func (g *Gateway) mergeOne(ctx context.Context, tx *store.Tx, s Span, m Merged) 
 	if err := accept(ctx, tx, s, m.Change); err != nil {
 		return nil, err
 	}
-	err = audit.Append(ctx, tx, entry(t, audit.ChangeAccepted, audit.Actor{}, map[string]any{
-		"commit": s.To, "digest": m.Change.Digest, "operation": string(m.Change.Operation),
-	}))
+	params := map[string]any{"commit": s.To, "digest": m.Change.Digest, "operation": string(m.Change.Operation)}
+	if m.Ticket == uuid.Nil {
+		params["rule"] = m.Change.Requirement.Rule // what let it through without anybody's approval
+	}
+	if m.Change.Confirmed != "" {
+		params["confirmedBy"] = m.Change.Confirmed
+	}
+	if err := audit.Append(ctx, tx, entry(t, audit.ChangeAccepted, audit.Actor{}, params)); err != nil {
+		return nil, err
+	}
+	switch op := m.Change.Operation; {
+	case op == domain.VNCAccess:
+		if err := g.grant(ctx, tx, s, m.Change, t); err != nil {
+			return nil, err
+		}
+		return nil, g.complete(ctx, tx, t, "", nil)
+	case op.RecordOnly():
+		return nil, g.complete(ctx, tx, t, "", nil)
+	case !op.OnCluster():
+		return jobs.EventJob{EventID: t.EventID}, nil
+	}
+	row, err := g.acceptVM(ctx, tx, s, m.Change, t)
 	if err != nil {
 		return nil, err
 	}
-	if m.Change.Operation.RecordOnly() {
-		return nil, g.complete(ctx, tx, t, "", nil)
-	}
-	if err := g.acceptVM(ctx, tx, s, m.Change, t); err != nil {
-		return nil, err
-	}
-	return jobs.EventJob{EventID: t.EventID, Cluster: t.SelectedCluster}, nil
+	return jobs.EventJob{EventID: t.EventID, Cluster: row.Cluster}, nil
 }
 
 // approvedTicket returns the ticket that lets the change through, its event PROCESSING. Where policy
@@ -143,8 +196,11 @@ func (g *Gateway) approvedTicket(ctx context.Context, tx *store.Tx, s Span, m Me
 		if err != nil {
 			return nil, err
 		}
-		sub := Submission{Pull: s.Pull, Report: judge.Report{Head: s.To}}
-		t, err := writeTicket(ctx, tx, sub, m.Change, e.ID, domain.TicketApproved)
+		planID, err := writePlan(ctx, tx, Submission{Pull: s.Pull, Report: judge.Report{Head: s.To}}, m.Change)
+		if err != nil {
+			return nil, err
+		}
+		t, err := writeTicket(ctx, tx, s.Pull, m.Change, e.ID, planID, domain.TicketApproved)
 		if err != nil {
 			return nil, err
 		}
@@ -154,18 +210,51 @@ func (g *Gateway) approvedTicket(ctx context.Context, tx *store.Tx, s Span, m Me
 	if err != nil {
 		return nil, fmt.Errorf("read ticket %s: %w", m.Ticket, err)
 	}
-	same := t.PullRequest == s.Pull.Number && t.Path == m.Change.Path && t.ChangeDigest == m.Change.Digest
+	agreed := t.ChangeDigest
+	if t.PlannedDigest != "" {
+		agreed = t.PlannedDigest // git has to say what the plan says
+	}
+	same := t.PullRequest == s.Pull.Number && t.Path == m.Change.Path && agreed == m.Change.Digest
 	if !same || t.Status != ticket.StatusAPPROVED {
 		return nil, fmt.Errorf("ticket %s does not approve this: %w", t.ID, ErrMoved)
 	}
 	return t, moveEvent(ctx, tx, t.EventID, domain.EventPending, domain.EventProcessing, begin)
 }
 
-// accept makes the wanted spec the accepted one.
+// confirmed looks once more that somebody has confirmed what asks for it, just this.
+func confirmed(ctx context.Context, tx *store.Tx, s Span, c judge.Change) error {
+	if !c.Requirement.Confirm.Needed() {
+		return nil
+	}
+	yes, err := tx.Confirmation.Query().Where(confirmation.PullRequest(s.Pull.Number), confirmation.Path(c.Path),
+		confirmation.ChangeDigest(c.Digest)).Exist(ctx)
+	if err != nil {
+		return fmt.Errorf("read the confirmations of %s: %w", c.Subject, err)
+	}
+	if !yes {
+		return fmt.Errorf("nobody confirmed the deletion of %s: %w", c.Subject, ErrMoved)
+	}
+	return nil
+}
+
+// accept makes the wanted spec the accepted one, and what is removed is accepted no more. The platform is
+// accepted as a commit.
 func accept(ctx context.Context, tx *store.Tx, s Span, c judge.Change) error {
+	if c.Ref.Platform() {
+		return nil
+	}
+	if c.Wanted == nil {
+		if _, err := tx.Accepted.Delete().Where(accepted.ID(c.Path)).Exec(ctx); err != nil {
+			return fmt.Errorf("accept the removal of %s: %w", c.Path, err)
+		}
+		return nil
+	}
 	name := c.Ref.String()
-	if c.Ref.Kind == spec.KindService {
+	switch c.Ref.Kind {
+	case spec.KindService:
 		name = c.Ref.Service // service names are unique in the fleet
+	case spec.KindConsoleAccess:
+		name = c.Ref.Name + "/" + c.Ref.Login
 	}
 	err := tx.Accepted.Create().SetID(c.Path).SetKind(string(c.Ref.Kind)).SetName(name).
 		SetSystem(c.Ref.System).SetService(c.Ref.Service).SetNamespace(c.Ref.Namespace).
@@ -181,34 +270,45 @@ func accept(ctx context.Context, tx *store.Tx, s Span, c judge.Change) error {
 }
 
 // acceptVM makes or renews the VM's row, gives the event its place in the VM's order, and enters the
-// index in the ledger.
-func (g *Gateway) acceptVM(ctx context.Context, tx *store.Tx, s Span, c judge.Change, t *ent.Ticket) error {
+// index of a new one in the ledger.
+func (g *Gateway) acceptVM(ctx context.Context, tx *store.Tx, s Span, c judge.Change, t *ent.Ticket) (*ent.VM, error) {
 	row, err := tx.VM.Query().Where(vm.Path(c.Path)).ForUpdate().Only(ctx)
 	switch {
-	case ent.IsNotFound(err):
-		row, err = tx.VM.Create().SetName(c.Ref.VMName()).SetPath(c.Path).
-			SetSystem(c.Ref.System).SetService(c.Ref.Service).SetNamespace(c.Ref.Namespace).SetInstance(c.Ref.Instance()).
-			SetEnvironment(string(c.Environment)).SetKubernetesNamespace(c.Plan.KubernetesNamespace).
-			SetCluster(t.SelectedCluster).SetAcceptedPlan(t.PlanID).SetSequence(1).
-			SetCreatedBy(s.Pull.Author.ID).SetCreatedByLogin(s.Pull.Author.Login).Save(ctx)
+	case ent.IsNotFound(err) && c.Operation == domain.CreateVM:
+		row, err = createVM(ctx, tx, s, c, t)
 		if err != nil {
-			return fmt.Errorf("write the vm: %w", err)
-		}
-		if err := tx.InstanceIndex.Create().SetService(c.Ref.Service).SetNumber(c.Ref.Index).SetVM(row.Name).Exec(ctx); err != nil {
-			return fmt.Errorf("enter index %d of %s: %w", c.Ref.Index, c.Ref.Service, err)
+			return nil, err
 		}
 	case err != nil:
-		return fmt.Errorf("read the vm: %w", err)
+		return nil, fmt.Errorf("read the vm: %w", err)
 	default:
-		row, err = tx.VM.UpdateOne(row).SetAcceptedPlan(t.PlanID).AddSequence(1).Save(ctx)
-		if err != nil {
-			return fmt.Errorf("renew the vm: %w", err)
+		update := tx.VM.UpdateOne(row).AddSequence(1)
+		if c.Operation != domain.DeleteVM {
+			update.SetAcceptedPlan(t.PlanID)
+		}
+		if row, err = update.Save(ctx); err != nil {
+			return nil, fmt.Errorf("renew the vm: %w", err)
 		}
 	}
 	if err := tx.Event.UpdateOneID(t.EventID).SetSequence(row.Sequence).Exec(ctx); err != nil {
-		return fmt.Errorf("order event %s: %w", t.EventID, err)
+		return nil, fmt.Errorf("order event %s: %w", t.EventID, err)
 	}
-	return nil
+	return row, nil
+}
+
+func createVM(ctx context.Context, tx *store.Tx, s Span, c judge.Change, t *ent.Ticket) (*ent.VM, error) {
+	row, err := tx.VM.Create().SetName(c.Ref.VMName()).SetPath(c.Path).
+		SetSystem(c.Ref.System).SetService(c.Ref.Service).SetNamespace(c.Ref.Namespace).SetInstance(c.Ref.Instance()).
+		SetEnvironment(string(c.Environment)).SetKubernetesNamespace(c.Plan.KubernetesNamespace).
+		SetCluster(t.SelectedCluster).SetAcceptedPlan(t.PlanID).SetSequence(1).
+		SetCreatedBy(s.Pull.Author.ID).SetCreatedByLogin(s.Pull.Author.Login).Save(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("write the vm: %w", err)
+	}
+	if err := tx.InstanceIndex.Create().SetService(c.Ref.Service).SetNumber(c.Ref.Index).SetVM(row.Name).Exec(ctx); err != nil {
+		return nil, fmt.Errorf("enter index %d of %s: %w", c.Ref.Index, c.Ref.Service, err)
+	}
+	return row, nil
 }
 
 // quarantine writes down what was merged without passing the gate.
@@ -221,7 +321,9 @@ func (g *Gateway) quarantine(ctx context.Context, tx *store.Tx, s Span) error {
 		}
 		entries = append(entries, audit.Entry{
 			Action: action, Actor: s.Pull.Author, Subject: q.Subject, Environment: string(q.Environment), PullRequest: s.Pull.Number,
-			Params: map[string]any{"path": q.Path, "code": string(q.Code), "message": q.Message, "commit": s.To},
+			Params: map[string]any{
+				"path": q.Path, "code": string(q.Code), "message": q.Message, "commit": s.To, "operation": string(q.Operation), "digest": q.Digest,
+			},
 		})
 	}
 	if len(entries) == 0 {
@@ -307,7 +409,7 @@ func (g *Gateway) complete(ctx context.Context, tx *store.Tx, t *ent.Ticket, not
 	if err := move(ctx, tx, t, domain.TicketCompleted, nil); err != nil {
 		return err
 	}
-	if err := release(ctx, tx, t.PullRequest, t.Path); err != nil {
+	if err := g.free(ctx, tx, &ent.Event{PullRequest: t.PullRequest, Path: t.Path}); err != nil {
 		return err
 	}
 	return audit.Append(ctx, tx, entry(t, audit.ExecutionCompleted, audit.Actor{}, params))

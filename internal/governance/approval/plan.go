@@ -43,7 +43,7 @@ func writePlan(ctx context.Context, tx *store.Tx, s Submission, c judge.Change) 
 			return uuid.Nil, err
 		}
 		create.SetCluster(p.Cluster).SetStorageClass(p.StorageClass).
-			SetTemplate(p.Template).SetTemplateVersion(p.TemplateVersion).SetKubernetesNamespace(p.KubernetesNamespace).
+			SetTemplate(p.Template).SetTemplateVersion(p.TemplateVersion).SetSize(p.Size).SetDisk(p.Disk).SetKubernetesNamespace(p.KubernetesNamespace).
 			SetTemplateSnapshot(template).SetSizeSnapshot(size).SetManifests(manifests)
 	}
 	p, err := create.Save(ctx)

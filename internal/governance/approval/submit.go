@@ -94,11 +94,11 @@ func openTickets(ctx context.Context, tx *store.Tx, number int) ([]*ent.Ticket, 
 func (g *Gateway) review(ctx context.Context, tx *store.Tx, s Submission, t *ent.Ticket) (bool, error) {
 	change, found := s.Report.Change(t.Path)
 	switch {
-	case !found || change.Digest != t.ChangeDigest:
+	case !found || !change.Decides(t.ChangeDigest):
 		return false, g.end(ctx, tx, t, domain.TicketCancelled, domain.Superseded, "the requested content changed", audit.Actor{})
 	case s.Report.Draft, s.Report.Fork:
 		return false, g.end(ctx, tx, t, domain.TicketCancelled, domain.Superseded, "the pull request is a draft or comes from a fork", audit.Actor{})
-	case change.Problems.Blocking() || change.Plan == nil && !change.Operation.RecordOnly():
+	case change.Problems.Blocking() || change.Plan == nil && change.Operation.OnCluster():
 		return true, g.wait(ctx, tx, t, "the request is no longer valid: "+firstMessage(change.Problems), nil)
 	case effectiveDigest(change) != t.Edges.Plan.EffectiveDigest:
 		if err := g.replan(ctx, tx, s, t, change); err != nil {
@@ -113,7 +113,7 @@ func (g *Gateway) review(ctx context.Context, tx *store.Tx, s Submission, t *ent
 	if err != nil {
 		return true, fmt.Errorf("write the verdict on %s: %w", t.Path, err)
 	}
-	err = tx.Ticket.UpdateOne(t).SetVerdict(verdict).SetApprovalsRequired(change.Requirement.Approvals).Exec(ctx)
+	err = tx.Ticket.UpdateOne(t).SetVerdict(verdict).SetApprovalsRequired(change.Requirement.Approvals).SetPlannedDigest(change.PlannedDigest).Exec(ctx)
 	if err != nil {
 		return true, fmt.Errorf("refresh ticket %s: %w", t.ID, err)
 	}
@@ -148,6 +148,9 @@ func (g *Gateway) wait(ctx context.Context, tx *store.Tx, t *ent.Ticket, why str
 // submitNew writes what is not there yet, when all of the pull request may be submitted.
 func (g *Gateway) submitNew(ctx context.Context, tx *store.Tx, s Submission, standing map[string]*ent.Ticket) error {
 	if !s.Report.Submittable() {
+		if err := offer(ctx, tx, s, standing); err != nil {
+			return err
+		}
 		return releaseAllBut(ctx, tx, s.Pull.Number, slices.Collect(maps.Keys(standing)))
 	}
 	wanted := map[string]uuid.UUID{}
@@ -193,7 +196,11 @@ func (g *Gateway) open(ctx context.Context, tx *store.Tx, s Submission, c judge.
 	if err != nil {
 		return nil, err
 	}
-	t, err := writeTicket(ctx, tx, s, c, e.ID, domain.TicketPending)
+	planID, err := planFor(ctx, tx, s, c)
+	if err != nil {
+		return nil, err
+	}
+	t, err := writeTicket(ctx, tx, s.Pull, c, e.ID, planID, domain.TicketPending)
 	if err != nil {
 		return nil, err
 	}
@@ -219,11 +226,7 @@ func writeEvent(ctx context.Context, tx *store.Tx, pull Pull, c judge.Change, st
 	return e, nil
 }
 
-func writeTicket(ctx context.Context, tx *store.Tx, s Submission, c judge.Change, eventID uuid.UUID, status domain.TicketStatus) (*ent.Ticket, error) {
-	planID, err := writePlan(ctx, tx, s, c)
-	if err != nil {
-		return nil, err
-	}
+func writeTicket(ctx context.Context, tx *store.Tx, pull Pull, c judge.Change, eventID, planID uuid.UUID, status domain.TicketStatus) (*ent.Ticket, error) {
 	verdict, err := json.Marshal(c.Verdict)
 	if err != nil {
 		return nil, fmt.Errorf("write the verdict on %s: %w", c.Path, err)
@@ -232,10 +235,10 @@ func writeTicket(ctx context.Context, tx *store.Tx, s Submission, c judge.Change
 	if c.Ref.Index > 0 {
 		instance = c.Ref.Instance()
 	}
-	t, err := tx.Ticket.Create().SetEventID(eventID).SetPlanID(planID).SetPullRequest(s.Pull.Number).
+	t, err := tx.Ticket.Create().SetEventID(eventID).SetPlanID(planID).SetPullRequest(pull.Number).
 		SetOperation(string(c.Operation)).SetEnvironment(string(c.Environment)).SetPath(c.Path).SetSubject(c.Subject).
 		SetSystem(c.Ref.System).SetService(c.Ref.Service).SetNamespace(c.Ref.Namespace).SetInstance(instance).
-		SetRequesterID(s.Pull.Author.ID).SetRequesterLogin(s.Pull.Author.Login).SetReason(c.Reason).
+		SetRequesterID(pull.Author.ID).SetRequesterLogin(pull.Author.Login).SetReason(c.Reason).
 		SetChangeDigest(c.Digest).SetStatus(ticket.Status(status)).
 		SetApprovalsRequired(c.Requirement.Approvals).SetVerdict(verdict).
 		SetSelectedCluster(choice(c).Cluster).SetSelectedStorageClass(choice(c).StorageClass).

@@ -40,6 +40,18 @@ const (
 	HistoryRewritten   Action = "HISTORY_REWRITTEN"
 	ClusterAdded       Action = "CLUSTER_ADDED"
 	CommentRestored    Action = "COMMENT_RESTORED"
+	ClaimTakenOver     Action = "CLAIM_TAKEN_OVER"
+	DeletionConfirmed  Action = "DELETION_CONFIRMED"
+	HoldPlaced         Action = "HOLD_PLACED"
+	HoldReleased       Action = "HOLD_RELEASED"
+	PlanChanged        Action = "PLAN_CHANGED"
+	PlatformMoved      Action = "PLATFORM_MOVED"
+	ConsoleGranted     Action = "CONSOLE_GRANTED"
+	ConsoleRevoked     Action = "CONSOLE_REVOKED"
+	ExecutionRetried   Action = "EXECUTION_RETRIED"
+	CommandRefused     Action = "COMMAND_REFUSED"
+	TextEdited         Action = "TEXT_EDITED"
+	MergedByShepherd   Action = "MERGED_BY_SHEPHERD"
 )
 
 // Actor is who did it. The zero Actor is Shepherd itself.

@@ -1,0 +1,183 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"kv-shepherd.io/shepherd/bot/comment"
+	"kv-shepherd.io/shepherd/bot/forge"
+	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/effect"
+	"kv-shepherd.io/shepherd/ent/pullrequest"
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
+	"kv-shepherd.io/shepherd/internal/governance/audit"
+	"kv-shepherd.io/shepherd/internal/jobs"
+	"kv-shepherd.io/shepherd/internal/judge"
+	"kv-shepherd.io/shepherd/internal/policy"
+	"kv-shepherd.io/shepherd/internal/store"
+)
+
+// automatic reports whether the bot may merge a pull request by itself: it starts, stops or restarts
+// machines and does nothing else, in any file; nobody has to approve that; its author and all who pushed
+// are known people, and nobody objects.
+func (j *Judge) automatic(ctx context.Context, pull forge.PullRequest, h heads, in judge.Input, report judge.Report, c *council) (bool, error) {
+	if !report.Submittable() || in.Author.Bot {
+		return false, nil
+	}
+	for _, change := range report.Changes {
+		if !change.Operation.Power() || change.Requirement.Approvals > 0 || change.Unconfirmed() || c.objected(change) {
+			return false, nil
+		}
+		if slices.ContainsFunc(in.Pushers[change.Path], func(p policy.Person) bool { return p.Bot || p.ID == 0 }) {
+			return false, nil
+		}
+	}
+	moves, err := j.movements(ctx, pull)
+	if err != nil {
+		return false, err
+	}
+	if len(moves) == 0 || moves[len(moves)-1].after != h.head {
+		return false, nil // who pushed this was not seen
+	}
+	all, err := j.mirror.Diff(ctx, h.base, h.head)
+	if err != nil {
+		return false, fmt.Errorf("read all changed files: %w", err)
+	}
+	for _, f := range all {
+		if _, governed, problems := spec.ParsePath(f.Path); !governed || problems.Blocking() {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// objected reports whether somebody who could approve the change has asked for it to be changed.
+func (c *council) objected(change judge.Change) bool {
+	change.Requirement.Approvals = max(change.Requirement.Approvals, 1)
+	return c.veto(change) != nil
+}
+
+// mergeKey is the unique key of a merge by the bot.
+func mergeKey(number int, head string) string { return fmt.Sprintf("merge:%d:%s", number, head) }
+
+// letMerge has the bot merge what it may, once the checks have been posted. What the forge refused is
+// tried again only with another head.
+func (t *Teller) letMerge(ctx context.Context, row *ent.PullRequest, v comment.View) error {
+	if !v.AutoMerge || v.Held != nil || len(v.SameHead) > 0 || comment.Approval(v).Conclusion != forge.Success {
+		return nil
+	}
+	return t.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		key := mergeKey(row.ID, v.Report.Head)
+		asked, err := tx.Effect.Query().Where(effect.ID(key)).Exist(ctx)
+		if err != nil || asked {
+			return err
+		}
+		if err := tx.Effect.Create().SetID(key).Exec(ctx); err != nil {
+			return fmt.Errorf("note effect %s: %w", key, err)
+		}
+		return t.queue.Add(ctx, tx.PGX, jobs.MergePullRequest{Number: row.ID, Head: v.Report.Head})
+	})
+}
+
+// mergerForge merges.
+type mergerForge interface {
+	Merge(ctx context.Context, number int, headSHA, method string) (string, error)
+}
+
+// Merger merges pull requests that nobody has to decide on.
+type Merger struct {
+	judge  *Judge
+	teller *Teller
+	forge  mergerForge
+	log    *slog.Logger
+}
+
+// NewMerger gives a merger.
+func NewMerger(j *Judge, t *Teller, f mergerForge, log *slog.Logger) *Merger {
+	return &Merger{judge: j, teller: t, forge: f, log: log}
+}
+
+// Run merges one pull request if it is still as it was judged. The forge holds the merge to that head; what
+// comes of it the walker sees, as of any merge.
+func (m *Merger) Run(ctx context.Context, args jobs.MergePullRequest) error {
+	return locked(ctx, m.judge.pool, pullLock(args.Number), func(ctx context.Context) error {
+		ready, err := m.ready(ctx, args)
+		if err != nil {
+			return fmt.Errorf("merge #%d: %w", args.Number, err)
+		}
+		if !ready {
+			return m.end(ctx, args, effect.StatusDone, "not merged: it has moved on, or is on hold", false)
+		}
+		sha, err := m.forge.Merge(ctx, args.Number, args.Head, "")
+		switch {
+		case errors.Is(err, forge.ErrConflict):
+			return m.end(ctx, args, effect.StatusFailed, words(err), true)
+		case errors.Is(err, forge.ErrRefused):
+			return m.end(ctx, args, effect.StatusFailed, words(err), false)
+		case err != nil:
+			return fmt.Errorf("merge #%d: %w", args.Number, err)
+		}
+		m.log.InfoContext(ctx, "pull request merged", "pr", args.Number, "commit", sha)
+		return m.end(ctx, args, effect.StatusDone, sha, false)
+	})
+}
+
+// ready looks once more, for a hold or a push may have come in meanwhile.
+func (m *Merger) ready(ctx context.Context, args jobs.MergePullRequest) (bool, error) {
+	row, err := m.judge.db.PullRequest.Get(ctx, args.Number)
+	if err != nil {
+		return false, err
+	}
+	if row.State != pullrequest.StateOpen || row.HeadSha != args.Head {
+		return false, nil
+	}
+	if row.Wanted > row.Judged {
+		return false, jobs.Later(busy, errors.New("it is being judged again"))
+	}
+	v, err := m.teller.view(ctx, row)
+	if err != nil {
+		return false, err
+	}
+	return v.AutoMerge && v.Held == nil && comment.Approval(v).Conclusion == forge.Success, nil
+}
+
+// end writes down what came of it. A hold leaves no trace: let go, the bot tries again.
+func (m *Merger) end(ctx context.Context, args jobs.MergePullRequest, status effect.Status, result string, again bool) error {
+	key := mergeKey(args.Number, args.Head)
+	return m.judge.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if status == effect.StatusDone && len(result) != len(args.Head) {
+			if err := tx.Effect.DeleteOneID(key).Exec(ctx); err != nil && !ent.IsNotFound(err) {
+				return fmt.Errorf("forget effect %s: %w", key, err)
+			}
+			return nil
+		}
+		if err := tx.Effect.UpdateOneID(key).SetStatus(status).SetResult(result).SetDoneAt(m.judge.now()).Exec(ctx); err != nil {
+			return fmt.Errorf("note the result of %s: %w", key, err)
+		}
+		if status == effect.StatusDone {
+			return audit.Append(ctx, tx, audit.Entry{Action: audit.MergedByShepherd, PullRequest: args.Number, Params: map[string]any{"head": args.Head, "commit": result}})
+		}
+		if again {
+			if err := approval.Want(ctx, tx, m.judge.queue, args.Number); err != nil {
+				return err
+			}
+		}
+		return approval.Tell(ctx, tx, m.judge.queue, args.Number)
+	})
+}
+
+// words is what the forge said, without what we were doing.
+func words(err error) string {
+	var said string
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		said = e.Error()
+		if errors.Unwrap(e) == forge.ErrRefused || errors.Unwrap(e) == forge.ErrConflict {
+			break
+		}
+	}
+	return said
+}

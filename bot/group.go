@@ -1,0 +1,155 @@
+package bot
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"kv-shepherd.io/shepherd/bot/comment"
+	"kv-shepherd.io/shepherd/bot/forge"
+	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/pullrequest"
+	"kv-shepherd.io/shepherd/ent/ticket"
+	"kv-shepherd.io/shepherd/gitops"
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/jobs"
+	"kv-shepherd.io/shepherd/internal/judge"
+)
+
+// groupForge is what a group's checks are written to.
+type groupForge interface {
+	CreateCheck(ctx context.Context, c forge.Check) (forge.Posted, error)
+}
+
+// Grouper tells merge queues whether what they are about to merge was approved. It writes no tickets:
+// after the merge the walker has the last word, as always.
+type Grouper struct {
+	judge *Judge
+	forge groupForge
+}
+
+// NewGrouper gives a grouper.
+func NewGrouper(j *Judge, f groupForge) *Grouper { return &Grouper{judge: j, forge: f} }
+
+// Run posts the checks on a group's head. Its difference against its base has to be, digest by digest,
+// what open pull requests ask for, as it was approved there.
+func (g *Grouper) Run(ctx context.Context, args jobs.CheckMergeGroup) error {
+	view, err := g.view(ctx, gitops.SHA(args.Head), gitops.SHA(args.Base))
+	if err != nil {
+		return fmt.Errorf("check the group %.8s: %w", args.Head, err)
+	}
+	validate, approval := comment.Group(view)
+	for _, check := range []forge.Check{validate, approval} {
+		if _, err := g.forge.CreateCheck(ctx, check); err != nil {
+			return fmt.Errorf("post %s on the group %.8s: %w", check.Name, args.Head, err)
+		}
+	}
+	return nil
+}
+
+func (g *Grouper) view(ctx context.Context, head, base gitops.SHA) (comment.GroupView, error) {
+	report, err := g.report(ctx, head, base)
+	out := comment.GroupView{Report: report}
+	if err != nil || len(report.Changes) == 0 {
+		return out, err
+	}
+	asked, err := g.asked(ctx)
+	if err != nil {
+		return out, err
+	}
+	for _, c := range report.Changes {
+		grouped := comment.Grouped{Change: c}
+		for _, a := range asked {
+			if change, ok := a.report.Change(c.Path); ok && change.Digest == c.Digest {
+				grouped.PullRequest = a.number
+				if grouped.Why = a.missing(change); grouped.Why == "" {
+					grouped.Passed = true
+					break
+				}
+			}
+		}
+		out.Changes = append(out.Changes, grouped)
+	}
+	return out, nil
+}
+
+// ofPeople are the problems that belong to those who ask, of whom a group has several.
+var ofPeople = []domain.Code{domain.PermissionDenied, domain.AuthorUnknown, domain.PolicyDenied, domain.DuplicatePendingRequest}
+
+// report judges what the group brings. Who may ask for it was judged with each pull request.
+func (g *Grouper) report(ctx context.Context, head, base gitops.SHA) (judge.Report, error) {
+	j := g.judge
+	if err := j.mirror.FetchCommits(ctx, base, head); err != nil {
+		return judge.Report{}, fmt.Errorf("fetch: %w", err)
+	}
+	h := heads{base: base, tip: base, head: head}
+	files, err := j.files(ctx, h)
+	if err != nil || len(files) == 0 {
+		return judge.Report{Head: string(head)}, err
+	}
+	in, err := j.base(ctx, 0, files)
+	if err != nil {
+		return judge.Report{}, err
+	}
+	in.Head, in.World.Claims = string(head), nil
+	if err := j.nextPlatform(ctx, &in, h); err != nil {
+		return judge.Report{}, err
+	}
+	report := judge.Judge(in)
+	report.Problems = slices.DeleteFunc(report.Problems, func(p domain.Problem) bool { return p.Path == "" }) // of a batch, which a group is not
+	for i := range report.Changes {
+		c := &report.Changes[i]
+		c.Problems = slices.DeleteFunc(c.Problems, func(p domain.Problem) bool { return slices.Contains(ofPeople, p.Code) })
+	}
+	return report, nil
+}
+
+// petition is an open pull request, with what was judged of it last.
+type petition struct {
+	number  int
+	report  judge.Report
+	tickets map[string]*ent.Ticket
+}
+
+func (g *Grouper) asked(ctx context.Context) ([]petition, error) {
+	rows, err := g.judge.db.PullRequest.Query().Where(pullrequest.StateEQ(pullrequest.StateOpen), pullrequest.ReportNotNil()).
+		Select(pullrequest.FieldID, pullrequest.FieldReport).Order(ent.Asc(pullrequest.FieldID)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the open pull requests: %w", err)
+	}
+	approved, err := g.judge.db.Ticket.Query().Where(ticket.StatusEQ(ticket.StatusAPPROVED)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the approved tickets: %w", err)
+	}
+	var out []petition
+	for _, row := range rows {
+		p := petition{number: row.ID, tickets: map[string]*ent.Ticket{}}
+		if err := json.Unmarshal(row.Report, &p.report); err != nil {
+			return nil, fmt.Errorf("read the report on #%d: %w", row.ID, err)
+		}
+		for _, t := range approved {
+			if t.PullRequest == row.ID {
+				p.tickets[t.Path] = t
+			}
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// missing is what a change still needs in its pull request; empty for nothing.
+func (p petition) missing(c judge.Change) string {
+	t := p.tickets[c.Path]
+	switch {
+	case p.report.Blocking(), p.report.Draft, p.report.Fork:
+		return "is part of a pull request that cannot be merged"
+	case c.Unconfirmed():
+		return "is not confirmed"
+	case c.Requirement.Approvals == 0:
+		return ""
+	case t == nil || agreedDigest(t) != c.Digest:
+		return "is not approved as it is"
+	}
+	return ""
+}

@@ -1,0 +1,232 @@
+package bot
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"sigs.k8s.io/yaml"
+
+	"kv-shepherd.io/shepherd/bot/command"
+	"kv-shepherd.io/shepherd/bot/comment"
+	"kv-shepherd.io/shepherd/bot/forge"
+	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/event"
+	"kv-shepherd.io/shepherd/ent/ticket"
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
+	"kv-shepherd.io/shepherd/internal/judge"
+)
+
+// plan takes what an approver wants to be done in place of what was suggested or asked for. It is judged
+// first, as if it had been asked for; what does not pass is not taken.
+func (d *docket) plan(ctx context.Context, cmd *ent.Command, answer *comment.Answer) error {
+	if answer.Problems = d.mustBeOpen(); answer.Problems != nil {
+		return nil
+	}
+	if cmd.Block == "" {
+		answer.Problems = refusedBecause(domain.PlanInvalid, "no plan follows", "write a code block that begins with ```shepherd right below; /help shows one")
+		return nil
+	}
+	tickets, err := d.tickets(ctx)
+	if err != nil {
+		return err
+	}
+	names := map[string]spec.Ref{}
+	for _, c := range d.report.Changes {
+		if c.Ref.Kind == spec.KindVirtualMachine {
+			names[c.Subject] = c.Ref
+		}
+	}
+	plans, problems := command.ParsePlan(command.Block{Text: cmd.Block, Line: cmd.Line + 1}, names)
+	if problems.Blocking() {
+		answer.Problems = problems
+		return nil
+	}
+	choices, refused, err := d.choices(ctx, cmd, plans, tickets)
+	if answer.Problems = refused; err != nil || refused != nil {
+		return err
+	}
+	return d.choose(ctx, cmd, choices, answer)
+}
+
+// tickets are those that wait or are approved, by path.
+func (d *docket) tickets(ctx context.Context) (map[string]*ent.Ticket, error) {
+	rows, err := d.judge.db.Ticket.Query().Where(ticket.PullRequest(d.row.ID), ticket.HasEventWith(event.StatusEQ(event.StatusPENDING)),
+		ticket.StatusIn(ticket.StatusPENDING_APPROVAL, ticket.StatusAPPROVED)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the tickets: %w", err)
+	}
+	out := map[string]*ent.Ticket{}
+	for _, row := range rows {
+		out[row.Path] = row
+	}
+	return out, nil
+}
+
+// choices are the plans of a block as the tickets would keep them, once their author may make them.
+func (d *docket) choices(ctx context.Context, cmd *ent.Command, plans command.Plans, tickets map[string]*ent.Ticket) ([]approval.Choice, domain.Problems, error) {
+	var out []approval.Choice
+	for _, c := range d.report.Changes {
+		p, ok := plans[c.Subject]
+		if !ok {
+			continue
+		}
+		t := tickets[c.Path]
+		if t == nil {
+			return nil, refusedBecause(domain.PlanInvalid, c.Subject+" does not wait for an approval here", "a plan can be made for what waits"), nil
+		}
+		person, err := d.who(ctx, cmd, c.Operation, d.scope(c))
+		if err != nil {
+			return nil, nil, err
+		}
+		if may := d.in.Bindings.CanPlan(person, c.Operation, d.scope(c)); !may.Allowed {
+			return nil, refusedBecause(domain.PermissionDenied, "you may not plan this: "+may.Why, "whoever may approve it plans it"), nil
+		}
+		choice := approval.Choice{Ticket: t.ID, Planned: judge.Planned{
+			For: t.ChangeDigest, Cluster: p.Cluster, StorageClass: p.StorageClass, TemplateVersion: p.TemplateVersion, Reason: p.Reason, By: cmd.AuthorLogin,
+		}}
+		if p.Modified != nil {
+			choice.Planned.ModifiedSpec = spec.Canonical(p.Modified)
+			choice.Dropped = command.DroppedFields(c.Wanted, choice.Planned.ModifiedSpec)
+		}
+		out = append(out, choice)
+	}
+	return out, nil, nil
+}
+
+// choose judges the pull request as it would be, and keeps the choices where nothing new stands in the way.
+func (d *docket) choose(ctx context.Context, cmd *ent.Command, choices []approval.Choice, answer *comment.Answer) error {
+	pull, err := d.judge.forge.PullRequest(ctx, d.row.ID)
+	if err != nil {
+		return err
+	}
+	h, err := d.judge.fetch(ctx, pull)
+	if err != nil {
+		return err
+	}
+	in, err := d.judge.input(ctx, pull, h)
+	if err != nil {
+		return err
+	}
+	tickets, err := d.tickets(ctx)
+	if err != nil {
+		return err
+	}
+	for path, t := range tickets {
+		for _, c := range choices {
+			if c.Ticket == t.ID {
+				in.Planned[path] = c.Planned
+			}
+		}
+	}
+	report := judge.Judge(in)
+	for path := range in.Planned {
+		change, ok := report.Change(path)
+		if !ok || change.Problems.Blocking() || change.Planned == nil {
+			answer.Problems = unplannable(change)
+			return nil
+		}
+	}
+	if err := d.judge.gateway.Choose(ctx, d.row.ID, choices, actorOf(cmd)); err != nil {
+		return err
+	}
+	for path := range tickets {
+		change, _ := report.Change(path)
+		if change.Planned == nil || change.Planned.By != cmd.AuthorLogin {
+			continue
+		}
+		a := comment.PlanAnswer{Ref: change.Ref, Planned: *change.Planned, Wanted: change.Wanted, Dropped: change.Dropped}
+		if change.Ahead {
+			if err := d.bring(ctx, cmd, pull, change, &a); err != nil {
+				return err
+			}
+		}
+		answer.Plans = append(answer.Plans, a)
+	}
+	return nil
+}
+
+// unplannable is why a plan cannot be taken; its lines would not be those of the file.
+func unplannable(change judge.Change) (out domain.Problems) {
+	for _, p := range change.Problems.Sorted() {
+		if p.Severity == domain.Error {
+			p.Line = 0
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 {
+		return refusedBecause(domain.PlanInvalid, "the request has changed meanwhile", "look at it again, and send the plan once more")
+	}
+	return out
+}
+
+// suggested is the result of an offer that the forge took.
+const suggested = "suggested"
+
+// bring gets git to say what the plan says, once: by a commit where that is switched on, else by an offer.
+func (d *docket) bring(ctx context.Context, cmd *ent.Command, pull forge.PullRequest, change judge.Change, a *comment.PlanAnswer) error {
+	result, err := d.teller.once(ctx, fmt.Sprintf("plan:%s:%s", cmd.ID, change.Path), func(bool) (string, error) {
+		content, err := plannedFile(change)
+		if err != nil {
+			return "", err
+		}
+		if d.push && !pull.Fork {
+			return d.commit(ctx, pull, change, content)
+		}
+		return d.suggest(ctx, pull, change, content)
+	})
+	a.Suggested = result == suggested
+	if !a.Suggested {
+		a.Commit = result
+	}
+	return err
+}
+
+// commit writes the planned file to the branch. One that moved, or is not ours to write, is left to people.
+func (d *docket) commit(ctx context.Context, pull forge.PullRequest, change judge.Change, content []byte) (string, error) {
+	message := "Take over the plan for " + change.Subject + "\n\nAs planned by " + change.Planned.By + " on the pull request."
+	sha, err := d.forge.CommitOnHead(ctx, pull.HeadRef, pull.HeadSHA, []forge.FileEdit{{Path: change.Path, Content: content}}, message)
+	if errors.Is(err, forge.ErrConflict) || errors.Is(err, forge.ErrRefused) {
+		return "", nil
+	}
+	return sha, err
+}
+
+// suggest offers the planned file on the lines of a new one. Of a changed file only some lines are part of
+// the difference, which is all that a suggestion can replace.
+func (d *docket) suggest(ctx context.Context, pull forge.PullRequest, change judge.Change, content []byte) (string, error) {
+	if change.Accepted != nil {
+		return "", nil
+	}
+	head, err := d.judge.mirrorContent(ctx, pull.HeadSHA, change.Path)
+	if err != nil || head == nil {
+		return "", err
+	}
+	_, err = d.forge.Suggest(ctx, pull.Number, pull.HeadSHA, change.Path, 1, lines(head), forge.Suggestion(string(content)))
+	if errors.Is(err, forge.ErrRefused) || errors.Is(err, forge.ErrConflict) {
+		return "", nil
+	}
+	return suggested, err
+}
+
+// lines is how many lines a file has.
+func lines(content []byte) int {
+	n := bytes.Count(content, []byte("\n"))
+	if len(content) > 0 && content[len(content)-1] != '\n' {
+		n++
+	}
+	return n
+}
+
+// plannedFile is a file that says what the plan says.
+func plannedFile(change judge.Change) ([]byte, error) {
+	var body any
+	if err := json.Unmarshal(change.Planned.ModifiedSpec, &body); err != nil {
+		return nil, fmt.Errorf("read the planned spec of %s: %w", change.Subject, err)
+	}
+	return yaml.Marshal(map[string]any{"apiVersion": spec.APIVersion, "kind": string(change.Ref.Kind), "spec": body})
+}

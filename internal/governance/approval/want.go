@@ -1,0 +1,72 @@
+package approval
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/jobs"
+	"kv-shepherd.io/shepherd/internal/store"
+)
+
+// Want asks for a pull request to be judged, in the caller's transaction. However many ask while a judge
+// job waits, one runs; one that asks while it runs gets another.
+func Want(ctx context.Context, tx *store.Tx, queue *jobs.Queue, number int) error {
+	return want(ctx, tx, queue, jobs.JudgePullRequest{Number: number})
+}
+
+func want(ctx context.Context, tx *store.Tx, queue *jobs.Queue, job jobs.JudgePullRequest) error {
+	if job.Number <= 0 {
+		return nil
+	}
+	const upsert = `insert into pull_requests (id, wanted, created_at) values ($1, 1, now())
+on conflict (id) do update set wanted = pull_requests.wanted + 1 returning queued`
+	var queued bool
+	if err := tx.PGX.QueryRow(ctx, upsert, job.Number).Scan(&queued); err != nil {
+		return fmt.Errorf("ask for the judging of #%d: %w", job.Number, err)
+	}
+	if queued {
+		return nil
+	}
+	if err := tx.PullRequest.UpdateOneID(job.Number).SetQueued(true).Exec(ctx); err != nil {
+		return fmt.Errorf("ask for the judging of #%d: %w", job.Number, err)
+	}
+	return queue.Add(ctx, tx.PGX, job)
+}
+
+// wake asks for the judging of those open pull requests that were refused because another one had a
+// name first: it may be free now.
+func wake(ctx context.Context, tx *store.Tx, queue *jobs.Queue) error {
+	const query = `select id from pull_requests where state = 'open' and report @? $1::jsonpath order by id`
+	path := fmt.Sprintf(`$.changes[*].problems[*] ? (@.code == "%s")`, domain.DuplicatePendingRequest)
+	rows, err := tx.PGX.Query(ctx, query, path)
+	if err != nil {
+		return fmt.Errorf("look for who waits for a name: %w", err)
+	}
+	return wantAll(ctx, tx, queue, rows, false)
+}
+
+// wakeAll asks for the judging of every open pull request, behind what people wait for: the rules have
+// changed.
+func wakeAll(ctx context.Context, tx *store.Tx, queue *jobs.Queue) error {
+	rows, err := tx.PGX.Query(ctx, `select id from pull_requests where state = 'open' order by id`)
+	if err != nil {
+		return fmt.Errorf("look for the open pull requests: %w", err)
+	}
+	return wantAll(ctx, tx, queue, rows, true)
+}
+
+func wantAll(ctx context.Context, tx *store.Tx, queue *jobs.Queue, rows pgx.Rows, low bool) error {
+	numbers, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil {
+		return fmt.Errorf("look for pull requests: %w", err)
+	}
+	for _, n := range numbers {
+		if err := want(ctx, tx, queue, jobs.JudgePullRequest{Number: n, Low: low}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
