@@ -67,7 +67,7 @@ func asked(p *page, v *reading) {
 	p.list("What was said:\n\n", stopped, maxNotes, "")
 	p.list("What approvers planned in place of what was asked for; an approval is for the plan:\n\n", plannedBy(v), maxNotes, "")
 	p.list("To confirm, write these lines as comments:\n\n", confirmations(v), maxNotes, "")
-	if len(stopped) == 0 && len(v.MayApprove) > 0 && len(v.pick(waiting)) > 0 {
+	if open := v.pick(waiting); len(stopped) == 0 && len(open) > 0 && len(v.mayApprove(open)) > 0 {
 		grace := ""
 		if v.Grace > 0 {
 			grace = fmt.Sprintf(", at least %s after the plan appeared", v.Grace)
@@ -80,19 +80,34 @@ func asked(p *page, v *reading) {
 // fold adds what is read on demand. Where the plans do not fit, the rules' reasons are left out first.
 func fold(p *page, v *reading) {
 	var warnings []string
-	for _, line := range v.problemLines(v.warnings) {
+	told := v.untold()
+	for _, line := range v.problemLines(told) {
 		warnings = append(warnings, "- "+line+"\n")
 	}
 	if v.State == Open {
 		files := plannedFiles(v)
 		p.fold(plural(len(files), "The planned file", "The planned files"), files, "file", "Commit this, or what means the same: approvals stay.\n\n")
 	}
-	p.fold(count(len(v.warnings), "warning"), warnings, "warning", "\n")
+	p.fold(count(len(told), "warning"), warnings, "warning", "\n")
 	plans := details(v, true)
 	if size(plans) > p.left-around/4 {
 		plans = details(v, false)
 	}
 	p.fold("The plan", plans, "plan", conditions(v))
+}
+
+// untold are the warnings that no note of its own speaks of.
+func (v *reading) untold() (out domain.Problems) {
+	contested := map[string]bool{}
+	for _, r := range v.pick(waiting, held) {
+		contested[r.Change.Path] = len(r.Change.Contested) > 0
+	}
+	for _, p := range v.warnings {
+		if p.Code != domain.DuplicatePendingRequest || !contested[p.Path] {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 func size(texts []string) (n int) {
@@ -134,6 +149,9 @@ func consoles(v *reading) (out []string) {
 }
 
 func console(r Row) string {
+	if revokes(r.Change) {
+		return person(r.Change.Ref.Login) + " may no longer open the console of " + subject(r) + "."
+	}
 	text := person(r.Change.Ref.Login) + " may open the console of " + subject(r)
 	if r.Grant != nil {
 		text += " until " + r.Grant.Until.UTC().Format("15:04 UTC on 2 January 2006")

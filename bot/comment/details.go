@@ -116,35 +116,30 @@ func madeOf(p *judge.Plan, item func(string, ...any)) {
 	}
 }
 
-// keptMark ends an object of a deletion that stays.
-const keptMark = " (kept)"
-
-// objects are what is made, changed or deleted on the cluster.
+// objects are what is made or changed on the cluster, and what becomes of those that no longer belong to
+// the VM.
 func objects(r Row, item func(string, ...any)) {
-	var out, kept []string
-	vm, deletes := r.spec(), r.Change.Operation == domain.DeleteVM
-	retain := vm != nil && vm.EffectiveDeletionPolicy() == spec.RetainDisks
+	var out, gone, kept []string
 	for _, o := range r.Change.Plan.Objects {
-		name, marked := strings.CutSuffix(o, keptMark)
-		disk := strings.HasPrefix(o, "DataVolume ") || strings.HasPrefix(o, "PersistentVolumeClaim ")
-		if deletes && (marked || retain && disk) {
-			kept = append(kept, code(name))
+		if name, ok := strings.CutSuffix(o, " is deleted"); ok {
+			gone = append(gone, code(name))
+		} else if name, how, ok := strings.Cut(o, " is kept"); ok {
+			kept = append(kept, code(name)+orNothing(" ", prose(strings.TrimLeft(how, ", "), maxPath)))
 		} else {
 			out = append(out, code(o))
 		}
 	}
+	if len(gone) > 0 {
+		item("Deletes %s", listed(gone, 20))
+	}
+	if len(kept) > 0 {
+		item("Keeps %s", listed(kept, 20))
+	}
 	switch {
-	case deletes:
-		if len(out) > 0 {
-			item("Deletes %s", listed(out, 20))
-		}
-		if len(kept) > 0 {
-			item("Keeps %s", listed(kept, 20))
-		}
 	case len(out) == 0 || r.Change.Operation.Power():
 	case r.Change.Operation == domain.ModifyVM:
 		item("Applies %s", listed(out, 20))
-	default:
+	case r.Change.Operation == domain.CreateVM:
 		item("Creates %s", listed(append([]string{code("Namespace "+r.Change.Plan.KubernetesNamespace) + " if it is missing"}, out...), 21))
 	}
 }

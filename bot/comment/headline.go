@@ -190,7 +190,7 @@ func whose(v *reading, open []entry, missing int) string {
 	if missing > 1 {
 		who = "people"
 	}
-	list := names(v.MayApprove, 6)
+	list := names(v.mayApprove(open), 6)
 	if list == "" {
 		return who + " who may approve " + what + ". Nobody may yet: ask a platform administrator to bind an approver."
 	}

@@ -142,6 +142,8 @@ func onTheWay(r Row) string {
 func (r Row) result() string {
 	op := r.Change.Operation
 	switch {
+	case revokes(r.Change):
+		return "revoked"
 	case op == domain.VNCAccess && r.Grant != nil:
 		return "granted until " + r.Grant.Until.UTC().Format("15:04 UTC")
 	case op == domain.VNCAccess:
@@ -222,21 +224,23 @@ func stay(rows []entry) bool {
 
 // noted are the words for what is done by being written down.
 func noted(rows []entry) string {
-	all := func(op domain.Operation) bool {
-		for _, r := range rows {
-			if r.Change.Operation != op {
-				return false
-			}
+	word := ""
+	for i, r := range rows {
+		w := "Recorded"
+		switch op := r.Change.Operation; {
+		case revokes(r.Change):
+			w = "Revoked"
+		case op == domain.VNCAccess:
+			w = "Granted"
+		case op == domain.ChangePlatform:
+			w = "Merged and in force"
 		}
-		return len(rows) > 0
+		if i > 0 && w != word {
+			return "Recorded"
+		}
+		word = w
 	}
-	switch {
-	case all(domain.VNCAccess):
-		return "Granted"
-	case all(domain.ChangePlatform):
-		return "Merged and in force"
-	}
-	return "Recorded"
+	return word
 }
 
 // words are those for changes of one kind, before and after the end. Where the kinds differ they are

@@ -25,6 +25,9 @@ type entry struct {
 func read(v View) *reading {
 	r := &reading{View: v}
 	r.rows = rows(v)
+	if v.State == Open && v.Report.Takeable() {
+		r.yield()
+	}
 	all := slices.Clone(v.Report.Problems)
 	for _, row := range r.rows {
 		all = append(all, row.Change.Problems...)
@@ -35,6 +38,38 @@ func read(v View) *reading {
 		r.rows[i].at = r.standing(r.rows[i].Row)
 	}
 	return r
+}
+
+// yield makes warnings of what keeps changes back that an approval takes over: they wait like any other.
+func (v *reading) yield() {
+	for i := range v.rows {
+		c := &v.rows[i].Change
+		if len(c.Contested) == 0 {
+			continue
+		}
+		c.Problems = slices.Clone(c.Problems)
+		for j := range c.Problems {
+			if c.Problems[j].Code == domain.DuplicatePendingRequest {
+				c.Problems[j].Severity = domain.Warning
+			}
+		}
+	}
+}
+
+// mayApprove names whose approval would count for the rows.
+func (v *reading) mayApprove(open []entry) []string {
+	if len(v.MayApprove) > 0 {
+		return v.MayApprove
+	}
+	var out []string
+	for _, r := range open {
+		for _, name := range r.Change.Approvers {
+			if !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
 }
 
 // rows are those of the view, and one for everything else that the view speaks of: what the report names

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"kv-shepherd.io/shepherd/internal/domain"
-	"kv-shepherd.io/shepherd/internal/policy"
 )
 
 // standing is where one change stands.
@@ -83,12 +82,9 @@ func (r Row) passed() bool {
 }
 
 // confirmable reports whether somebody has to confirm the change.
-func (r Row) confirmable() bool {
-	c := r.Change.Requirement.Confirm
-	return c == policy.ConfirmDigest || c == policy.ConfirmName
-}
+func (r Row) confirmable() bool { return r.Change.Requirement.Confirm.Needed() }
 
-func (r Row) needsConfirmation() bool { return r.confirmable() && r.Change.Confirmed == "" }
+func (r Row) needsConfirmation() bool { return r.Change.Unconfirmed() }
 
 // state is where a change stands, in a few words. The short form is never longer than maxState, however
 // long the names in it are.

@@ -37,10 +37,17 @@ func operation(c judge.Change) string {
 		return "add to platform"
 	case c.Operation == domain.ChangePlatform && len(c.Wanted) == 0 && len(c.Accepted) > 0:
 		return "remove from platform"
+	case revokes(c):
+		return "revoke console" + orNothing(" of ", cell(c.Ref.Login, 60))
 	case c.Operation == domain.VNCAccess:
 		return w + orNothing(" for ", cell(c.Ref.Login, 60)) + orNothing(", ", span(c.Grant))
 	}
 	return w
+}
+
+// revokes reports whether the change takes the right to a console away.
+func revokes(c judge.Change) bool {
+	return c.Operation == domain.VNCAccess && len(c.Wanted) == 0 && len(c.Accepted) > 0
 }
 
 // span is a length of time in words; empty where there is none.
