@@ -9,7 +9,8 @@ import (
 )
 
 // Nearest returns the candidate that name was most likely meant to be. ok is false when none is near
-// enough to be a likely slip: more than a third of the longer name would have to change.
+// enough to be a likely slip: more than a third of the longer name would have to change. Of equally near
+// ones it is the first by name, however the candidates are ordered.
 func Nearest(name string, candidates []string) (best string, ok bool) {
 	lower, least := strings.ToLower(clip(name, 100)), 0
 	for _, c := range candidates {
@@ -17,7 +18,7 @@ func Nearest(name string, candidates []string) (best string, ok bool) {
 		if 3*d > max(len(lower), len(c)) && !(len(lower) >= 3 && strings.HasPrefix(strings.ToLower(c), lower)) {
 			continue
 		}
-		if !ok || d < least {
+		if !ok || d < least || d == least && c < best {
 			best, least, ok = c, d, true
 		}
 	}

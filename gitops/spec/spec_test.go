@@ -349,6 +349,11 @@ func TestNearest(t *testing.T) {
 			t.Errorf("nearest to %q is %q, %v; want %q", name, got, ok, want)
 		}
 	}
+	for _, candidates := range [][]string{{"prod-a", "prod-b"}, {"prod-b", "prod-a"}} {
+		if got, _ := Nearest("prod-c", candidates); got != "prod-a" {
+			t.Errorf("of equally near ones in the order %v it is %q", candidates, got)
+		}
+	}
 	if got, want := Suggest("medum", names), `did you mean "medium"? known are large, large-gpu, medium, small`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -41,17 +41,18 @@ func (j *judging) unmixed() {
 
 // tally is a count of operations that a limit is about.
 type tally struct {
-	verb  string
-	what  string // in an environment
-	of    func(domain.Operation) bool
-	limit func(Limits) int
+	verb      string
+	what      string // in an environment
+	elsewhere string
+	of        func(domain.Operation) bool
+	limit     func(Limits) int
 }
 
 var tallies = []tally{
-	{"creates", "VMs", creates, func(l Limits) int { return l.Creates }},
-	{"deletes", "VMs", domain.Operation.Removes, func(l Limits) int { return l.Deletes }},
-	{"changes", "VMs and consoles", modifies, func(l Limits) int { return l.Modifications }},
-	{"starts, stops or restarts", "VMs", domain.Operation.Power, func(l Limits) int { return l.PowerOperations }},
+	{"creates", "VMs", "systems and services", creates, func(l Limits) int { return l.Creates }},
+	{"deletes", "VMs", "systems and services", domain.Operation.Removes, func(l Limits) int { return l.Deletes }},
+	{"changes", "VMs and consoles", "systems, services and files of the platform", modifies, func(l Limits) int { return l.Modifications }},
+	{"starts, stops or restarts", "VMs", "VMs", domain.Operation.Power, func(l Limits) int { return l.PowerOperations }},
 }
 
 func creates(op domain.Operation) bool {
@@ -88,7 +89,7 @@ func (j *judging) tally(t tally, env domain.Environment) (n int) {
 // things is what the tally counts in an environment, or where there is none.
 func (t tally) things(env domain.Environment) string {
 	if env == "" {
-		return "systems, services and files of the platform"
+		return t.elsewhere
 	}
 	return t.what + " in " + string(env)
 }

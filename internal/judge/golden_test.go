@@ -239,7 +239,7 @@ func TestEveryCodeHasACase(t *testing.T) {
 		domain.NameTooLong, domain.NameLengthWarning, domain.SecretSuspected, domain.NamespaceUnknown, domain.TemplateUnknown,
 		domain.TemplateNotActive, domain.SizeUnknown, domain.NetworkUnknown, domain.DiskOutOfRange, domain.ProdOvercommit,
 		domain.PolicyDenied, domain.PermissionDenied, domain.AuthorUnknown, domain.PlanInvalid, domain.RequiredFieldRemoved,
-		domain.PolicyInvalid, domain.DedicatedCPUOvercommit,
+		domain.DedicatedCPUOvercommit,
 	} {
 		if !shown[code] {
 			t.Errorf("no case shows %s", code)

@@ -62,7 +62,7 @@ type Planned struct {
 	Cluster         string
 	StorageClass    string
 	TemplateVersion int
-	ModifiedSpec    json.RawMessage // canonical JSON; replaces the wanted spec as a whole
+	ModifiedSpec    json.RawMessage `json:",omitempty"` // canonical JSON; replaces the wanted spec as a whole
 	Reason          string
 	By              string // login
 }

@@ -79,12 +79,23 @@ func (c *change) at(code domain.Code, field, message, hint string) {
 
 // found adds what a look-up in the platform answered, at the field that asked.
 func (c *change) found(p *domain.Problem, field string) {
+	if c.lineless {
+		c.ofPlan(*p)
+		return
+	}
 	q := *p
 	q.Path, q.Line, q.Column = c.Path, 0, 0
-	if c.doc != nil && !c.lineless {
+	if c.doc != nil {
 		q.Line, q.Column = c.doc.Position(field)
 	}
 	c.add(q)
+}
+
+// ofPlan adds a problem of what an approver chose: it stands in no file, and has no line.
+func (c *change) ofPlan(p domain.Problem) {
+	p.Path, p.Line, p.Column = c.Path, 0, 0
+	p.Message = "the plan: " + p.Message
+	c.add(p)
 }
 
 // read turns one differing file into a change, or into problems where it is none.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -97,8 +98,8 @@ func (j *judging) unchosen(c *change, m Machine) bool {
 	chosen := c.chosen()
 	moves := chosen.Cluster != "" && chosen.Cluster != m.Cluster
 	if moves || chosen.StorageClass != "" && chosen.StorageClass != m.Plan.StorageClass {
-		c.add(domain.Problem{
-			Code: domain.PlanInvalid, Message: "the plan: a VM that exists stays on its cluster and on its storage class, " + m.Cluster + " " + m.Plan.StorageClass,
+		c.ofPlan(domain.Problem{
+			Code: domain.PlanInvalid, Message: "a VM that exists stays on its cluster and storage class: " + strings.TrimSpace(m.Cluster+" "+m.Plan.StorageClass),
 			Hint: "plan without cluster and storageClass; both are chosen when a VM is created",
 		})
 		return false
@@ -116,9 +117,18 @@ func (j *judging) keptTemplate(c *change, old *spec.VirtualMachine, m Machine) (
 		return nil, 0, false
 	}
 	if !spec.Equal(template.Image, m.Plan.TemplateSnapshot.Image) {
-		c.at(domain.TemplateFixed, "spec.template",
-			"the root disk of "+c.Subject+" is made already, of "+m.Plan.Template+" v"+number(m.Plan.TemplateVersion)+"; "+c.vm.Template+" v"+number(version)+" has another image",
-			"write template: "+m.Plan.Template+" again; for another operating system, create another VM and delete this one")
+		p := domain.Problem{
+			Code: domain.TemplateFixed,
+			Message: "the root disk of " + c.Subject + " is made already, of " + m.Plan.Template + " v" + number(m.Plan.TemplateVersion) +
+				"; " + c.vm.Template + " v" + number(version) + " has another image",
+			Hint: "write template: " + m.Plan.Template + " again; for another operating system, create another VM and delete this one",
+		}
+		if c.vm.Template == old.Template { // so that nobody but the plan asks for another
+			p.Hint = "plan without templateVersion"
+			c.ofPlan(p)
+		} else {
+			c.found(&p, "spec.template")
+		}
 		return nil, 0, false
 	}
 	return template, version, true

@@ -60,12 +60,11 @@ func (j *judging) chosenTemplate(c *change, version int) (*spec.Template, int) {
 	template, p := j.in.Platform.Template(c.vm.Template, version)
 	switch {
 	case p != nil:
-		p.Message = "the plan: " + p.Message
-		c.found(p, "spec.template")
+		c.ofPlan(*p)
 		return nil, 0
 	case template.Status != spec.TemplateActive && template.Status != spec.TemplateDeprecated:
-		c.add(domain.Problem{
-			Code: domain.TemplateNotActive, Message: "the plan: version " + number(version) + " of template " + c.vm.Template + " is " + string(template.Status),
+		c.ofPlan(domain.Problem{
+			Code: domain.TemplateNotActive, Message: "version " + number(version) + " of template " + c.vm.Template + " is " + string(template.Status),
 			Hint: "choose a version that is active or deprecated, or none to get the active one",
 		})
 		return nil, 0

@@ -24,7 +24,7 @@ func (j *judging) replan(c *change) {
 	}
 	c.Planned = &planned
 	if c.Operation != domain.CreateVM && c.Operation != domain.ModifyVM {
-		c.add(domain.Problem{
+		c.ofPlan(domain.Problem{
 			Code: domain.PlanInvalid, Message: "what " + string(c.Operation) + " does cannot be planned otherwise",
 			Hint: "approve or reject it as it is",
 		})
@@ -34,8 +34,7 @@ func (j *judging) replan(c *change) {
 		return
 	}
 	for _, p := range problems {
-		p.Line, p.Column = 0, 0
-		c.add(p)
+		c.ofPlan(p)
 	}
 	if doc == nil {
 		c.doc, c.Ahead, c.lineless = nil, true, true
@@ -77,12 +76,12 @@ func (c *change) sameOperation() {
 	planned := machine(c.doc)
 	message := ""
 	if spec.Equal(planned, old) {
-		message = "the planned spec is what is accepted already: nothing would change"
+		message = "its spec is what is accepted already: nothing would change"
 	} else if op := modification(old, planned); op != c.Operation {
-		message = "the planned spec makes " + string(op) + " of " + string(c.Operation)
+		message = "its spec makes " + string(op) + " of " + string(c.Operation)
 	}
 	if message != "" {
-		c.add(domain.Problem{
+		c.ofPlan(domain.Problem{
 			Code: domain.PlanInvalid, Message: message, Hint: "plan another spec, or request changes and have that asked for in a pull request",
 		})
 	}

@@ -156,7 +156,7 @@ func (c *change) kept(removed bool, kind string, used int) bool {
 func (c *change) sameEnvironment(old, now domain.Environment, used int) {
 	if old != now {
 		c.at(domain.EnvironmentMismatch, "spec.environment",
-			"the environment cannot change from "+string(old)+" to "+string(now)+" while "+vms(used)+" live there", "put it back, or delete those VMs first")
+			"the environment cannot change from "+string(old)+" to "+string(now)+" while it has "+vms(used), "put it back, or delete those VMs first")
 	}
 }
 
@@ -164,7 +164,7 @@ func (c *change) sameObject(old, now *spec.Namespace, used int) {
 	was, is := old.ObjectName(c.Ref.Name), now.ObjectName(c.Ref.Name)
 	if was != is {
 		c.at(domain.NamespaceImmutable, "spec.kubernetesName",
-			"the name on the clusters cannot change from "+was+" to "+is+" while "+vms(used)+" live there", "put it back, or delete those VMs first")
+			"the name on the clusters cannot change from "+was+" to "+is+" while it has "+vms(used), "put it back, or delete those VMs first")
 	}
 }
 

@@ -73,8 +73,8 @@ func (j *judging) mayTake(c *change, name string, env domain.Environment) bool {
 		}
 	}
 	refuse := func(code domain.Code, message string) bool {
-		c.add(domain.Problem{
-			Code: code, Message: "the plan: " + message, Hint: "plan another cluster of " + string(env) + ", or none to get the suggested one: " + spec.Suggest(name, others),
+		c.ofPlan(domain.Problem{
+			Code: code, Message: message, Hint: "plan another cluster of " + string(env) + ", or none to get the suggested one: " + spec.Suggest(name, others),
 		})
 		return false
 	}
@@ -112,8 +112,7 @@ func (j *judging) withStorage(c *change, field, class string, clusters []string)
 		Hint: spec.Suggest(class, slices.Compact(known)) + "; or leave it out to get the cluster's own",
 	}
 	if field == "" {
-		p.Message = "the plan: " + p.Message
-		c.add(p)
+		c.ofPlan(p)
 	} else {
 		c.found(&p, field)
 	}
