@@ -27,6 +27,8 @@ func Validate(v View) forge.Check {
 		c.Conclusion, c.Title = forge.Failure, "Quarantined"
 	case r.blocking():
 		c.Conclusion, c.Title = forge.Failure, count(len(r.errors), "problem")
+	case len(r.contested) > 0:
+		c.Conclusion, c.Title = forge.Failure, "Another pull request asks for the same and waits"
 	case n == 0 && !v.Report.Governed:
 		c.Title = "Nothing governed here"
 	case n == 0:
@@ -40,7 +42,7 @@ func Validate(v View) forge.Check {
 		c.Title += ", " + count(len(r.warnings), "warning")
 	}
 	c.Summary = validateSummary(v, r)
-	c.Annotations = annotations(slices.Concat(r.errors, r.warnings))
+	c.Annotations = annotations(slices.Concat(r.errors, r.contested, r.warnings))
 	return identified(c)
 }
 
@@ -52,6 +54,10 @@ func validateSummary(given View, v *reading) string {
 		p.list("", quarantines(v), len(v.Quarantined), "")
 	case v.blocking():
 		p.must(problemHeadline(v) + "\n")
+	case len(v.contested) > 0:
+		p.must("**Another pull request asks for the same and waits.** What is approved first is taken.\n")
+		p.list("", contested(v), maxNotes, "")
+		p.list("", v.problemLines(v.contested), maxProblems, "")
 	case len(v.rows) == 0:
 		p.must(headline(v, false) + "\n")
 	default:

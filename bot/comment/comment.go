@@ -49,6 +49,7 @@ func notes(p *page, v *reading) {
 		p.list("", sameHead(v), maxNotes, "")
 		p.list("Why an approval is asked for again:\n\n", reopened(v), maxNotes, "")
 		p.list("", contested(v), maxNotes, "")
+		p.list("", onHold(v), 1, "")
 		p.list("", discounted(v), maxNotes, "")
 		asked(p, v)
 	case Merged:
@@ -80,34 +81,19 @@ func asked(p *page, v *reading) {
 // fold adds what is read on demand. Where the plans do not fit, the rules' reasons are left out first.
 func fold(p *page, v *reading) {
 	var warnings []string
-	told := v.untold()
-	for _, line := range v.problemLines(told) {
+	for _, line := range v.problemLines(v.warnings) {
 		warnings = append(warnings, "- "+line+"\n")
 	}
 	if v.State == Open {
 		files := plannedFiles(v)
 		p.fold(plural(len(files), "The planned file", "The planned files"), files, "file", "Commit this, or what means the same: approvals stay.\n\n")
 	}
-	p.fold(count(len(told), "warning"), warnings, "warning", "\n")
+	p.fold(count(len(v.warnings), "warning"), warnings, "warning", "\n")
 	plans := details(v, true)
 	if size(plans) > p.left-around/4 {
 		plans = details(v, false)
 	}
 	p.fold("The plan", plans, "plan", conditions(v))
-}
-
-// untold are the warnings that no note of its own speaks of.
-func (v *reading) untold() (out domain.Problems) {
-	contested := map[string]bool{}
-	for _, r := range v.pick(waiting, held) {
-		contested[r.Change.Path] = len(r.Change.Contested) > 0
-	}
-	for _, p := range v.warnings {
-		if p.Code != domain.DuplicatePendingRequest || !contested[p.Path] {
-			out = append(out, p)
-		}
-	}
-	return out
 }
 
 func size(texts []string) (n int) {

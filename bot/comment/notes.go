@@ -208,6 +208,14 @@ func sameHead(v *reading) []string {
 	return []string{these(v.SameHead) + plural(len(v.SameHead), " has", " have") + " the same head commit as this pull request. Checks belong to the commit, and show the worst of them: close all but one, or push another commit to one."}
 }
 
+// onHold tells of a hold while something else is missing as well.
+func onHold(v *reading) []string {
+	if held := v.holder(); held != "" && v.AutoMerge && len(v.pick(waiting, unconfirmed, ahead)) > 0 {
+		return []string{held + " holds the automatic merge, and nothing else: `/unhold` ends that."}
+	}
+	return nil
+}
+
 // contested are the pull requests that ask for the same and still wait.
 func contested(v *reading) []string {
 	var lines []aloud

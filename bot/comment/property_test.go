@@ -211,7 +211,7 @@ func TestConclusions(t *testing.T) {
 			if green && !(settled && !r.blocking() && !v.Report.Draft && !v.Report.Fork && len(v.Quarantined) == 0) {
 				t.Errorf("green, while %+v", r.rows)
 			}
-			if valid := Validate(v).Conclusion == forge.Success; valid == (r.blocking() || len(v.Quarantined) > 0) {
+			if valid := Validate(v).Conclusion == forge.Success; valid == (r.blocking() || len(v.Quarantined) > 0 || len(r.contested) > 0) {
 				t.Errorf("valid is %t", valid)
 			}
 		})

@@ -13,6 +13,7 @@ type reading struct {
 	View
 	rows             []entry
 	errors, warnings domain.Problems // in reading order
+	contested        domain.Problems // what an approval takes over from pull requests that only wait
 	tooLong          bool            // not every change can have its line
 }
 
@@ -40,19 +41,20 @@ func read(v View) *reading {
 	return r
 }
 
-// yield makes warnings of what keeps changes back that an approval takes over: they wait like any other.
+// yield sets apart what keeps changes back that an approval takes over: they wait like any other.
 func (v *reading) yield() {
 	for i := range v.rows {
 		c := &v.rows[i].Change
 		if len(c.Contested) == 0 {
 			continue
 		}
-		c.Problems = slices.Clone(c.Problems)
-		for j := range c.Problems {
-			if c.Problems[j].Code == domain.DuplicatePendingRequest {
-				c.Problems[j].Severity = domain.Warning
+		taken := func(p domain.Problem) bool { return p.Code == domain.DuplicatePendingRequest }
+		for _, p := range c.Problems {
+			if taken(p) {
+				v.contested = append(v.contested, p)
 			}
 		}
+		c.Problems = slices.DeleteFunc(slices.Clone(c.Problems), taken)
 	}
 }
 
