@@ -85,6 +85,9 @@ func (r *Router) act(ctx context.Context, tx *store.Tx, d *ent.Delivery) (delive
 	case forge.BranchPushed:
 		err = r.pushed(ctx, tx, d, e)
 	case forge.PullRequestChanged:
+		if unmoving[e.Action] {
+			return ignored("nothing that is judged")
+		}
 		err = r.changed(ctx, tx, d, e)
 	case forge.ReviewChanged:
 		err = r.reviewed(ctx, tx, d, e)
@@ -99,6 +102,14 @@ func (r *Router) act(ctx context.Context, tx *store.Tx, d *ent.Delivery) (delive
 		err = r.askedAgain(ctx, tx, e)
 	}
 	return delivery.StatusRouted, string(e.Kind) + " " + e.Action, err
+}
+
+// unmoving are the actions on a pull request that change nothing of what is judged: whom somebody asked for
+// a review, labels, who works on it. What is not listed is looked at.
+var unmoving = map[string]bool{
+	"assigned": true, "unassigned": true, "labeled": true, "unlabeled": true, "milestoned": true, "demilestoned": true,
+	"review_requested": true, "review_request_removed": true, "locked": true, "unlocked": true, "enqueued": true,
+	"auto_merge_enabled": true, "auto_merge_disabled": true,
 }
 
 func (r *Router) pushed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e forge.Event) error {

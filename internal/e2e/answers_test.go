@@ -29,7 +29,7 @@ func TestLostAnswers(t *testing.T) {
 	w.quiet()
 	lose("POST /repos/{owner}/{repo}/issues/{number}/comments") // the closing remark
 	w.do(kubetest.SetVMStatus(t.Context(), w.kube.Client(), w.key("test-shop-shop-redis-01"), kubevirtv1.VirtualMachineStatusRunning))
-	w.eventually("the closing remark", func() bool { return len(w.comments(pr)) >= 2 })
+	w.eventually("the closing remark", func() bool { return len(w.remarks(pr)) >= 2 })
 	w.quiet()
 	w.saidOnce(pr)
 

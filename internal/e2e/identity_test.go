@@ -32,8 +32,8 @@ func TestForeignMachine(t *testing.T) {
 	w.once(ours)
 	w.do(kubetest.SetVMStatus(t.Context(), w.kube.Client(), w.key(ours), kubevirtv1.VirtualMachineStatusRunning))
 	w.comment(pr, "FOREIGN_VM")
-	w.eventually("the closing remark", func() bool { return len(w.comments(pr)) == 2 })
-	if body := w.comments(pr)[1].Body; !strings.Contains(body, "Partly applied: 3 of 4") {
+	w.eventually("the closing remark", func() bool { return len(w.remarks(pr)) == 2 })
+	if body := w.remarks(pr)[1].Body; !strings.Contains(body, "Partly applied: 3 of 4") {
 		t.Errorf("the closing remark is\n%s", body)
 	}
 	if now := w.vm(foreign); now.ResourceVersion != vm.ResourceVersion || len(now.Labels) != 0 {

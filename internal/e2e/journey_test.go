@@ -44,7 +44,7 @@ func TestJourney(t *testing.T) {
 	w.eventually("both VMs to be known as running", func() bool {
 		return w.count("select count(*) from vms where status = 'RUNNING'") == 2
 	})
-	w.eventually("the closing remark", func() bool { return len(w.comments(pr)) == 2 })
+	w.eventually("the closing remark", func() bool { return len(w.remarks(pr)) == 2 })
 	body := w.comment(pr, "running")
 	if strings.Contains(body, "⏳") {
 		t.Errorf("the comment still waits:\n%s", body)

@@ -68,7 +68,7 @@ func (w *world) round(pr *forgetest.Pull, system string, kill func()) func() {
 	time.Sleep(time.Duration(rand.IntN(1500)) * time.Millisecond)
 	kill()
 	kill = w.launch()
-	w.eventually("the closing remark", func() bool { return len(w.comments(pr)) >= 2 })
+	w.eventually("the closing remark", func() bool { return len(w.remarks(pr)) >= 2 })
 	w.quiet()
 	w.saidOnce(pr)
 	return kill
@@ -83,7 +83,7 @@ func (w *world) saidOnce(pr *forgetest.Pull) {
 			closing++
 		}
 	}
-	if n := len(w.comments(pr)); n != 2 || closing != 1 {
+	if n := len(w.remarks(pr)); n != 2 || closing != 1 {
 		w.t.Errorf("#%d: %d comments, %d of them closing remarks", pr.Number(), n, closing)
 	}
 }

@@ -96,6 +96,16 @@ func (w *world) comments(pr *forgetest.Pull) []forgetest.Comment {
 	return pr.CommentsBy("shepherd[bot]")
 }
 
+// remarks are the comment and the closing remark: what the bot says without notifying anybody of a decision.
+func (w *world) remarks(pr *forgetest.Pull) (out []forgetest.Comment) {
+	for _, c := range w.comments(pr) {
+		if !strings.HasPrefix(c.Body, "<!-- shepherd: approved") && !strings.HasPrefix(c.Body, "<!-- shepherd: rejected") {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // vm waits for a virtual machine on the cluster.
 func (w *world) vm(name string) *kubevirtv1.VirtualMachine {
 	w.t.Helper()

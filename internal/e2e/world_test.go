@@ -207,12 +207,23 @@ func (w *world) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
 }
 
+// trail is the audit log, for people.
+func (w *world) trail() string {
+	const lines = `select coalesce(string_agg(concat_ws(' ', performed_at::time, action_code, performed_by, subject, '#' || pull_request, params), E'\n' order by id), '') from audit_log`
+	var out string
+	if err := w.pool.QueryRow(context.Background(), lines).Scan(&out); err != nil {
+		return err.Error()
+	}
+	return out
+}
+
 // complain shows what the server and the forge's pages said, when the test failed.
 func (w *world) complain() {
 	if !w.t.Failed() {
 		return
 	}
 	w.t.Log("the server said:\n" + w.log.String())
+	w.t.Log("the trail:\n" + w.trail())
 	for _, pr := range w.Repo.Pulls() {
 		for _, c := range pr.Checks() {
 			w.t.Logf("#%d %s: %s, %s\n%s", pr.Number(), c.Name, c.Conclusion, c.Title, c.Summary)
