@@ -12,8 +12,9 @@ import (
 )
 
 // claimAll makes the pull request's claims those of its changes: claims of changes that are gone are
-// released, new ones are written. One that another pull request holds is ErrClaimed.
-func claimAll(ctx context.Context, tx *store.Tx, s Submission, wanted map[string]uuid.UUID) error {
+// released, new ones are written. One that another pull request holds is ErrClaimed. It reports whether
+// any was released.
+func claimAll(ctx context.Context, tx *store.Tx, s Submission, wanted map[string]uuid.UUID) (freed bool, err error) {
 	var keys []string
 	for _, c := range s.Report.Changes {
 		if _, ok := wanted[c.Path]; ok {
@@ -21,8 +22,9 @@ func claimAll(ctx context.Context, tx *store.Tx, s Submission, wanted map[string
 		}
 	}
 	number := s.Pull.Number
-	if _, err := tx.Claim.Delete().Where(claim.PullRequest(number), claim.IDNotIn(keys...)).Exec(ctx); err != nil {
-		return fmt.Errorf("release the claims of #%d: %w", number, err)
+	n, err := tx.Claim.Delete().Where(claim.PullRequest(number), claim.IDNotIn(keys...)).Exec(ctx)
+	if err != nil {
+		return false, fmt.Errorf("release the claims of #%d: %w", number, err)
 	}
 	for _, c := range s.Report.Changes {
 		owner, ok := wanted[c.Path]
@@ -31,11 +33,11 @@ func claimAll(ctx context.Context, tx *store.Tx, s Submission, wanted map[string
 		}
 		for _, key := range c.Claims {
 			if err := claimOne(ctx, tx, number, c.Path, key, owner); err != nil {
-				return err
+				return false, err
 			}
 		}
 	}
-	return nil
+	return n > 0, nil
 }
 
 // claimOne is one statement, so that two pull requests cannot both believe that they have the key.
@@ -57,13 +59,13 @@ on conflict (id) do update set path = excluded.path, ticket_id = excluded.ticket
 }
 
 // releaseAllBut keeps the claims of these changes only, such as those of standing tickets: what is not
-// valid reserves nothing.
-func releaseAllBut(ctx context.Context, tx *store.Tx, number int, paths []string) error {
-	_, err := tx.Claim.Delete().Where(claim.PullRequest(number), claim.PathNotIn(paths...)).Exec(ctx)
+// valid reserves nothing. It reports whether any was released.
+func releaseAllBut(ctx context.Context, tx *store.Tx, number int, paths []string) (freed bool, err error) {
+	n, err := tx.Claim.Delete().Where(claim.PullRequest(number), claim.PathNotIn(paths...)).Exec(ctx)
 	if err != nil {
-		return fmt.Errorf("release the claims of #%d: %w", number, err)
+		return false, fmt.Errorf("release the claims of #%d: %w", number, err)
 	}
-	return nil
+	return n > 0, nil
 }
 
 // release frees what a change of a pull request had reserved.
@@ -79,5 +81,5 @@ func (g *Gateway) free(ctx context.Context, tx *store.Tx, e *ent.Event) error {
 	if err := release(ctx, tx, e.PullRequest, e.Path); err != nil {
 		return err
 	}
-	return wake(ctx, tx, g.queue)
+	return wake(ctx, tx, g.queue, e.PullRequest)
 }

@@ -32,13 +32,18 @@ func (g *Gateway) Decide(ctx context.Context, number int, all []Decided) error {
 		if merged, err := lockPull(ctx, tx, number); err != nil || merged {
 			return err
 		}
-		moved := false
+		moved, freed := false, false
 		for _, d := range all {
 			m, err := g.decideOne(ctx, tx, d)
 			if err != nil {
 				return err
 			}
-			moved = moved || m
+			moved, freed = moved || m, freed || m && d.Outcome.Status == domain.TicketRejected
+		}
+		if freed {
+			if err := wake(ctx, tx, g.queue, number); err != nil {
+				return err
+			}
 		}
 		news, err := saveOutcomes(ctx, tx, number, all)
 		if err != nil || !moved && !news {
@@ -160,10 +165,10 @@ func (g *Gateway) Cancel(ctx context.Context, pull Pull, judged int64, why strin
 				return err
 			}
 		}
-		if err := releaseAllBut(ctx, tx, pull.Number, nil); err != nil {
+		if _, err := releaseAllBut(ctx, tx, pull.Number, nil); err != nil {
 			return err
 		}
-		if err := wake(ctx, tx, g.queue); err != nil {
+		if err := wake(ctx, tx, g.queue, pull.Number); err != nil {
 			return err
 		}
 		// Reopened, it starts afresh: decisions from before do not count.

@@ -113,7 +113,7 @@ func invalid(c *judge.Change) {
 func newSystem(approvals int) judge.Change {
 	return judge.Change{
 		Ref: systemRef, Path: systemRef.Path(), Subject: "shop", Operation: domain.CreateSystem, Wanted: json.RawMessage(`{"description":"the shop"}`),
-		Digest: "digest-shop", Requirement: policy.Requirement{Operation: domain.CreateSystem, Approvals: approvals},
+		Digest: "digest-shop", Requirement: policy.Requirement{Operation: domain.CreateSystem, Approvals: approvals, Rule: "create-system"},
 		Claims: []string{"system:shop"}, Document: []byte("spec: {description: the shop}\n"),
 	}
 }

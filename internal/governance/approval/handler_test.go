@@ -14,7 +14,7 @@ import (
 )
 
 // The people of the tests: alice, bob and carol may approve, dave may not, eve is a bot that is bound
-// as an approver, ada wrote the pull request.
+// as an approver, ada wrote the pull request, root is a platform administrator.
 var (
 	alice = Reviewer{ID: 1, Login: "alice"}
 	bob   = Reviewer{ID: 2, Login: "bob"}
@@ -22,6 +22,7 @@ var (
 	dave  = Reviewer{ID: 4, Login: "dave"}
 	eve   = Reviewer{ID: 5, Login: "eve[bot]", Bot: true}
 	ada   = Reviewer{ID: 9, Login: "ada"}
+	root  = Reviewer{ID: 6, Login: "root"}
 )
 
 var (
@@ -41,6 +42,7 @@ func onePlan() Case {
 			return eligible(r), "it needs somebody else"
 		},
 		MayVeto: func(r Reviewer) bool { return eligible(r) && !r.Bot },
+		MayLift: func(r Reviewer) bool { return r.ID == root.ID },
 		Grace:   10 * time.Second,
 		Opened:  published.Add(-time.Minute),
 	}
@@ -69,6 +71,10 @@ func at(d time.Duration) func(*Review) {
 func on(sha string) func(*Review)      { return func(r *Review) { r.CommitSHA = sha } }
 func saying(text string) func(*Review) { return func(r *Review) { r.Text = text } }
 func withdrawn(r *Review)              { r.Withdrawn = true }
+func carrying(r *Review)               { r.CarriesPlan = true }
+func dismissedBy(who Reviewer) func(*Review) {
+	return func(r *Review) { r.Withdrawn, r.WithdrawnBy = true, who }
+}
 
 func TestWeigh(t *testing.T) {
 	t.Parallel()
@@ -138,13 +144,30 @@ func TestWeigh(t *testing.T) {
 
 		{"withdrawn", nil, list(approves(1, alice, withdrawn)), pending, ""},
 		{"withdrawn, an earlier one does not come back", nil, list(approves(1, alice), approves(2, alice, withdrawn)), pending, ""},
-		{"a refusal withdrawn", nil, list(refuses(1, alice, withdrawn), approves(2, bob)), approved, ""},
+		{"a refusal withdrawn", nil, list(refuses(1, alice, dismissedBy(alice)), approves(2, bob)), approved, ""},
+		{"a refusal withdrawn, an approval from before does not come back", nil, list(approves(1, alice), refuses(2, alice, dismissedBy(alice))), pending, ""},
+		{"a refusal withdrawn by nobody knows whom", nil, list(refuses(1, alice, withdrawn), approves(2, bob)), rejected, ""},
+		{"a refusal dismissed by an administrator", nil, list(refuses(1, alice, dismissedBy(root)), approves(2, bob)), approved, ""},
+		{"a refusal dismissed by somebody who may not", nil, list(refuses(1, alice, dismissedBy(bob)), approves(2, bob)), rejected, ""},
+		{"a refusal dismissed by an administrator who contributed", contributors(root.ID, "pusher"), list(refuses(1, alice, dismissedBy(root)), approves(2, bob)), rejected, ""},
+		{"a refusal dismissed by an administrator who may have contributed", func(c *Case) { c.Unattributed = "commit abc has no account" },
+			list(refuses(1, alice, dismissedBy(root)), approves(2, bob)), rejected, "commit abc has no account"},
+		{"a refusal withdrawn by a contributor who sent it", contributors(alice.ID, "pusher"), list(refuses(1, alice, dismissedBy(alice)), approves(2, bob)), approved, ""},
+		{"a refusal from before the ticket dismissed by somebody who may not", nil, list(refuses(1, alice, on("old"), at(-2*time.Minute), dismissedBy(bob)), approves(2, bob)), pending, ""},
 		{"dismissed by the forge on a push", nil, list(approves(1, alice)), approved, ""},
 
 		{"before the epoch", func(c *Case) { c.Epoch = published.Add(2 * time.Minute) }, list(approves(1, alice)), pending, ""},
 		{"after the epoch", func(c *Case) { c.Epoch = published.Add(30 * time.Second) }, list(approves(1, alice)), approved, ""},
 		{"a refusal from before the epoch", func(c *Case) { c.Epoch = published.Add(2 * time.Minute) },
-			list(refuses(1, bob), approves(2, alice, at(3*time.Minute))), approved, ""},
+			list(refuses(1, bob), approves(2, alice, at(3*time.Minute))), rejected, ""},
+		{"a refusal from before the epoch and before the ticket", func(c *Case) { c.Epoch, c.Opened = published.Add(2*time.Minute), published.Add(2*time.Minute) },
+			list(refuses(1, bob, on("old")), approves(2, alice, at(3*time.Minute))), pending, ""},
+		{"a refusal from before the epoch, approved after it by the same person", func(c *Case) { c.Epoch = published.Add(2 * time.Minute) },
+			list(refuses(1, bob), approves(2, bob, at(3*time.Minute))), approved, ""},
+		{"a refusal and an approval of one person, both from before the epoch", func(c *Case) { c.Epoch = published.Add(2 * time.Minute) },
+			list(refuses(1, bob), approves(2, bob), approves(3, alice, at(3*time.Minute))), approved, ""},
+		{"a refusal from before the epoch, lifted", func(c *Case) { c.Epoch = published.Add(2 * time.Minute) },
+			list(refuses(1, bob, dismissedBy(root)), approves(2, alice, at(3*time.Minute))), approved, ""},
 
 		{"a veto", nil, list(approves(1, alice), refuses(2, bob)), rejected, ""},
 		{"a veto by somebody who may not", nil, list(approves(1, alice), refuses(2, dave)), approved, ""},
@@ -160,10 +183,10 @@ func TestWeigh(t *testing.T) {
 		{"two needed, one person under two logins", func(c *Case) { c.Required = 2 },
 			list(approves(1, alice), approves(2, Reviewer{ID: alice.ID, Login: "alice-renamed"})), pending, ""},
 
-		{"it carries a plan", nil, list(approves(1, alice, saying("ok\n```shepherd\ncluster: b\n```"))), pending, "it carries a plan"},
-		{"it carries a plan, spaced", nil, list(approves(1, alice, saying("ok\n````  shepherd\ncluster: b\n````"))), pending, "it carries a plan"},
-		{"it carries a plan between tildes", nil, list(approves(1, alice, saying("~~~shepherd\ncluster: b\n~~~"))), pending, "it carries a plan"},
-		{"it carries other code", nil, list(approves(1, alice, saying("```yaml\nshepherd: 1\n```"))), approved, ""},
+		{"it carries a plan", nil, list(approves(1, alice, carrying)), pending, "it carries a plan"},
+		{"it carries a plan, and an earlier one did not", nil, list(approves(1, alice), approves(2, alice, carrying)), pending, "it carries a plan"},
+		{"a refusal that carries a plan", nil, list(refuses(1, alice, carrying)), rejected, ""},
+		{"its text is not looked at", nil, list(approves(1, alice, saying("ok\n```shepherd\ncluster: b\n```"))), approved, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -223,7 +246,8 @@ func TestLatest(t *testing.T) {
 		{"by time, not by place", []Review{approves(2, bob), approves(1, alice)}, []int64{1, 2}},
 		{"at one time the later id", []Review{refuses(8, alice, same), approves(7, alice, same)}, []int64{8}},
 		{"comments decide nothing", []Review{approves(1, alice), review(2, alice, "commented")}, []int64{1}},
-		{"a withdrawn one hides what came before", []Review{approves(1, alice), refuses(2, alice, withdrawn)}, nil},
+		{"a withdrawn one hides what came before", []Review{refuses(1, alice), approves(2, alice, withdrawn)}, nil},
+		{"whether a refusal still stands is asked later", []Review{approves(1, alice), refuses(2, alice, withdrawn)}, []int64{2}},
 		{"a withdrawn one hides nothing that came after", []Review{approves(1, alice, withdrawn), approves(2, alice)}, []int64{2}},
 	} {
 		var got []int64
@@ -270,7 +294,10 @@ func anyReviews(r *rand.Rand) []Review {
 		out[i] = Review{
 			ID: int64(i + 1), Reviewer: people[r.IntN(len(people))], State: states[r.IntN(len(states))],
 			SubmittedAt: published.Add(time.Duration(r.IntN(100)-5) * time.Second), Withdrawn: r.IntN(6) == 0,
-			CommitSHA: []string{"head1", "head1", "head2", "other", ""}[r.IntN(5)],
+			CommitSHA: []string{"head1", "head1", "head2", "other", ""}[r.IntN(5)], CarriesPlan: r.IntN(12) == 0,
+		}
+		if out[i].Withdrawn {
+			out[i].WithdrawnBy = []Reviewer{{}, out[i].Reviewer, root, bob, eve}[r.IntN(5)]
 		}
 	}
 	return out
@@ -308,6 +335,24 @@ func TestWeighProperties(t *testing.T) {
 		veto := refuses(100, []Reviewer{alice, bob, dave, eve}[r.IntN(4)], at(time.Duration(r.IntN(120))*time.Second))
 		if now := Weigh(c, append(slices.Clone(reviews), veto)); now.Status == domain.TicketApproved && got.Status != now.Status {
 			fail("a veto approved", now)
+		}
+
+		later := c
+		later.Epoch = published.AddDate(1, 0, 0)
+		switch now := Weigh(later, reviews); {
+		case len(now.Votes) > 0:
+			fail("an approval survives the epoch", now)
+		case (now.Veto == nil) != (got.Veto == nil):
+			fail("the epoch moves a veto", now)
+		}
+
+		if i := r.IntN(7); i < len(reviews) && reviews[i].State == StateChangesRequested && !reviews[i].Withdrawn {
+			dismissed := slices.Clone(reviews)
+			dismissed[i].Withdrawn, dismissed[i].WithdrawnBy = true, []Reviewer{{}, dave, eve, {ID: 99, Login: "mallory"}}[r.IntN(4)]
+			own := dismissed[i].WithdrawnBy.ID == dismissed[i].Reviewer.ID && dismissed[i].Reviewer.ID != 0
+			if now := Weigh(c, dismissed); !own && now.Status != got.Status {
+				fail("a dismissal by somebody who may not lift decides", now)
+			}
 		}
 
 		unpublished := c

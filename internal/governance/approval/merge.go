@@ -73,9 +73,6 @@ func (g *Gateway) Merge(ctx context.Context, s Span) error {
 				queued = append(queued, job)
 			}
 		}
-		if err := movePlatform(ctx, tx, s, g.queue); err != nil {
-			return err
-		}
 		if err := g.quarantine(ctx, tx, s); err != nil {
 			return err
 		}
@@ -90,7 +87,10 @@ func (g *Gateway) Merge(ctx context.Context, s Span) error {
 				return err
 			}
 		}
-		if err := wake(ctx, tx, g.queue); err != nil {
+		if err := movePlatform(ctx, tx, s, g.queue); err != nil { // the others are judged again, not this one
+			return err
+		}
+		if err := wake(ctx, tx, g.queue, s.Pull.Number); err != nil {
 			return err
 		}
 		return g.queue.AddMany(ctx, tx.PGX, queued)
@@ -107,7 +107,7 @@ func (g *Gateway) Absorb(ctx context.Context, pull Pull, commit string) error {
 		if err := g.endPull(ctx, tx, Span{To: commit, Pull: pull}); err != nil {
 			return err
 		}
-		return wake(ctx, tx, g.queue)
+		return wake(ctx, tx, g.queue, pull.Number)
 	})
 }
 
@@ -353,7 +353,7 @@ func (g *Gateway) endPull(ctx context.Context, tx *store.Tx, s Span) error {
 			return err
 		}
 	}
-	if err := releaseAllBut(ctx, tx, s.Pull.Number, running(s)); err != nil {
+	if _, err := releaseAllBut(ctx, tx, s.Pull.Number, running(s)); err != nil {
 		return err
 	}
 	outcome, err := json.Marshal(judge.Report{Head: s.To, Governed: len(s.Merged)+len(s.Quarantined) > 0, Changes: changesOf(s), Problems: problemsOf(s)})

@@ -159,14 +159,14 @@ REQUEST_CANCELLED shepherd prod-shop-shop-redis-02 prod #7 ticket event {"why": 
 		name: "merge",
 		given: after(func(w *world) { w.approved(7, newSystem(0), vm1, vm2, vm3) }, func(w *world, g *Gateway) error {
 			s := w.span(7, "c0", "c1", newSystem(0), vm1)
-			s.Quarantined = []Quarantined{{Path: vm2.Path, Subject: vm2.Subject, Environment: domain.Prod, Code: domain.DigestMismatch, Message: "it is not what was approved"}}
+			s.Quarantined = []Quarantined{{Path: vm2.Path, Subject: vm2.Subject, Environment: domain.Prod, Operation: domain.CreateVM, Digest: "digest-else", Code: domain.DigestMismatch, Message: "it is not what was approved"}}
 			s.Redo = &jobs.PrepareRedo{From: "a", To: "b", Undo: 5}
 			return g.Merge(w.Context(), s)
 		}),
-		trail: `CHANGE_ACCEPTED shepherd shop #7 ticket event {"commit": "c1", "digest": "digest-shop", "operation": "CREATE_SYSTEM"}
+		trail: `CHANGE_ACCEPTED shepherd shop #7 ticket event {"rule": "create-system", "commit": "c1", "digest": "digest-shop", "operation": "CREATE_SYSTEM"}
 EXECUTION_COMPLETED shepherd shop #7 ticket event
 CHANGE_ACCEPTED shepherd prod-shop-shop-redis-01 prod #7 ticket event {"commit": "c1", "digest": "digest-01", "operation": "CREATE_VM"}
-CHANGE_QUARANTINED ada prod-shop-shop-redis-02 prod #7 {"code": "DIGEST_MISMATCH", "path": "systems/shop/redis/prod-shop/02.yaml", "commit": "c1", "message": "it is not what was approved"}
+CHANGE_QUARANTINED ada prod-shop-shop-redis-02 prod #7 {"code": "DIGEST_MISMATCH", "path": "systems/shop/redis/prod-shop/02.yaml", "commit": "c1", "digest": "digest-else", "message": "it is not what was approved", "operation": "CREATE_VM"}
 REQUEST_CANCELLED shepherd prod-shop-shop-redis-02 prod #7 ticket event {"why": "merged without it: it is not what was approved", "code": "DIGEST_MISMATCH"}
 REQUEST_CANCELLED shepherd prod-shop-shop-redis-03 prod #7 ticket event {"why": "the pull request was merged without this change", "code": ""}`,
 		jobs: tellSeven + `
@@ -180,11 +180,11 @@ prepare_redo default {"to": "b", "from": "a", "undo": 5}`,
 		given: func(w *world) func(*Gateway) error {
 			return func(g *Gateway) error {
 				return g.Merge(w.Context(), Span{Repository: repositoryID, From: "c0", To: "c1", Pull: Pull{Author: pullOf(7).Author}, Quarantined: []Quarantined{
-					{Path: vm1.Path, Subject: vm1.Subject, Environment: domain.Prod, Code: domain.ApprovalBypassed, Message: "nobody approved it"},
+					{Path: vm1.Path, Subject: vm1.Subject, Environment: domain.Prod, Operation: domain.CreateVM, Digest: vm1.Digest, Code: domain.ApprovalBypassed, Message: "nobody approved it"},
 				}})
 			}
 		},
-		trail: `APPROVAL_BYPASSED ada prod-shop-shop-redis-01 prod #0 {"code": "APPROVAL_BYPASSED", "path": "systems/shop/redis/prod-shop/01.yaml", "commit": "c1", "message": "nobody approved it"}`,
+		trail: `APPROVAL_BYPASSED ada prod-shop-shop-redis-01 prod #0 {"code": "APPROVAL_BYPASSED", "path": "systems/shop/redis/prod-shop/01.yaml", "commit": "c1", "digest": "digest-01", "message": "nobody approved it", "operation": "CREATE_VM"}`,
 		jobs:  `offer_undo default {"to": "c1", "from": "c0"}`, statements: 4,
 	},
 	{

@@ -68,8 +68,14 @@ func (g *Gateway) Submit(ctx context.Context, s Submission) error {
 				standing[t.Path] = t
 			}
 		}
-		if err := g.submitNew(ctx, tx, s, standing); err != nil {
+		freed, err := g.submitNew(ctx, tx, s, standing)
+		if err != nil {
 			return err
+		}
+		if freed || len(standing) < len(open) {
+			if err := wake(ctx, tx, g.queue, s.Pull.Number); err != nil {
+				return err
+			}
 		}
 		if err := savePull(ctx, tx, s); err != nil {
 			return err
@@ -145,11 +151,12 @@ func (g *Gateway) wait(ctx context.Context, tx *store.Tx, t *ent.Ticket, why str
 	return nil
 }
 
-// submitNew writes what is not there yet, when all of the pull request may be submitted.
-func (g *Gateway) submitNew(ctx context.Context, tx *store.Tx, s Submission, standing map[string]*ent.Ticket) error {
+// submitNew writes what is not there yet, when all of the pull request may be submitted. It reports
+// whether it gave claims back.
+func (g *Gateway) submitNew(ctx context.Context, tx *store.Tx, s Submission, standing map[string]*ent.Ticket) (freed bool, err error) {
 	if !s.Report.Submittable() {
 		if err := offer(ctx, tx, s, standing); err != nil {
-			return err
+			return false, err
 		}
 		return releaseAllBut(ctx, tx, s.Pull.Number, slices.Collect(maps.Keys(standing)))
 	}
@@ -161,14 +168,14 @@ func (g *Gateway) submitNew(ctx context.Context, tx *store.Tx, s Submission, sta
 		} else if c.Requirement.Approvals > 0 {
 			refused, err := rejected(ctx, tx, s, c)
 			if err != nil {
-				return err
+				return false, err
 			}
 			if refused {
 				continue
 			}
 			t, err := g.open(ctx, tx, s, c)
 			if err != nil {
-				return err
+				return false, err
 			}
 			id = t.ID
 		}
@@ -177,13 +184,13 @@ func (g *Gateway) submitNew(ctx context.Context, tx *store.Tx, s Submission, sta
 	return claimAll(ctx, tx, s, wanted)
 }
 
-// rejected reports whether this very change was refused and the refusal stands.
+// rejected reports whether this very change was refused, as asked for or as planned, and the refusal stands.
 func rejected(ctx context.Context, tx *store.Tx, s Submission, c judge.Change) (bool, error) {
 	if !s.Vetoed[c.Path] {
 		return false, nil
 	}
 	yes, err := tx.Ticket.Query().Where(ticket.PullRequest(s.Pull.Number), ticket.Path(c.Path),
-		ticket.ChangeDigest(c.Digest), ticket.StatusEQ(ticket.StatusREJECTED)).Exist(ctx)
+		ticket.Or(ticket.ChangeDigest(c.Digest), ticket.PlannedDigest(c.Digest)), ticket.StatusEQ(ticket.StatusREJECTED)).Exist(ctx)
 	if err != nil {
 		return false, fmt.Errorf("read the refusals of %s: %w", c.Path, err)
 	}

@@ -111,8 +111,8 @@ func (g *Gateway) Offers(ctx context.Context, number int, report judge.Report) (
 }
 
 // TakeOver gives the claims of a change to the pull request whose plan somebody approved, from those that
-// only wait: their tickets end, and both sides are told. What was approved meanwhile is not taken; the
-// caller judges again in any case.
+// only wait: their tickets end, and both sides are told. What was approved meanwhile is not taken, nor what
+// others hold than those who were seen to: that is ErrMoved. The caller judges again in any case.
 func (g *Gateway) TakeOver(ctx context.Context, number int, c judge.Change, by audit.Actor) error {
 	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := lockPulls(ctx, tx, append([]int{number}, c.Contested...)); err != nil {
@@ -122,7 +122,13 @@ func (g *Gateway) TakeOver(ctx context.Context, number int, c judge.Change, by a
 		if err != nil {
 			return fmt.Errorf("read the claims on %s: %w", c.Subject, err)
 		}
+		if len(held) == 0 {
+			return fmt.Errorf("nobody else holds %s any more: %w", c.Subject, ErrMoved)
+		}
 		for _, h := range held {
+			if !slices.Contains(c.Contested, h.PullRequest) {
+				return fmt.Errorf("#%d holds %s by now: %w", h.PullRequest, h.ID, ErrMoved)
+			}
 			if err := g.dispossess(ctx, tx, number, h, by); err != nil {
 				return err
 			}
@@ -131,6 +137,9 @@ func (g *Gateway) TakeOver(ctx context.Context, number int, c judge.Change, by a
 			if err := claimOne(ctx, tx, number, c.Path, key, uuid.Nil); err != nil {
 				return err
 			}
+		}
+		if err := wake(ctx, tx, g.queue, number); err != nil { // what the winner does not want is free
+			return err
 		}
 		return audit.Append(ctx, tx, audit.Entry{
 			Action: audit.ClaimTakenOver, Actor: by, Subject: c.Subject, Environment: string(c.Environment), PullRequest: number,

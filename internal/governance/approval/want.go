@@ -30,18 +30,22 @@ on conflict (id) do update set wanted = pull_requests.wanted + 1 returning queue
 	if queued {
 		return nil
 	}
-	if err := tx.PullRequest.UpdateOneID(job.Number).SetQueued(true).Exec(ctx); err != nil {
-		return fmt.Errorf("ask for the judging of #%d: %w", job.Number, err)
+	// One that may wait long is not waited for: what people ask for meanwhile gets a job in front of it,
+	// which leaves it nothing to do.
+	if !job.Low {
+		if err := tx.PullRequest.UpdateOneID(job.Number).SetQueued(true).Exec(ctx); err != nil {
+			return fmt.Errorf("ask for the judging of #%d: %w", job.Number, err)
+		}
 	}
 	return queue.Add(ctx, tx.PGX, job)
 }
 
 // wake asks for the judging of those open pull requests that were refused because another one had a
-// name first: it may be free now.
-func wake(ctx context.Context, tx *store.Tx, queue *jobs.Queue) error {
-	const query = `select id from pull_requests where state = 'open' and report @? $1::jsonpath order by id`
+// name first: it may be free now. The one that frees it need not be asked.
+func wake(ctx context.Context, tx *store.Tx, queue *jobs.Queue, freed int) error {
+	const query = `select id from pull_requests where state = 'open' and id <> $2 and report @? $1::jsonpath order by id`
 	path := fmt.Sprintf(`$.changes[*].problems[*] ? (@.code == "%s")`, domain.DuplicatePendingRequest)
-	rows, err := tx.PGX.Query(ctx, query, path)
+	rows, err := tx.PGX.Query(ctx, query, path, freed)
 	if err != nil {
 		return fmt.Errorf("look for who waits for a name: %w", err)
 	}
