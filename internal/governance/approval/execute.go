@@ -64,6 +64,9 @@ func (g *Gateway) Start(ctx context.Context, id uuid.UUID) (w Work, err error) {
 		if earlier {
 			return jobs.Later(waitForEarlier, fmt.Errorf("an earlier event of %s is not finished", w.Event.Subject))
 		}
+		if w.Manifests, err = manifestsOf(w.Plan); err != nil {
+			return jobs.Never(err)
+		}
 		if late = w.VM.AppliedSequence >= w.Event.Sequence; late {
 			return g.supersede(ctx, tx, w)
 		}
@@ -95,9 +98,6 @@ func load(ctx context.Context, tx *store.Tx, id uuid.UUID) (Work, error) {
 	if err != nil {
 		return Work{}, fmt.Errorf("read vm %s: %w", e.Subject, err)
 	}
-	if w.Manifests, err = manifestsOf(t.Edges.Plan); err != nil {
-		return Work{}, err
-	}
 	if e.PullRequest > 0 {
 		// Only the address: the row also holds its reports, which are large.
 		pull, err := tx.PullRequest.Query().Where(pullrequest.ID(e.PullRequest)).Select(pullrequest.FieldURL).Only(ctx)
@@ -116,7 +116,10 @@ func manifestsOf(p *ent.Plan) (out []render.Manifest, err error) {
 		return nil, nil
 	}
 	if err := json.Unmarshal(p.Manifests, &out); err != nil {
-		return nil, fmt.Errorf("read the manifests of plan %s: %w", p.ID, err)
+		return nil, domain.Problem{
+			Code: domain.PlanInvalid, Severity: domain.Error, Path: p.Path,
+			Message: fmt.Sprintf("the manifests of plan %s cannot be read", p.ID), Hint: "ask whoever runs Shepherd",
+		}
 	}
 	return out, nil
 }
@@ -170,6 +173,7 @@ type Applied struct {
 	ResourceVersion string
 	Summary         string // one line an object: created, configured, unchanged
 	Namespace       string // set when it was created for this
+	Note            string // what people should know although all went well
 }
 
 // Finish ends an event that the cluster accepted. What becomes of the guest is watched by a job of its
@@ -198,7 +202,7 @@ func (g *Gateway) Finish(ctx context.Context, w Work, a Applied) error {
 				return err
 			}
 		}
-		err = g.complete(ctx, tx, t, "", map[string]any{"cluster": w.VM.Cluster, "uid": a.UID, "resourceVersion": a.ResourceVersion, "objects": a.Summary})
+		err = g.complete(ctx, tx, t, a.Note, map[string]any{"cluster": w.VM.Cluster, "uid": a.UID, "resourceVersion": a.ResourceVersion, "objects": a.Summary})
 		if err != nil {
 			return err
 		}
@@ -215,13 +219,20 @@ func (g *Gateway) saveApplied(ctx context.Context, tx *store.Tx, w Work, a Appli
 	if !deleted {
 		update.SetUID(a.UID).SetAppliedPlan(w.Plan.ID)
 	}
-	if err := update.Exec(ctx); err != nil {
+	row, err := update.Save(ctx)
+	if err != nil {
 		return fmt.Errorf("save what was applied to %s: %w", w.VM.Name, err)
 	}
-	if deleted {
-		return g.observe(ctx, tx, w.VM, domain.VMDeleting, "")
+	was := domain.VMStatus(row.Status)
+	if now := onItsWay(domain.Operation(w.Event.Operation), was); now != was {
+		if err := g.observe(ctx, tx, row, now, ""); err != nil {
+			return err
+		}
 	}
-	err := tx.VMRevision.Create().SetVMID(w.VM.ID).SetNumber(w.Event.Sequence).SetEventID(w.Event.ID).
+	if deleted {
+		return nil
+	}
+	err = tx.VMRevision.Create().SetVMID(w.VM.ID).SetNumber(w.Event.Sequence).SetEventID(w.Event.ID).
 		SetPlanID(w.Plan.ID).SetResourceVersion(a.ResourceVersion).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("save the revision of %s: %w", w.VM.Name, err)
@@ -256,12 +267,12 @@ func (g *Gateway) Fail(ctx context.Context, id uuid.UUID, p domain.Problem) erro
 		if err := move(ctx, tx, w.Ticket, domain.TicketFailed, nil); err != nil {
 			return err
 		}
-		_, err = tx.Effect.Update().Where(effect.ID(applyEffect(id))).SetStatus(effect.StatusFailed).SetResult(message).SetDoneAt(g.now()).Save(ctx)
+		_, err = tx.Effect.Update().Where(effect.IDIn(applyEffect(id), restartEffect(id)), effect.StatusEQ(effect.StatusIntended)).SetStatus(effect.StatusFailed).SetResult(message).SetDoneAt(g.now()).Save(ctx)
 		if err != nil {
 			return fmt.Errorf("note the result of event %s: %w", id, err)
 		}
 		// A machine that was there before goes on as it was.
-		if w.VM != nil && w.VM.UID == "" {
+		if w.VM != nil && w.VM.UID == "" && !ending(domain.VMStatus(w.VM.Status)) {
 			if err := g.observe(ctx, tx, w.VM, domain.VMFailed, p.Message); err != nil {
 				return err
 			}
@@ -300,12 +311,20 @@ func (g *Gateway) Wait(ctx context.Context, id uuid.UUID, p domain.Problem) erro
 	})
 }
 
-// Observe notes what a cluster says of a VM. Only a change is written down and told.
+// Observe notes what a cluster says of a VM after an event. Only a change is written down and told; once a
+// later event was applied, what is seen of the VM is that one's.
 func (g *Gateway) Observe(ctx context.Context, eventID uuid.UUID, status domain.VMStatus, message string) error {
 	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		w, err := load(ctx, tx, eventID)
 		if err != nil {
 			return err
+		}
+		// Locked, and read again: the event that was applied meanwhile has the last word.
+		if w.VM, err = tx.VM.Query().Where(vm.ID(w.VM.ID)).ForUpdate().Only(ctx); err != nil {
+			return fmt.Errorf("read vm %s: %w", w.Event.Subject, err)
+		}
+		if w.VM.AppliedSequence > w.Event.Sequence {
+			return nil
 		}
 		if domain.VMStatus(w.VM.Status) == status && w.VM.StatusMessage == message {
 			return nil
