@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"kv-shepherd.io/shepherd/internal/domain"
 )
@@ -125,7 +126,7 @@ func mergeHeadline(v *reading) string {
 	held := v.holder()
 	switch {
 	case held != "" && v.AutoMerge:
-		return "**On hold by " + held + ".** `/unhold` to go on. The hold stops only the automatic merge: by hand it can be merged now."
+		return "**On hold by " + held + since(v.Held.Since) + ".** `/unhold` to go on. The hold stops only the automatic merge: by hand it can be merged now."
 	case held != "":
 		return ready + "Merge when ready. " + held + " put it on hold, which stops only automatic merges."
 	case v.AutoMerge && v.MergeRefused != "":
@@ -134,6 +135,14 @@ func mergeHeadline(v *reading) string {
 		return ready + "Merging…"
 	}
 	return ready + "Merge when ready."
+}
+
+// since is a day, where it is known.
+func since(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(" since 2 January 2006")
 }
 
 // holder is who holds the automatic merge back; empty where nobody does.
