@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,11 +16,10 @@ import (
 	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/provider"
-	"kv-shepherd.io/shepherd/internal/render"
 	"kv-shepherd.io/shepherd/internal/store"
 )
 
-// VMs carries out the events of virtual machines.
+// VMs carries out the events of virtual machines, and ends services and systems after theirs.
 type VMs struct {
 	pool        *pgxpool.Pool
 	db          *store.DB
@@ -45,7 +43,7 @@ type VMsDeps struct {
 	Environment func(ctx context.Context, cluster string) (domain.Environment, error)
 	Log         *slog.Logger
 	Now         func() time.Time
-	// Observe is told how long an apply took, for metrics.
+	// Observe is told how long an apply or a delete took, for metrics.
 	Observe func(what string, took time.Duration)
 }
 
@@ -55,11 +53,17 @@ func NewVMs(d VMsDeps) *VMs {
 		pool: d.Pool, db: d.DB, gateway: d.Gateway, clusters: d.Clusters, environment: d.Environment,
 		log: d.Log, now: d.Now, observe: d.Observe,
 	}
-	s.dispatcher = domain.NewDispatcher(map[string]domain.Handler{domain.VMCreationRequested: s.create})
+	applies, removes := s.onCluster("apply", s.apply), domain.Handler(s.remove)
+	s.dispatcher = domain.NewDispatcher(map[string]domain.Handler{
+		domain.VMCreationRequested: applies, domain.VMModifyRequested: applies, domain.VMStartRequested: applies,
+		domain.VMStopRequested: applies, domain.VMRestartRequested: applies,
+		domain.VMDeletionRequested:      s.onCluster("delete", s.delete),
+		domain.ServiceDeletionRequested: removes, domain.SystemDeletionRequested: removes,
+	})
 	return s
 }
 
-// Execute carries an event out: jobs.Executor. Only one worker works on a VM at a time.
+// Execute carries an event out: jobs.Executor. Only one worker works on a VM, a service or a system at a time.
 func (s *VMs) Execute(ctx context.Context, id uuid.UUID) error {
 	e, err := s.db.Event.Get(ctx, id)
 	if err != nil {
@@ -100,30 +104,39 @@ func (s *VMs) Fail(ctx context.Context, id uuid.UUID, cause error) error {
 	return err
 }
 
-// create applies the plan of a new VM, byte for byte.
-func (s *VMs) create(ctx context.Context, eventID string) error {
-	id, err := uuid.Parse(eventID)
-	if err != nil {
-		return jobs.Never(fmt.Errorf("event id %q: %w", eventID, err))
+// change is what is done to a VM on its cluster; it has to be able to run twice.
+type change func(context.Context, *provider.Cluster, approval.Work) (approval.Applied, error)
+
+// onCluster is the handler that does something to a VM: the intent is written down before, the outcome
+// after, and in between the VM's environment and plan are held against what is known now.
+func (s *VMs) onCluster(what string, do change) domain.Handler {
+	return func(ctx context.Context, eventID string) error {
+		id, err := parseID(eventID)
+		if err != nil {
+			return err
+		}
+		w, err := s.gateway.Start(ctx, id)
+		if errors.Is(err, approval.ErrDone) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		began := s.now()
+		applied, err := s.touch(ctx, w, do)
+		if err != nil {
+			return fmt.Errorf("%s vm %s on cluster %s: %w", what, w.VM.Name, w.VM.Cluster, err)
+		}
+		s.observe(what, s.now().Sub(began))
+		s.log.InfoContext(ctx, "vm "+what+" done", "vm", w.VM.Name, "cluster", w.VM.Cluster, "operation", w.Event.Operation, "objects", applied.Summary)
+		return s.gateway.Finish(ctx, w, applied)
 	}
-	w, err := s.gateway.Start(ctx, id)
-	if errors.Is(err, approval.ErrDone) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	began := s.now()
-	applied, err := s.apply(ctx, w)
-	if err != nil {
-		return fmt.Errorf("apply vm %s on cluster %s: %w", w.VM.Name, w.VM.Cluster, err)
-	}
-	s.observe("apply", s.now().Sub(began))
-	s.log.InfoContext(ctx, "vm applied", "vm", w.VM.Name, "cluster", w.VM.Cluster, "objects", applied.Summary)
-	return s.gateway.Finish(ctx, w, applied)
 }
 
-func (s *VMs) apply(ctx context.Context, w approval.Work) (approval.Applied, error) {
+func (s *VMs) touch(ctx context.Context, w approval.Work, do change) (approval.Applied, error) {
+	if err := planned(w); err != nil {
+		return approval.Applied{}, err
+	}
 	if err := s.sameEnvironment(ctx, w); err != nil {
 		return approval.Applied{}, err
 	}
@@ -131,46 +144,28 @@ func (s *VMs) apply(ctx context.Context, w approval.Work) (approval.Applied, err
 	if err != nil {
 		return approval.Applied{}, err
 	}
-	created, err := s.ensureNamespace(ctx, cluster, w)
-	if err != nil {
-		return approval.Applied{}, err
-	}
-	manifests, err := sealed(w)
-	if err != nil {
-		return approval.Applied{}, jobs.Never(err)
-	}
-	changes, err := cluster.Apply(ctx, s.target(w), manifests)
-	if err != nil {
-		s.namespaces.Delete(namespaceOf(w)) // look again: it may be what is missing
-		return approval.Applied{}, err
-	}
-	vm, _ := changes.VM()
-	out := approval.Applied{UID: vm.UID, ResourceVersion: vm.ResourceVersion, Summary: summary(changes)}
-	if created {
-		out.Namespace = w.VM.KubernetesNamespace
-	}
-	return out, nil
+	return do(ctx, cluster, w)
 }
 
-// namespaceKept is how long a namespace that was seen counts as there: a merge of many VMs asks once.
-const namespaceKept = 30 * time.Second
-
-// ensureNamespace makes the namespace where it is missing.
-func (s *VMs) ensureNamespace(ctx context.Context, cluster *provider.Cluster, w approval.Work) (created bool, err error) {
-	key := namespaceOf(w)
-	if seen, ok := s.namespaces.Load(key); ok && s.now().Sub(seen.(time.Time)) < namespaceKept {
-		return false, nil
+// remove ends a service or a system once nothing of it is left.
+func (s *VMs) remove(ctx context.Context, eventID string) error {
+	id, err := parseID(eventID)
+	if err != nil {
+		return err
 	}
-	created, err = cluster.EnsureNamespace(ctx, w.VM.KubernetesNamespace, map[string]string{
-		provider.LabelManagedBy: provider.ManagedBy, provider.LabelEnvironment: w.VM.Environment,
-	})
-	if err == nil {
-		s.namespaces.Store(key, s.now())
+	if err := s.gateway.Remove(ctx, id); !errors.Is(err, approval.ErrDone) {
+		return err
 	}
-	return created, err
+	return nil
 }
 
-func namespaceOf(w approval.Work) [2]string { return [2]string{w.VM.Cluster, w.VM.KubernetesNamespace} }
+func parseID(eventID string) (uuid.UUID, error) {
+	id, err := uuid.Parse(eventID)
+	if err != nil {
+		return id, jobs.Never(fmt.Errorf("event id %q: %w", eventID, err))
+	}
+	return id, nil
+}
 
 // sameEnvironment looks once more, right before anything is touched, that the cluster belongs to the
 // environment of the VM's namespace.
@@ -189,69 +184,10 @@ func (s *VMs) sameEnvironment(ctx context.Context, w approval.Work) error {
 	})
 }
 
-func (s *VMs) target(w approval.Work) provider.Target {
-	return provider.Target{
-		Identity: map[string]string{
-			provider.LabelManagedBy: provider.ManagedBy, provider.LabelSystem: w.VM.System, provider.LabelService: w.VM.Service,
-			provider.LabelInstance: w.VM.Instance, provider.LabelEnvironment: w.VM.Environment,
-		},
-		UID: w.VM.UID, Creating: w.Ticket.Operation == string(domain.CreateVM),
-	}
-}
-
-// sealed puts the envelope around the plan's manifests: why each object exists. The rest are the bytes
-// that were approved.
-func sealed(w approval.Work) ([]provider.Manifest, error) {
-	out := make([]provider.Manifest, len(w.Manifests))
-	for i, m := range w.Manifests {
-		m, err := render.WithEnvelope(m, render.Envelope{
-			Ticket: w.Ticket.ID.String(), Creator: w.Ticket.RequesterLogin, PullRequest: w.PullURL,
-			MergeCommit: w.Event.MergeCommit, ChangeDigest: w.Ticket.ChangeDigest, EffectiveDigest: w.Plan.EffectiveDigest,
-			Event: w.Event.ID.String(), Sequence: w.Event.Sequence,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("put the envelope on %s %s: %w", m.Kind, m.Name, err)
-		}
-		out[i] = provider.Manifest{APIVersion: m.APIVersion, Kind: m.Kind, Namespace: m.Namespace, Name: m.Name, JSON: m.JSON}
-	}
-	return out, nil
-}
-
-func summary(changes provider.ChangeSet) string {
-	lines := []string{changes.String()}
-	for _, c := range changes {
-		lines = append(lines, c.Notes...)
-	}
-	return strings.Join(lines, "\n")
-}
-
-// sorted gives a cluster's error the form that jobs understand.
-func sorted(err error) error {
-	var p *provider.Error
-	if !errors.As(err, &p) {
-		return err
-	}
-	switch p.Class {
-	case provider.Never:
-		return jobs.Never(err)
-	case provider.Later:
-		return jobs.Later(max(p.RetryAfter, time.Second), err)
-	}
-	return err
-}
-
-// problemOf is what people are told of an error.
-func problemOf(err error) domain.Problem {
-	var p *provider.Error
-	if errors.As(err, &p) {
-		return p.Problem
-	}
-	var known domain.Problem
-	if errors.As(err, &known) {
-		return known
-	}
-	return domain.Problem{
-		Code: domain.ClusterRefused, Severity: domain.Error, Message: "it could not be carried out; the server's log has the details",
-		Hint: "ask whoever runs Shepherd",
+// identity is the labels by which a cluster's objects are known to be the VM's.
+func identity(row *ent.VM) map[string]string {
+	return map[string]string{
+		provider.LabelManagedBy: provider.ManagedBy, provider.LabelSystem: row.System, provider.LabelService: row.Service,
+		provider.LabelInstance: row.Instance, provider.LabelEnvironment: row.Environment,
 	}
 }

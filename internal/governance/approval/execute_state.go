@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/render"
 )
@@ -42,3 +43,6 @@ func (g *Gateway) Previous(ctx context.Context, w Work) ([]render.Manifest, erro
 	}
 	return manifestsOf(p)
 }
+
+// Manifests reads what a plan applies; none for a deletion's.
+func Manifests(p *ent.Plan) ([]render.Manifest, error) { return manifestsOf(p) }
