@@ -53,11 +53,12 @@ func (g *Gateway) Hold(ctx context.Context, number int, by audit.Actor, hold boo
 		if merged, err := lockPull(ctx, tx, number); err != nil || merged {
 			return err
 		}
-		update := tx.PullRequest.UpdateOneID(number).SetHeldBy(0).SetHeldByLogin("").ClearHeldAt()
-		action := audit.HoldReleased
+		update, action := tx.PullRequest.UpdateOneID(number), audit.HoldPlaced
 		if hold {
 			update.SetHeldBy(by.ID).SetHeldByLogin(by.Login).SetHeldAt(g.now())
-			action = audit.HoldPlaced
+		} else {
+			update.SetHeldBy(0).SetHeldByLogin("").ClearHeldAt()
+			action = audit.HoldReleased
 		}
 		if err := update.Exec(ctx); err != nil {
 			return fmt.Errorf("hold #%d: %w", number, err)

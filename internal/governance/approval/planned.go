@@ -65,9 +65,11 @@ func (g *Gateway) choose(ctx context.Context, tx *store.Tx, number int, c Choice
 		}
 	}
 	err = g.wait(ctx, tx, t, by.Login+" changed the plan", func(u *ent.TicketUpdate) {
-		u.SetPlanned(planned).SetModificationReason(c.Planned.Reason).ClearModifiedSpec()
+		u.SetPlanned(planned).SetModificationReason(c.Planned.Reason)
 		if modified != nil {
 			u.SetModifiedSpec(modified)
+		} else {
+			u.ClearModifiedSpec()
 		}
 	})
 	if err != nil {

@@ -118,7 +118,7 @@ func (g *Gateway) TakeOver(ctx context.Context, number int, c judge.Change, by a
 		if err := lockPulls(ctx, tx, append([]int{number}, c.Contested...)); err != nil {
 			return err
 		}
-		held, err := tx.Claim.Query().Where(claim.IDIn(c.Claims...), claim.PullRequestNEQ(number)).All(ctx)
+		held, err := tx.Claim.Query().Where(claim.IDIn(c.Claims...), claim.PullRequestNEQ(number)).Order(ent.Asc(claim.FieldID)).All(ctx)
 		if err != nil {
 			return fmt.Errorf("read the claims on %s: %w", c.Subject, err)
 		}
