@@ -96,9 +96,10 @@ func addressKeys(vm *spec.VirtualMachine) (keys []string) {
 // that is merged wins.
 func (j *judging) collide(c *change) {
 	free := c.Requirement.Rule != "" && c.Requirement.Approvals == 0
-	waiting, others := true, []int{}
-	keys := c.Claims[:0:0]
-	blocked := c.Problems.Blocking()
+	var keys []string
+	var found []domain.Problem
+	var others []int
+	contested := !free && !c.Problems.Blocking()
 	for _, key := range c.Claims {
 		held, taken := j.in.World.Claims[key]
 		if !taken || !free {
@@ -107,26 +108,27 @@ func (j *judging) collide(c *change) {
 		if !taken {
 			continue
 		}
-		waiting = waiting && held.Status == domain.TicketPending
+		contested = contested && held.Status == domain.TicketPending
 		if !slices.Contains(others, held.PullRequest) {
 			others = append(others, held.PullRequest)
-			c.add(duplicate(key, held, free))
+			found = append(found, domain.Problem{
+				Code: domain.DuplicatePendingRequest, Message: "pull request #" + number(held.PullRequest) + " already asks for " + claimed(key),
+			})
 		}
 	}
 	c.Claims = keys
-	if len(others) > 0 && waiting && !free && !blocked {
+	for _, p := range found {
+		p.Hint = "wait until it is merged or closed, or ask for another"
+		switch {
+		case free:
+			p.Severity, p.Hint = domain.Warning, "the first of both that is merged wins"
+		case contested:
+			p.Hint += "; it only waits, and an approval of this pull request takes that over"
+		}
+		c.add(p)
+	}
+	if contested && len(others) > 0 {
 		slices.Sort(others)
 		c.Contested = others
 	}
-}
-
-func duplicate(key string, held Claim, free bool) domain.Problem {
-	p := domain.Problem{
-		Code: domain.DuplicatePendingRequest, Message: "pull request #" + number(held.PullRequest) + " already asks for " + claimed(key),
-		Hint: "wait until it is merged or closed, or ask for another",
-	}
-	if free {
-		p.Severity, p.Hint = domain.Warning, "the first of both that is merged wins"
-	}
-	return p
 }

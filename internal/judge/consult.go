@@ -39,26 +39,32 @@ func (j *judging) consult(c *change) {
 // waive lets a rule take the place of the one that asks for approvals. A verdict without such a rule stays the
 // denial that it is.
 func waive(v *policy.Verdict, rule string) {
-	outcomes := []policy.Outcome{policy.Allow, policy.Warn, policy.NeedsConfirmation, policy.NeedsApproval, policy.Deny}
-	worst := 0
-	for i := range v.Children {
-		child := &v.Children[i]
-		if child.Needs != nil {
-			req := *child.Needs
-			req.Approvals, req.From, req.Rule = 0, spec.ApprovalFrom{}, rule
-			child.Needs, child.Outcome, child.Message = &req, policy.Allow, req.String()
-			child.Inputs = map[string]string{"rule": rule, "approvals": "0"}
-			for _, ignored := range child.Children {
-				child.Outcome = outcomes[max(slices.Index(outcomes, child.Outcome), slices.Index(outcomes, ignored.Outcome))]
-			}
+	for i, child := range v.Children {
+		if child.Needs == nil {
+			continue
 		}
-		at := slices.Index(outcomes, child.Outcome)
-		if at < 0 {
-			at = len(outcomes) - 1
-		}
-		worst = max(worst, at)
+		req := *child.Needs
+		req.Approvals, req.From, req.Rule = 0, spec.ApprovalFrom{}, rule
+		child.Needs, child.Message = &req, req.String()
+		child.Inputs = map[string]string{"rule": rule, "approvals": "0"}
+		child.Outcome = worst(child.Children)
+		v.Children[i] = child
 	}
-	v.Outcome = outcomes[worst]
+	v.Outcome = worst(v.Children)
+}
+
+// worst is the outcome that outweighs all others; one that is not known is a denial.
+func worst(verdicts []policy.Verdict) policy.Outcome {
+	outcomes := []policy.Outcome{policy.Allow, policy.Warn, policy.NeedsConfirmation, policy.NeedsApproval, policy.Deny}
+	at := 0
+	for _, v := range verdicts {
+		i := slices.Index(outcomes, v.Outcome)
+		if i < 0 {
+			return policy.Deny
+		}
+		at = max(at, i)
+	}
+	return outcomes[at]
 }
 
 // confirm finds the word of somebody that the change as it is is meant.

@@ -108,7 +108,7 @@ type Accepted struct {
 type World struct {
 	Systems    map[string]bool   // accepted systems
 	Services   map[string]string // accepted service → its system
-	Names      map[string]string // system-service pairs and VM names in use → who has them
+	Names      map[string]string // system-service pairs and VM names in use → who has them, as its path
 	Indexes    map[string][]int  // service → indexes ever used
 	Addresses  map[string]string // fixed addresses in use, by claim key → path of the VM that has it
 	Claims     map[string]Claim  // by key, those of other pull requests
@@ -118,15 +118,17 @@ type World struct {
 	Home map[string]string
 	// Chosen is the cluster of the plan in force, by path.
 	Chosen map[string]string
-	// Machines are the VMs that the changes are about, by the VM's name: accepted, or still on a cluster.
+	// Machines are the VMs that the changes are about, by the VM's name: accepted, or still on a cluster. Also
+	// those that requests for consoles name, and those of Submitted.
 	Machines map[string]Machine
-	// Below counts what stands in the way of a removal, by the path of a system.yaml or service.yaml:
-	// accepted paths below it.
+	// Below lists what stands in the way of a removal, by the path of a system.yaml or service.yaml: the
+	// accepted paths below it, of a system its services' and their VMs'.
 	Below map[string][]string
 	// Leftovers names VMs that are still on a cluster although they were removed from git, by the path of
 	// their service.yaml and of their system.yaml.
 	Leftovers map[string][]string
-	// InUse counts the living VMs that lean on a document of the platform, by its path.
+	// InUse counts the living VMs that lean on a document of the platform, by its path: platform/sizes/NAME.yaml,
+	// platform/templates/NAME/vN.yaml, and so for clusters, namespaces and networks. What is not there has none.
 	InUse map[string]int
 }
 

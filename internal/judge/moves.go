@@ -25,7 +25,7 @@ func (j *judging) unmoved() {
 		}
 	}
 	for _, ref := range j.in.Submitted {
-		if ref.Kind == spec.KindVirtualMachine && !j.asks(ref) && !j.stands(ref) {
+		if ref.Kind == spec.KindVirtualMachine && !j.asks(ref) && !j.untouched(ref) {
 			gone = append(gone, origin{ref: ref})
 		}
 	}
@@ -39,9 +39,9 @@ func (j *judging) unmoved() {
 	}
 }
 
-// stands reports whether a VM is accepted and this pull request leaves it alone: what it asked of that VM
+// untouched reports whether a VM is accepted and this pull request leaves it alone: what it asked of that VM
 // before was taken back, and nothing is gone.
-func (j *judging) stands(ref spec.Ref) bool {
+func (j *judging) untouched(ref spec.Ref) bool {
 	for _, f := range j.in.Files {
 		if f.Path == ref.Path() {
 			return false

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"kv-shepherd.io/shepherd/internal/domain"
-	"kv-shepherd.io/shepherd/internal/policy"
 	"kv-shepherd.io/shepherd/internal/render"
 )
 
@@ -215,80 +214,6 @@ systems/shop/redis/prod-shop/01.yaml
 	}
 }
 
-// TestTakeable: a duplicate that waits can be taken over, unless anything else is wrong.
-func TestTakeable(t *testing.T) {
-	t.Parallel()
-	const claims = "-- request.yaml --\nclaims: {vm:prod-shop-shop-redis-02: {pullRequest: 12, status: PENDING_APPROVAL}}\n"
-	for name, tt := range map[string]struct {
-		change func(*Input)
-		want   bool
-	}{
-		"it waits":             {func(*Input) {}, true},
-		"a draft":              {func(in *Input) { in.Draft = true }, false},
-		"a fork":               {func(in *Input) { in.Fork = true }, false},
-		"nobody else asks":     {func(in *Input) { in.World.Claims = nil }, false},
-		"too many":             {func(in *Input) { in.Rate = Rate{Limit: 1, Used: 1} }, false},
-		"another is wrong too": {func(in *Input) { in.Files = append(in.Files, File{Path: "systems/shop/system.yaml"}) }, false},
-		"it is approved": {func(in *Input) {
-			in.World.Claims = map[string]Claim{"vm:prod-shop-shop-redis-02": {PullRequest: 12, Status: domain.TicketApproved}}
-		}, false},
-	} {
-		in := inputOf(t, claims+"-- head/"+vmPath+" --\n"+vmFile)
-		tt.change(&in)
-		report := Judge(in)
-		if got := report.Takeable(); got != tt.want || got && (report.Submittable() || !report.Blocking()) {
-			t.Errorf("%s: takeable %v, want %v: %v", name, got, tt.want, report.AllProblems())
-		}
-	}
-}
-
-// TestConfirmed: the first word for the very digest counts, and only where one is asked for.
-func TestConfirmed(t *testing.T) {
-	t.Parallel()
-	in := inputOf(t, "-- request.yaml --\nauthor: {login: dora, id: 1006}\n-- head/removed.txt --\n"+firstPath+"\n-- head/"+vmPath+" --\n"+vmFile)
-	report := Judge(in)
-	if !report.Unconfirmed() || !report.Submittable() {
-		t.Fatalf("an unconfirmed deletion: %v", report.AllProblems())
-	}
-	in.Confirmed = map[string][]Confirmation{}
-	for _, c := range report.Changes {
-		in.Confirmed[c.Path] = []Confirmation{{Digest: c.Digest[:8], By: "short"}, {Digest: c.Digest, By: "dora"}, {Digest: c.Digest, By: "root"}}
-	}
-	report = Judge(in)
-	var who []string
-	for _, c := range report.Changes {
-		who = append(who, c.Confirmed)
-	}
-	if diff := cmp.Diff([]string{"", "dora"}, who); diff != "" || report.Unconfirmed() {
-		t.Errorf("confirmed by (-want +got):\n%s", diff)
-	}
-}
-
-// TestWaived: a rule that takes the place of an approval changes nothing else of the verdict.
-func TestWaived(t *testing.T) {
-	t.Parallel()
-	const size = "-- head/platform/sizes/huge.yaml --\napiVersion: kubevirt-shepherd.io/v1alpha1\nkind: InstanceSize\nspec: {cores: 4, memory: 8Gi}\n"
-	const warns = "-- accepted/platform/policies/p.yaml --\napiVersion: kubevirt-shepherd.io/v1alpha1\nkind: Policy\nspec:\n" +
-		"  rules: [{name: note, effect: EFFECT, expression: 'change.operation == \"CHANGE_PLATFORM\"', message: mind that}]\n"
-	for name, tt := range map[string]struct {
-		author, text string
-		want         policy.Outcome
-	}{
-		"alone":            {"{login: root, id: 1}", "", policy.Allow},
-		"with a warning":   {"{login: root, id: 1}", strings.Replace(warns, "EFFECT", "warn", 1), policy.Warn},
-		"against a rule":   {"{login: root, id: 1}", strings.Replace(warns, "EFFECT", "deny", 1), policy.Deny},
-		"no administrator": {"{login: alice, id: 1001}", "", policy.Deny},
-	} {
-		c := one(t, inputOf(t, "-- request.yaml --\nsoloAdmin: true\nauthor: "+tt.author+"\n"+size+tt.text))
-		if c.Verdict.Outcome != tt.want || c.Requirement.Approvals != 0 || c.Requirement.Rule != ruleSoloAdmin || len(c.Approvers) != 0 {
-			t.Errorf("%s: %s with %+v, want %s", name, c.Verdict.Outcome, c.Requirement, tt.want)
-		}
-		if got := c.Verdict.Denied(); got != c.Problems.Blocking() {
-			t.Errorf("%s: denied %v, problems %v", name, got, c.Problems)
-		}
-	}
-}
-
 // TestClocks: without a clock nothing is in the future; with one, other clocks may be a little ahead.
 func TestClocks(t *testing.T) {
 	t.Parallel()
@@ -317,5 +242,33 @@ func TestFirst(t *testing.T) {
 		if got := first(names[:n]); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+// TestNextIsNeeded: a platform that was not read as the head would have it is not moved.
+func TestNextIsNeeded(t *testing.T) {
+	t.Parallel()
+	in := inputOf(t, "-- request.yaml --\nauthor: {login: root, id: 1}\n-- head/platform/sizes/huge.yaml --\n"+
+		"apiVersion: kubevirt-shepherd.io/v1alpha1\nkind: InstanceSize\nspec: {cores: 4, memory: 8Gi}\n")
+	if Judge(in).Blocking() {
+		t.Fatal("refused")
+	}
+	in.Next = nil
+	if problems := Judge(in).AllProblems(); len(problems) != 1 || problems[0].Code != domain.PlanInvalid {
+		t.Errorf("got %v", problems)
+	}
+}
+
+// TestRecordedPlanUnreadable: a power operation on objects that are not there is refused.
+func TestRecordedPlanUnreadable(t *testing.T) {
+	t.Parallel()
+	in := inputOf(t, "-- head/"+firstPath+" --\n"+firstVM("running", "stopped"))
+	m := in.World.Machines["prod-shop-shop-redis-01"]
+	plan := *m.Plan
+	plan.Manifests, m.Plan = nil, &plan
+	in.World.Machines["prod-shop-shop-redis-01"] = m
+	c := one(t, in)
+	if c.Plan != nil || len(c.Problems) != 1 || c.Problems[0].Code != domain.PlanInvalid {
+		t.Errorf("plan %v with %v", c.Plan, c.Problems)
 	}
 }

@@ -101,12 +101,15 @@ func (j *judging) serviceExists(c *change) {
 // creates reports whether the pull request makes the thing, and nothing stands in its way.
 func (j *judging) creates(ref spec.Ref) bool {
 	for _, c := range j.changes {
-		if c.Ref == ref && c.Accepted == nil && c.doc != nil && !c.Problems.Blocking() {
+		if c.Ref == ref && c.Accepted == nil && c.doc != nil && c.stands() {
 			return true
 		}
 	}
 	return false
 }
+
+// stands reports whether nothing is wrong with a change that was judged, but that others ask for the same.
+func (c *change) stands() bool { return !c.Problems.Blocking() || len(c.Contested) > 0 }
 
 // removes reports whether the pull request removes the thing, allowed or not.
 func (j *judging) removes(ref spec.Ref) bool {
@@ -140,7 +143,7 @@ func (j *judging) deleteStructure(c *change) {
 	c.Claims = nameKeys(c.Ref)
 	leaving := map[string]bool{}
 	for _, other := range j.changes {
-		if other.Operation.Removes() && !other.Problems.Blocking() {
+		if other.Operation.Removes() && other.stands() {
 			leaving[other.Path] = true
 		}
 	}
