@@ -53,12 +53,12 @@ func TestForgeBudget(t *testing.T) {
 	w.within("a pull request of ten machines", func() { large = w.open("many", false); w.published(large) })
 
 	w.within("a push without meaning", func() {
-		before := w.comments(pr)[0]
+		before := w.remarks(pr)[0]
 		head := w.push("calls", forgetest.Files{"README.md": []byte("about\n")})
 		w.check(pr, "shepherd/validate", "success")
 		w.check(pr, "shepherd/approval", "success") // the approval stands
 		w.quiet()
-		after := w.comments(pr)
+		after := w.remarks(pr)
 		if len(after) != 1 || after[0].ID != before.ID || after[0].Edits != before.Edits {
 			t.Errorf("the comment was edited %d times, now %d:\n%s", before.Edits, after[0].Edits, after[0].Body)
 		}
@@ -67,7 +67,7 @@ func TestForgeBudget(t *testing.T) {
 		}
 	})
 	w.within("an event without news", func() { w.do(w.Alice.EditPull(pr, "Machines: another title", "")) })
-	if n := len(w.comments(pr)); n != 1 {
+	if n := len(w.remarks(pr)); n != 1 {
 		t.Errorf("%d comments", n)
 	}
 }
@@ -79,19 +79,19 @@ func TestCommentIsRestored(t *testing.T) {
 	pr := w.ask("shop", twoVMs())
 	w.published(pr)
 	w.quiet()
-	was := w.comments(pr)[0]
+	was := w.remarks(pr)[0]
 	w.do(w.Dave.EditComment(pr, was.ID, "Approved by everybody."))
-	w.eventually("the comment to be put right", func() bool { return w.comments(pr)[0].Body == was.Body })
+	w.eventually("the comment to be put right", func() bool { return w.remarks(pr)[0].Body == was.Body })
 	w.quiet()
 	w.do(w.Carol.DeleteComment(pr, was.ID))
-	w.eventually("the comment to be written again", func() bool { c := w.comments(pr); return len(c) == 1 && c[0].Body == was.Body })
+	w.eventually("the comment to be written again", func() bool { c := w.remarks(pr); return len(c) == 1 && c[0].Body == was.Body })
 	w.quiet()
 	want := []string{"dave edited", "carol deleted"}
 	got := w.strings(`select performed_by || ' ' || (params->>'action') from audit_log where action_code = 'COMMENT_RESTORED' order by id`)
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("the trail says %v, want %v", got, want)
 	}
-	if n := len(w.comments(pr)); n != 1 {
+	if n := len(w.remarks(pr)); n != 1 {
 		t.Errorf("%d comments", n)
 	}
 }
