@@ -52,7 +52,7 @@ func TestPolicyTestFiles(t *testing.T) {
 			"verdict: allow\napprovals: 1\n"},
 		{"platform-rule-wrong", "-- request.yaml --\nauthor: {login: root, id: 1}\n-- server.yaml --\nadministrators: [{login: root, id: 1}]\n" +
 			"-- head/platform/policies/typo.yaml --\n" + strings.Replace(platformPolicy, "size.cores", "size.coers", 1),
-			"verdict: deny\ndeny: [POLICY_DENIED]\n"},
+			"verdict: deny\ndeny: [POLICY_INVALID]\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -140,7 +140,7 @@ func TestPolicyTestRuleWithError(t *testing.T) {
 		"platform/policies/typo.yaml": strings.NewReplacer("size.cores > 4", "size.coers > 4", "small-in-test", "typo").Replace(platformPolicy),
 		"policy-tests/typo.txtar":     asks("medium", "prod-shop") + "-- expect.yaml --\nverdict: deny\nbroken: [typo]\n",
 	})
-	out.fails(t, "the platform's rules have errors", "error: platform/policies/typo.yaml:12: POLICY_DENIED: rule typo: 1:37: undefined field 'coers'")
+	out.fails(t, "the platform's rules have errors", "error: platform/policies/typo.yaml:12: POLICY_INVALID: rule typo: 1:37: undefined field 'coers'")
 	if out.code() != 1 || !strings.HasSuffix(out.stdout, "1 case: 1 ok, 0 failed, 0 unreadable\n") {
 		t.Errorf("%d\n%s", out.code(), out.stdout)
 	}

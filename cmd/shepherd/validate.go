@@ -6,11 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/policy"
 )
 
 func newValidate() *cobra.Command {
@@ -75,8 +77,13 @@ func validate(dir string) (count int, problems domain.Problems, err error) {
 	if err != nil {
 		return count, nil, fmt.Errorf("read the checkout: %w", err)
 	}
-	_, found := spec.LoadPlatform(platform)
-	return count, append(problems, found...), nil
+	loaded, found := spec.LoadPlatform(platform)
+	compiler, err := policy.NewCompiler()
+	if err != nil {
+		return count, nil, fmt.Errorf("prepare the rules: %w", err)
+	}
+	_, rules := compiler.CompilePlatform(loaded, policy.Options{})
+	return count, slices.Concat(problems, found, rules), nil
 }
 
 func readGoverned(root *os.Root, path string, d fs.DirEntry) ([]byte, domain.Problems) {

@@ -39,7 +39,7 @@ func (fs findings) problems(platform *spec.Platform) (out domain.Problems) {
 
 func newFinding(path, field, message, hint string) finding {
 	return finding{field: field, Problem: domain.Problem{
-		Code: domain.PolicyDenied, Severity: domain.Error, Path: path, Message: message, Hint: hint,
+		Code: domain.PolicyInvalid, Severity: domain.Error, Path: path, Message: message, Hint: hint,
 	}}
 }
 

@@ -39,7 +39,7 @@ func TestCompileProblems(t *testing.T) {
 	}, Options{})
 	var got []string
 	for _, p := range problems {
-		if p.Code != domain.PolicyDenied || p.Severity != domain.Error {
+		if p.Code != domain.PolicyInvalid || p.Severity != domain.Error {
 			t.Errorf("got %+v", p)
 		}
 		got = append(got, p.Path+": "+p.Message)
