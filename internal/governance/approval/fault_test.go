@@ -38,7 +38,7 @@ func breakEverywhere(w *world, run func(*Gateway) error) int {
 // it should.
 func TestTransactions(t *testing.T) {
 	t.Parallel()
-	for _, s := range slices.Concat(scenarios, requests) {
+	for _, s := range slices.Concat(scenarios, requests, merges) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
