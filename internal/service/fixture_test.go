@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ type world struct {
 	*testing.T
 	pool        *pgxpool.Pool
 	db          *store.DB
+	queue       *jobs.Queue
 	kube        *kubetest.Cluster
 	ns          string
 	gateway     *approval.Gateway
@@ -46,6 +48,7 @@ type world struct {
 	environment domain.Environment // what the platform says of the cluster
 	ahead       time.Duration      // how far the clock is
 	steps       []string           // what was measured
+	kubeconfig  []byte             // how the cluster is reached
 }
 
 func newKeyring(t *testing.T, key string) *seal.Keyring {
@@ -64,19 +67,30 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, pool: pool, db: store.New(pool), kube: kubetest.New(t), environment: domain.Prod}
+	w := &world{T: t, pool: pool, queue: queue, db: store.New(pool), kube: kubetest.New(t), environment: domain.Prod}
+	w.kubeconfig = w.kube.Kubeconfig()
 	w.ns = w.kube.Namespace(t)
 	w.gateway = approval.New(w.db, queue, w.now)
 	w.clusters = NewClusters(w.db, newKeyring(t, "a"), provider.Options{}, w.now)
-	w.vms = NewVMs(VMsDeps{
-		Pool: pool, DB: w.db, Gateway: w.gateway, Clusters: provider.New(w.clusters, provider.Options{}),
-		Environment: func(context.Context, string) (domain.Environment, error) { return w.environment, nil },
-		Log:         slog.New(slog.DiscardHandler), Now: w.now,
-		Observe: func(what string, _ time.Duration) { w.steps = append(w.steps, what) },
-	})
+	w.vms = w.service(w.gateway)
 	w.ok(w.db.Repository.Create().SetID(42).SetBranch("main").SetCursor("c0").Exec(t.Context()))
 	w.ok(w.db.PullRequest.Create().SetID(7).SetWanted(1).Exec(t.Context()))
 	return w
+}
+
+// service is the service on a gateway, such as one whose transactions break.
+func (w *world) service(g *approval.Gateway) *VMs {
+	var mu sync.Mutex
+	return NewVMs(VMsDeps{
+		Pool: w.pool, DB: w.db, Gateway: g, Clusters: provider.New(w.clusters, provider.Options{}),
+		Environment: func(context.Context, string) (domain.Environment, error) { return w.environment, nil },
+		Log:         slog.New(slog.DiscardHandler), Now: w.now,
+		Observe: func(what string, _ time.Duration) {
+			mu.Lock()
+			defer mu.Unlock()
+			w.steps = append(w.steps, what)
+		},
+	})
 }
 
 func (w *world) now() time.Time { return time.Now().Add(w.ahead) }
@@ -100,7 +114,7 @@ func (w *world) lines(query string, args ...any) []string {
 // add gives the API server's credentials a name.
 func (w *world) add(name string) {
 	w.Helper()
-	_, err := w.clusters.Add(w.Context(), name, w.kube.Kubeconfig(), operator)
+	_, err := w.clusters.Add(w.Context(), name, w.kubeconfig, operator)
 	w.ok(err)
 }
 
