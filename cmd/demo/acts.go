@@ -10,6 +10,7 @@ import (
 	kubevirtv1 "kubevirt.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"kv-shepherd.io/shepherd/bot/comment"
 	"kv-shepherd.io/shepherd/internal/forgetest"
 	"kv-shepherd.io/shepherd/internal/kubetest"
 	"kv-shepherd.io/shepherd/internal/stage"
@@ -100,6 +101,16 @@ func (d *demo) waitCheck(ctx context.Context, name, conclusion string) error {
 func (d *demo) comment() string {
 	for _, c := range d.pull.CommentsBy(botLogin) {
 		return c.Body
+	}
+	return ""
+}
+
+// closing is the bot's last remark; empty before it.
+func (d *demo) closing() string {
+	for _, c := range d.pull.CommentsBy(botLogin) {
+		if strings.HasPrefix(c.Body, comment.ClosingMarker) {
+			return c.Body
+		}
 	}
 	return ""
 }
@@ -203,7 +214,7 @@ func (d *demo) reported(ctx context.Context) ([]string, error) {
 	return nil, d.wait(ctx, "the bot's report that both machines run", func() (bool, error) {
 		var running int
 		err := d.db.QueryRow(ctx, "select count(*) from vms where status = 'RUNNING'").Scan(&running)
-		told := len(d.pull.CommentsBy(botLogin)) == 2 && strings.Count(d.comment(), "✅ running") == len(machines)
+		told := d.closing() != "" && strings.Count(d.comment(), "✅ running") == len(machines)
 		return err == nil && running == len(machines) && told, err
 	})
 }

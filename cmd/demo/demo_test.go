@@ -49,7 +49,8 @@ func testOnce(t *testing.T, programs string) {
 		"check shepherd/approval  action_required  Waiting for 1 approval",
 		"│ ▾ The plan", "│ ▸ The plan", "carol's approval does not count: ", "check shepherd/approval  success",
 		"test-1: test-shop/test-shop-shop-redis-01 is Running, uid ", "prod-1: prod-shop/prod-shop-shop-redis-02 is Running, uid ",
-		"│ @alice Applied and running.", "APPROVAL_APPROVED", "kubevirt-shepherd.io/environment: prod", "One kube-apiserver stands for both clusters",
+		"│ @alice Applied and running.", "APPROVAL_APPROVED", "kubevirt-shepherd.io/environment: prod",
+		"alice writes: /confirm ", "its index 01 is never used again", "One kube-apiserver stands for both clusters",
 	} {
 		if !strings.Contains(r.text(), want) {
 			t.Errorf("the story lacks %q", want)
@@ -85,13 +86,13 @@ func testStays(t *testing.T, programs string) {
 		t.Fatalf("%s: %v: %s", m[1], err, out)
 	}
 	curl(t, m[2])
-	r.until(`pull request #2 \(open\) .*approval action_required: Waiting for 1 approval`)
+	r.until(`pull request #4 \(open\) .*approval action_required: Waiting for 1 approval`)
 	time.Sleep(2 * time.Second) // the grace of the approval
 	curl(t, m[3])
-	r.until(`pull request #2 \(open\) .*approval success`)
+	r.until(`pull request #4 \(open\) .*approval success`)
 	curl(t, m[4])
 	r.until(`test-shop/test-shop-shop-redis-03 is in test-1; the demo writes the status Running`)
-	r.until(`pull request #2 \(merged\) .*The bot wrote its closing remark`)
+	r.until(`pull request #4 \(merged\) .*The bot wrote its closing remark`)
 	if err := r.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}

@@ -46,10 +46,9 @@ func (d *demo) bar() string { return d.paint(dim, "│ ") }
 // showEnd shows what came of the day.
 func (d *demo) showEnd(ctx context.Context) error {
 	d.heading("The same comment now, edited in place", "Folded as on the page, where ▸ opens.")
-	comments := d.pull.CommentsBy(botLogin)
-	d.lines(d.bar(), d.markdown(comments[0].Body, true)...)
+	d.lines(d.bar(), d.markdown(d.comment(), true)...)
 	d.heading("The bot's closing remark", "A comment of its own, because edits notify nobody.")
-	d.lines(d.bar(), d.markdown(comments[1].Body, true)...)
+	d.lines(d.bar(), d.markdown(d.closing(), true)...)
 	for _, show := range []func(context.Context) error{d.showEvents, d.showAudit, d.showObjects, d.showVM} {
 		if err := show(ctx); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	kubevirtv1 "kubevirt.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"kv-shepherd.io/shepherd/bot/comment"
 	"kv-shepherd.io/shepherd/internal/forgetest"
 	"kv-shepherd.io/shepherd/internal/kubetest"
 	"kv-shepherd.io/shepherd/internal/stage"
@@ -24,7 +25,10 @@ const lookEvery = time.Second
 func (d *demo) stay(ctx context.Context) error {
 	d.showAddresses()
 	d.showCommands()
-	told := map[int]string{d.pull.Number(): summary(d.pull)}
+	told := map[int]string{}
+	for _, p := range d.stage.Repo.Pulls() {
+		told[p.Number()] = summary(p)
+	}
 	d.lines("", "", d.paint(bold, "Everything keeps running until Ctrl-C."), "")
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -69,8 +73,10 @@ func summary(p *forgetest.Pull) string {
 	for _, c := range p.Checks() {
 		words = append(words, strings.TrimPrefix(c.Name, "shepherd/")+" "+cmp.Or(c.Conclusion, c.Status)+":", c.Title+".")
 	}
-	if n := len(p.CommentsBy(botLogin)); n > 1 {
-		words = append(words, "The bot wrote its closing remark.")
+	for _, c := range p.CommentsBy(botLogin) {
+		if strings.HasPrefix(c.Body, comment.ClosingMarker) {
+			words = append(words, "The bot wrote its closing remark.")
+		}
 	}
 	return strings.Join(words, " ")
 }

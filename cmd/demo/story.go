@@ -76,7 +76,7 @@ func (d *demo) play(ctx context.Context) error {
 	if err := d.makeDir(); err != nil {
 		return err
 	}
-	for _, a := range d.day() {
+	for _, a := range append(d.day(), d.later()...) {
 		d.act(a.title)
 		for _, s := range a.steps {
 			if err := d.take(ctx, s); err != nil {
