@@ -165,3 +165,36 @@ func (w *world) failed(number int, from, to string, c judge.Change) {
 	w.merged(number, from, to, c)
 	w.ok(w.g.Fail(w.Context(), w.started(c.Path).Event.ID, outOfQuota))
 }
+
+// merge merges changes of a pull request with their newest tickets.
+func (w *world) merge(number int, from, to string, changes ...judge.Change) {
+	w.Helper()
+	w.ok(w.g.Merge(w.Context(), w.span(number, from, to, changes...)))
+}
+
+func planIDsOf(plans ...*ent.Plan) (ids []uuid.UUID) {
+	for _, p := range plans {
+		ids = append(ids, p.ID)
+	}
+	return ids
+}
+
+// caseOfPlan is what the decision about a plan in the database depends on, once it was published. others were
+// published before.
+func caseOfPlan(p *ent.Plan, at time.Time, others ...uuid.UUID) Case {
+	c := onePlan()
+	c.Plan, c.PublishedAt, c.Opened, c.Heads = p.ID, at, p.CreatedAt, nil
+	c.Plans = []PublishedPlan{{p.ID, at}}
+	for _, id := range others {
+		c.Plans = append(c.Plans, PublishedPlan{id, published})
+	}
+	for _, h := range p.Edges.Heads {
+		c.Heads = append(c.Heads, h.Sha)
+	}
+	return c
+}
+
+// caseFor is the same of a ticket whose plan was published.
+func caseFor(t *ent.Ticket) Case {
+	return caseOfPlan(t.Edges.Plan, *t.Edges.Plan.PublishedAt)
+}
