@@ -259,6 +259,19 @@ func TestNextIsNeeded(t *testing.T) {
 	}
 }
 
+// TestAnothersMachine: a machine of the same name that belongs to another file is not this VM.
+func TestAnothersMachine(t *testing.T) {
+	t.Parallel()
+	in := inputOf(t, "-- head/"+firstPath+" --\n"+firstVM("first", "very first"))
+	m := in.World.Machines["prod-shop-shop-redis-01"]
+	m.Path = "systems/shop/redis/prod/01.yaml"
+	in.World.Machines["prod-shop-shop-redis-01"] = m
+	c := one(t, in)
+	if c.Plan != nil || len(c.Problems) != 1 || c.Problems[0].Code != domain.PlanInvalid {
+		t.Errorf("plan %v with %v", c.Plan, c.Problems)
+	}
+}
+
 // TestRecordedPlanUnreadable: a power operation on objects that are not there is refused.
 func TestRecordedPlanUnreadable(t *testing.T) {
 	t.Parallel()
