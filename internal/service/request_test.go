@@ -134,10 +134,10 @@ func (w *world) ask(changes ...judge.Change) []uuid.UUID {
 }
 
 // created is a VM that is there.
-func (w *world) created(ms ...render.Manifest) (spec.Ref, uuid.UUID) {
+func (w *world) created() (spec.Ref, uuid.UUID) {
 	w.Helper()
 	ref := newRef()
-	id := w.ask(w.creation(ref, ms...))[0]
+	id := w.ask(w.creation(ref))[0]
 	w.done(id)
 	return ref, id
 }
