@@ -131,7 +131,10 @@ func retryTicket(ctx context.Context, tx *store.Tx, t *ent.Ticket, e *ent.Event)
 		create.SetVerdict(t.Verdict)
 	}
 	if len(t.Planned) > 0 {
-		create.SetPlanned(t.Planned).SetModifiedSpec(t.ModifiedSpec)
+		create.SetPlanned(t.Planned)
+	}
+	if t.ModifiedSpec != nil {
+		create.SetModifiedSpec(t.ModifiedSpec)
 	}
 	again, err := create.Save(ctx)
 	if err != nil {
