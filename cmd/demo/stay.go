@@ -137,6 +137,7 @@ func (d *demo) showCommands() {
 	d.block("1. alice asks for a third machine.",
 		"git clone -q "+repo.CloneURLFor(alice)+" "+work,
 		"cd "+work+" && git switch -q -c third",
+		"mkdir -p systems/shop/redis/test-shop",
 		"cat > systems/shop/redis/test-shop/03.yaml <<'END'",
 		strings.TrimSuffix(string(stage.VM("medium", "a third machine")), "\n"),
 		"END",
