@@ -266,7 +266,11 @@ func failures(v *reading) (out []string) {
 
 // usual reports whether a VM's message says no more than its state does.
 func usual(message string) bool {
-	return message == "" || message == "the VM is running" || message == "the VM is stopped"
+	switch strings.TrimSuffix(message, ".") {
+	case "", "the VM is running", "the VM is stopped", "the VM is gone":
+		return true
+	}
+	return false
 }
 
 // remarks are what is worth knowing of VMs that are as they should be.
