@@ -21,6 +21,9 @@ type Observation struct {
 	UID             string
 	ResourceVersion string
 	Generation      int64
+	// Seen is the generation that KubeVirt's controller has looked at; 0 where it does not say, as while
+	// there is no instance.
+	Seen            int64
 	Labels          map[string]string
 	Annotations     map[string]string
 	RunStrategy     string
@@ -69,6 +72,7 @@ func observed(vm *unstructured.Unstructured) Observation {
 	}
 	o.RunStrategy = runStrategy(vm)
 	o.PrintableStatus, _, _ = unstructured.NestedString(vm.Object, "status", "printableStatus")
+	o.Seen, _, _ = unstructured.NestedInt64(vm.Object, "status", "desiredGeneration")
 	o.Conditions = conditions(vm)
 	for _, c := range o.Conditions {
 		holds := c.Status == "True"

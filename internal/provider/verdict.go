@@ -59,6 +59,8 @@ func Judge(o Observation, wantRunning bool, since time.Duration) Verdict {
 		return Verdict{StatePending, "KubeVirt has not reported yet"}
 	case o.FailureMessage != "" || errorStates[status]:
 		return o.judgeError(since)
+	case o.Ready && wantRunning && o.Seen > 0 && o.Seen < o.Generation && since < StickyAfter:
+		return Verdict{StatePending, "the VM runs, and KubeVirt has not looked at the change yet"}
 	case o.RestartRequired && o.Ready && wantRunning:
 		return Verdict{StateRestartRequired, o.say("applied, pending restart", kubevirt.VirtualMachineRestartRequired)}
 	case wantRunning:

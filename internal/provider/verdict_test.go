@@ -22,6 +22,8 @@ func TestJudge(t *testing.T) {
 	failing.FailureMessage = "exceeded quota: vms"
 	deleting := vm("Running", "Always", ready)
 	deleting.Deleting = true
+	unseen, seen := vm("Running", "Always", ready), vm("Running", "Always", ready)
+	unseen.Generation, unseen.Seen, seen.Generation, seen.Seen = 3, 2, 3, 3
 	long := StickyAfter + time.Second
 	tests := []struct {
 		name    string
@@ -39,6 +41,9 @@ func TestJudge(t *testing.T) {
 		{"runs though stopped in git", vm("Running", "Always", ready), false, long,
 			Verdict{StateRunning, "the VM was asked to stop and runs: its runStrategy is Always on the cluster"}},
 		{"running", vm("Running", "Always", ready), true, 0, Verdict{StateRunning, "the VM is running"}},
+		{"changed a moment ago", unseen, true, 0, Verdict{StatePending, "the VM runs, and KubeVirt has not looked at the change yet"}},
+		{"changed, and never looked at", unseen, true, long, Verdict{StateRunning, "the VM is running"}},
+		{"changed and looked at", seen, true, 0, Verdict{StateRunning, "the VM is running"}},
 		{"migrating", vm("Migrating", "Always", ready), true, long, Verdict{StateRunning, "the VM is running"}},
 		{"running, not ready", vm("Running", "Always", Condition{"Ready", "False", "", "probe fails"}), true, 0,
 			Verdict{StatePending, "the VM runs and is not ready: probe fails"}},

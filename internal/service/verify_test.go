@@ -83,6 +83,25 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// What KubeVirt said before it looked at a change says nothing of it: else nobody would hear of a restart
+// that is needed.
+func TestVerifyWaitsForKubeVirtToLook(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add("prod-1")
+	ref, id := w.created()
+	w.report(id, kubevirtv1.VirtualMachineStatusRunning)
+	id = w.ask(w.change(domain.ModifyVM, ref, runs, runs, memory(machine(ref, w.ns), "2Gi")))[0]
+	w.done(id)
+	if !w.watch(id) {
+		t.Error("what was said before the change counts")
+	}
+	w.report(id, kubevirtv1.VirtualMachineStatusRunning, condition(kubevirtv1.VirtualMachineRestartRequired, "memory"))
+	if w.watch(id) || w.vm(id).StatusMessage != "applied, pending restart: memory" {
+		t.Errorf("%q", w.vm(id).StatusMessage)
+	}
+}
+
 // A cluster that does not answer is waited for; the VM's state is left as it was.
 func TestVerifyWithoutCluster(t *testing.T) {
 	t.Parallel()
