@@ -177,7 +177,7 @@ func Latest(reviews []Review, epoch time.Time) []Review {
 // objection says why an approving review does not count; empty when it does.
 func (c Case) objection(r Review) string {
 	for _, check := range []func(Review) string{
-		c.notAPerson, c.notEligible, c.contributor, c.carriesPlan, c.notPublished, c.otherPlan, c.otherHead,
+		c.notAPerson, c.notEligible, c.contributor, c.carriesPlan, c.otherPlan, c.notPublished, c.otherHead,
 	} {
 		if why := check(r); why != "" {
 			return why
@@ -240,7 +240,7 @@ func (c Case) otherPlan(r Review) string {
 		}
 	}
 	if seen.ID != uuid.Nil && seen.ID != c.Plan {
-		return "it accepted a plan that has changed since"
+		return "it accepted a plan that has changed since: please look at the plan and approve again"
 	}
 	return ""
 }

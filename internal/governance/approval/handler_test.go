@@ -112,7 +112,7 @@ func TestWeigh(t *testing.T) {
 		{"the plan changed since", func(c *Case) {
 			c.PublishedAt = published.Add(5 * time.Minute)
 			c.Plans = []PublishedPlan{{planOld, published}, {planNow, c.PublishedAt}}
-		}, list(approves(1, alice)), pending, "before the plan was published"},
+		}, list(approves(1, alice)), pending, "plan that has changed since"},
 		{"an earlier plan of the path", func(c *Case) {
 			c.Plans = []PublishedPlan{{planNow, published}, {planOld, published.Add(-time.Hour)}}
 		}, list(approves(1, alice)), approved, ""},
