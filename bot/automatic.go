@@ -110,19 +110,17 @@ func (m *Merger) Run(ctx context.Context, args jobs.MergePullRequest) error {
 			return fmt.Errorf("merge #%d: %w", args.Number, err)
 		}
 		if !ready {
-			return m.end(ctx, args, effect.StatusDone, "not merged: it has moved on, or is on hold", false)
+			return m.forget(ctx, args)
 		}
 		sha, err := m.forge.Merge(ctx, args.Number, args.Head, "")
 		switch {
-		case errors.Is(err, forge.ErrConflict):
-			return m.end(ctx, args, effect.StatusFailed, words(err), true)
-		case errors.Is(err, forge.ErrRefused):
-			return m.end(ctx, args, effect.StatusFailed, words(err), false)
+		case errors.Is(err, forge.ErrConflict), errors.Is(err, forge.ErrRefused):
+			return m.refused(ctx, args, err)
 		case err != nil:
 			return fmt.Errorf("merge #%d: %w", args.Number, err)
 		}
 		m.log.InfoContext(ctx, "pull request merged", "pr", args.Number, "commit", sha)
-		return m.end(ctx, args, effect.StatusDone, sha, false)
+		return m.merged(ctx, args, sha)
 	})
 }
 
@@ -145,29 +143,47 @@ func (m *Merger) ready(ctx context.Context, args jobs.MergePullRequest) (bool, e
 	return v.AutoMerge && v.Held == nil && comment.Approval(v).Conclusion == forge.Success, nil
 }
 
-// end writes down what came of it. A hold leaves no trace: let go, the bot tries again.
-func (m *Merger) end(ctx context.Context, args jobs.MergePullRequest, status effect.Status, result string, again bool) error {
-	key := mergeKey(args.Number, args.Head)
+// forget leaves no trace of what was not tried: let go of a hold, the bot merges after all.
+func (m *Merger) forget(ctx context.Context, args jobs.MergePullRequest) error {
+	_, err := m.judge.db.Effect.Delete().Where(effect.ID(mergeKey(args.Number, args.Head))).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("forget the merge of #%d: %w", args.Number, err)
+	}
+	return nil
+}
+
+func (m *Merger) merged(ctx context.Context, args jobs.MergePullRequest, commit string) error {
 	return m.judge.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if status == effect.StatusDone && len(result) != len(args.Head) {
-			if err := tx.Effect.DeleteOneID(key).Exec(ctx); err != nil && !ent.IsNotFound(err) {
-				return fmt.Errorf("forget effect %s: %w", key, err)
-			}
-			return nil
+		if err := m.note(ctx, tx, args, effect.StatusDone, commit); err != nil {
+			return err
 		}
-		if err := tx.Effect.UpdateOneID(key).SetStatus(status).SetResult(result).SetDoneAt(m.judge.now()).Exec(ctx); err != nil {
-			return fmt.Errorf("note the result of %s: %w", key, err)
+		return audit.Append(ctx, tx, audit.Entry{
+			Action: audit.MergedByShepherd, PullRequest: args.Number, Params: map[string]any{"head": args.Head, "commit": commit},
+		})
+	})
+}
+
+// refused lets people know why the forge did not merge. Where its state moved, that is looked at.
+func (m *Merger) refused(ctx context.Context, args jobs.MergePullRequest, why error) error {
+	return m.judge.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := m.note(ctx, tx, args, effect.StatusFailed, words(why)); err != nil {
+			return err
 		}
-		if status == effect.StatusDone {
-			return audit.Append(ctx, tx, audit.Entry{Action: audit.MergedByShepherd, PullRequest: args.Number, Params: map[string]any{"head": args.Head, "commit": result}})
-		}
-		if again {
+		if errors.Is(why, forge.ErrConflict) {
 			if err := approval.Want(ctx, tx, m.judge.queue, args.Number); err != nil {
 				return err
 			}
 		}
 		return approval.Tell(ctx, tx, m.judge.queue, args.Number)
 	})
+}
+
+func (m *Merger) note(ctx context.Context, tx *store.Tx, args jobs.MergePullRequest, status effect.Status, result string) error {
+	key := mergeKey(args.Number, args.Head)
+	if err := tx.Effect.UpdateOneID(key).SetStatus(status).SetResult(result).SetDoneAt(m.judge.now()).Exec(ctx); err != nil {
+		return fmt.Errorf("note the result of %s: %w", key, err)
+	}
+	return nil
 }
 
 // words is what the forge said, without what we were doing.

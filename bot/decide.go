@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -211,7 +212,7 @@ func (j *Judge) seatOne(ctx context.Context, c *council, who forge.Person) error
 }
 
 func scopeOf(c judge.Change) policy.Scope {
-	return policy.Scope{System: c.Ref.System, Environment: c.Environment}
+	return policy.Scope{System: cmp.Or(c.Ref.System, c.System), Environment: c.Environment}
 }
 
 func (c *council) mayApprove(change judge.Change) func(approval.Reviewer) (bool, string) {

@@ -90,7 +90,7 @@ func (d *docket) any(ctx context.Context, cmd *ent.Command, may func(policy.Pers
 	}
 	why := "there is nothing here that you have a part in"
 	for _, c := range d.report.Changes {
-		person, err := d.who(ctx, cmd, c.Operation, d.scope(c))
+		person, err := d.who(ctx, cmd, c.Operation, scopeOf(c))
 		if err != nil {
 			return nil, err
 		}
@@ -103,17 +103,10 @@ func (d *docket) any(ctx context.Context, cmd *ent.Command, may func(policy.Pers
 	return refusedBecause(domain.PermissionDenied, "you may not do this here: "+why, "ask the author, or somebody who may approve"), nil
 }
 
-func (d *docket) scope(c judge.Change) policy.Scope {
-	if c.Ref.Kind == spec.KindConsoleAccess {
-		return scopeOfMachine(&d.in, c.Ref.Name)
-	}
-	return scopeOf(c)
-}
-
 // inform answers with what is known; the text is made when it is written.
 func (d *docket) inform(ctx context.Context, cmd *ent.Command, answer *comment.Answer) (err error) {
 	answer.Problems, err = d.any(ctx, cmd, func(p policy.Person, c judge.Change) policy.Decision {
-		if len(d.in.Bindings.Roles(p, policy.Scope{System: d.scope(c).System})) > 0 {
+		if len(d.in.Bindings.Roles(p, policy.Scope{System: scopeOf(c).System})) > 0 {
 			return policy.Decision{Allowed: true}
 		}
 		return policy.Decision{Why: "no role binding names you"}
@@ -127,7 +120,7 @@ func (d *docket) hold(ctx context.Context, cmd *ent.Command, answer *comment.Ans
 	}
 	author := policy.Person{ID: d.row.AuthorID, Login: d.row.AuthorLogin}
 	answer.Problems, err = d.any(ctx, cmd, func(p policy.Person, c judge.Change) policy.Decision {
-		return d.in.Bindings.CanHold(p, author, c.Operation, d.scope(c))
+		return d.in.Bindings.CanHold(p, author, c.Operation, scopeOf(c))
 	})
 	if err != nil || answer.Problems != nil {
 		return err
@@ -163,11 +156,11 @@ func (d *docket) confirm(ctx context.Context, cmd *ent.Command, answer *comment.
 	if answer.Problems = problems; problems != nil {
 		return nil
 	}
-	person, err := d.who(ctx, cmd, change.Operation, d.scope(change))
+	person, err := d.who(ctx, cmd, change.Operation, scopeOf(change))
 	if err != nil {
 		return err
 	}
-	if may := d.in.Bindings.CanConfirm(person, change.Operation, d.scope(change)); !may.Allowed {
+	if may := d.in.Bindings.CanConfirm(person, change.Operation, scopeOf(change)); !may.Allowed {
 		answer.Problems = refusedBecause(domain.PermissionDenied, "you may not confirm this: "+may.Why, "whoever may delete it confirms it")
 		return nil
 	}
@@ -212,7 +205,7 @@ func (d *docket) retry(ctx context.Context, cmd *ent.Command, answer *comment.An
 	}
 	people := map[string]policy.Person{}
 	for _, c := range d.report.Changes {
-		person, err := d.who(ctx, cmd, c.Operation, d.scope(c))
+		person, err := d.who(ctx, cmd, c.Operation, scopeOf(c))
 		if err != nil {
 			return err
 		}

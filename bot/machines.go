@@ -11,7 +11,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/accepted"
 	"kv-shepherd.io/shepherd/ent/plan"
+	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/ent/vm"
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -20,10 +22,22 @@ import (
 
 // machines are the VMs that the files are about, with the plan that was agreed on last.
 func (w *world) machines(ctx context.Context) error {
-	names := append(w.each(vmName), w.each(consoleOf)...)
-	rows, err := w.db.VM.Query().Where(vm.NameIn(names...)).All(ctx)
+	asked, err := w.db.Ticket.Query().Where(ticket.PullRequest(w.number), ticket.StatusIn(ticket.StatusPENDING_APPROVAL, ticket.StatusAPPROVED)).
+		Select(ticket.FieldSubject).Strings(ctx)
+	if err != nil {
+		return fmt.Errorf("read what #%d asked for: %w", w.number, err)
+	}
+	rows, err := w.db.VM.Query().Where(vm.NameIn(slices.Concat(w.each(vmName), w.each(consoleOf), asked)...)).All(ctx)
 	if err != nil {
 		return fmt.Errorf("read the VMs: %w", err)
+	}
+	var paths []string
+	for _, row := range rows {
+		paths = append(paths, row.Path)
+	}
+	kept, err := w.db.Accepted.Query().Where(accepted.IDIn(paths...)).Select(accepted.FieldID).Strings(ctx)
+	if err != nil {
+		return fmt.Errorf("read the accepted VMs: %w", err)
 	}
 	var ids []uuid.UUID
 	for _, row := range rows {
@@ -42,6 +56,7 @@ func (w *world) machines(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		m.Removed = !slices.Contains(kept, row.Path)
 		w.out.Machines[row.Name] = m
 	}
 	return nil

@@ -88,8 +88,9 @@ func (p *People) member(ctx context.Context, team policy.TeamID, who forge.Perso
 	return member, nil
 }
 
-// forget drops what is known of the memberships that the forge says have changed.
-func forget(ctx context.Context, tx *store.Tx, m forge.Membership) error {
+// forget drops what is known of the memberships that the forge says have changed, and reports whether there
+// was anything.
+func forget(ctx context.Context, tx *store.Tx, m forge.Membership) (known bool, err error) {
 	var about []predicate.Membership
 	if m.OrgID != 0 {
 		about = append(about, membership.Organization(m.OrgID))
@@ -100,10 +101,11 @@ func forget(ctx context.Context, tx *store.Tx, m forge.Membership) error {
 	if m.PersonID != 0 {
 		about = append(about, membership.Person(m.PersonID))
 	}
-	if _, err := tx.Membership.Delete().Where(about...).Exec(ctx); err != nil {
-		return fmt.Errorf("forget memberships: %w", err)
+	n, err := tx.Membership.Delete().Where(about...).Exec(ctx)
+	if err != nil {
+		return false, fmt.Errorf("forget memberships: %w", err)
 	}
-	return nil
+	return n > 0, nil
 }
 
 // ask asks the forge. Teams list logins, and the one that we know may be somebody else's by now: a

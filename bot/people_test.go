@@ -172,7 +172,10 @@ func TestPeopleForget(t *testing.T) {
 	} {
 		at = at.Add(time.Minute)
 		if step.event != nil {
-			err := db.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return forget(ctx, tx, *step.event) })
+			err := db.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				_, err := forget(ctx, tx, *step.event)
+				return err
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -79,11 +79,11 @@ func (d *docket) choices(ctx context.Context, cmd *ent.Command, plans command.Pl
 		if t == nil {
 			return nil, refusedBecause(domain.PlanInvalid, c.Subject+" does not wait for an approval here", "a plan can be made for what waits"), nil
 		}
-		person, err := d.who(ctx, cmd, c.Operation, d.scope(c))
+		person, err := d.who(ctx, cmd, c.Operation, scopeOf(c))
 		if err != nil {
 			return nil, nil, err
 		}
-		if may := d.in.Bindings.CanPlan(person, c.Operation, d.scope(c)); !may.Allowed {
+		if may := d.in.Bindings.CanPlan(person, c.Operation, scopeOf(c)); !may.Allowed {
 			return nil, refusedBecause(domain.PermissionDenied, "you may not plan this: "+may.Why, "whoever may approve it plans it"), nil
 		}
 		choice := approval.Choice{Ticket: t.ID, Planned: judge.Planned{

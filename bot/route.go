@@ -76,7 +76,7 @@ func (r *Router) act(ctx context.Context, tx *store.Tx, d *ent.Delivery) (delive
 		return ignored("nothing that is acted on")
 	}
 	if e.Kind == forge.MembershipChanged { // it may be an organisation's, and of no repository
-		return delivery.StatusRouted, string(e.Kind) + " " + e.Action, forget(ctx, tx, *e.Membership)
+		return delivery.StatusRouted, string(e.Kind) + " " + e.Action, r.joinedOrLeft(ctx, tx, *e.Membership)
 	}
 	if e.RepositoryID != r.repo.ID {
 		return ignored("another repository")
@@ -102,6 +102,16 @@ func (r *Router) act(ctx context.Context, tx *store.Tx, d *ent.Delivery) (delive
 		err = r.askedAgain(ctx, tx, e)
 	}
 	return delivery.StatusRouted, string(e.Kind) + " " + e.Action, err
+}
+
+// joinedOrLeft forgets what was known of memberships, and has those pull requests judged again that were
+// judged by it. Where nobody asked about them, nothing depends on them.
+func (r *Router) joinedOrLeft(ctx context.Context, tx *store.Tx, m forge.Membership) error {
+	known, err := forget(ctx, tx, m)
+	if err != nil || !known {
+		return err
+	}
+	return approval.WakeAbout(ctx, tx, r.queue, m.PersonID)
 }
 
 // unmoving are the actions on a pull request that change nothing of what is judged: whom somebody asked for

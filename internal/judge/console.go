@@ -13,7 +13,7 @@ import (
 func (j *judging) locateConsole(c *change) {
 	c.VM = c.Ref.Name
 	vm := j.target(c)
-	c.system = vm.System
+	c.System = vm.System
 	if ns, p := j.in.Platform.Namespace(vm.Namespace); p == nil {
 		c.Environment = ns.Environment
 	} else if c.file.Head == nil {

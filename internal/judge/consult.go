@@ -110,7 +110,7 @@ func (j *judging) facts(c *change) policy.Facts {
 	}
 	f := policy.Facts{
 		Change: policy.Change{
-			Operation: c.Operation, Ref: c.Ref, System: c.system, Environment: c.Environment,
+			Operation: c.Operation, Ref: c.Ref, System: c.System, Environment: c.Environment,
 			Accepted: object(c.Accepted), Wanted: object(wanted),
 		},
 		Request:  policy.PullRequest{Number: j.in.Number, Reason: c.Reason, Operations: j.operations},

@@ -47,7 +47,6 @@ type change struct {
 	accepted any                  // the accepted spec as its type; nil for none
 	vm       *spec.VirtualMachine // wanted, where a VM is created or changed
 	uses     uses                 // what the VM is or would be made of
-	system   string               // whose the VM of a request for a console is
 	moved    bool                 // what another file's VM is to become
 	lineless bool                 // doc is no file: it comes from a plan
 	file     File

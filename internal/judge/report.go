@@ -59,7 +59,9 @@ type Change struct {
 	Dropped []string `json:"dropped,omitempty"`
 	// Grant is how long a console may be used, for VNC_ACCESS.
 	Grant time.Duration `json:"grant,omitempty"`
-	// VM is the name of the VM that a request for a console is about.
+	// System is that of the VM that a request for a console is about, which its path does not name; VM is its
+	// name.
+	System   string `json:"system,omitempty"`
 	VM       string `json:"vm,omitempty"`
 	Document []byte `json:"-"` // the file at head
 }
