@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/policy"
 	"kv-shepherd.io/shepherd/internal/render"
@@ -118,6 +119,34 @@ func TestRevokeOfNowhere(t *testing.T) {
 			"kind: ConsoleAccess\nspec: {reason: it hangs, duration: 1h}\n-- head/removed.txt --\n"+path+"\n"))
 		if c.Problems.Blocking() == allowed || c.Environment != domain.Prod || c.VM != "old-shop-redis-09" {
 			t.Errorf("%s: %s %v", author, c.Environment, c.Problems)
+		}
+	}
+}
+
+// TestNamespaceOfAGoneVM: a name can be read in several ways; the stricter environment counts, and of equals
+// always the same namespace.
+func TestNamespaceOfAGoneVM(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		namespaces map[string]*spec.Namespace
+		want       string
+	}{
+		"one":            {map[string]*spec.Namespace{"old": {Environment: domain.Test}, "other": {Environment: domain.Prod}}, "old"},
+		"the stricter":   {map[string]*spec.Namespace{"old": {Environment: domain.Test}, "old-shop": {Environment: domain.Prod}}, "old-shop"},
+		"the stricter 2": {map[string]*spec.Namespace{"old": {Environment: domain.Prod}, "old-shop": {Environment: domain.Test}}, "old"},
+		"equals":         {map[string]*spec.Namespace{"old": {Environment: domain.Prod}, "old-shop": {Environment: domain.Prod}}, "old"},
+		"none":           {map[string]*spec.Namespace{"ol": {Environment: domain.Prod}}, ""},
+	} {
+		j := &judging{in: Input{Platform: &spec.Platform{Namespaces: tt.namespaces}}}
+		c := &change{Change: Change{Ref: spec.Ref{Kind: spec.KindConsoleAccess, Name: "old-shop-redis-09", Login: "alice"}}}
+		for range 20 { // in whatever order the map comes
+			if got := j.target(c); got.Namespace != tt.want || got.System != "" {
+				t.Errorf("%s: got %+v, want %s", name, got, tt.want)
+			}
+		}
+		c.file.Head = &Content{}
+		if got := j.target(c); got != (spec.Ref{}) {
+			t.Errorf("%s: a right is asked for in %+v", name, got)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -256,6 +257,29 @@ func TestNextIsNeeded(t *testing.T) {
 	in.Next = nil
 	if problems := Judge(in).AllProblems(); len(problems) != 1 || problems[0].Code != domain.PlanInvalid {
 		t.Errorf("got %v", problems)
+	}
+}
+
+// TestSubmittedAndLeftAlone: a VM that has a ticket and differs no more is gone, unless it is accepted.
+func TestSubmittedAndLeftAlone(t *testing.T) {
+	t.Parallel()
+	const elsewhere = "systems/shop/redis/test-shop/02.yaml"
+	for name, tt := range map[string]struct {
+		change func(*World)
+		moved  bool
+	}{
+		"it was never accepted": {func(*World) {}, true},
+		"its name is taken":     {func(w *World) { w.Names["prod-shop-shop-redis-02"] = vmPath }, false},
+		"by another file":       {func(w *World) { w.Names["prod-shop-shop-redis-02"] = "else" }, true},
+		"it is there":           {func(w *World) { w.Machines["prod-shop-shop-redis-02"] = Machine{Path: vmPath} }, false},
+		"it was removed":        {func(w *World) { w.Machines["prod-shop-shop-redis-02"] = Machine{Path: vmPath, Removed: true} }, true},
+	} {
+		in := inputOf(t, "-- request.yaml --\nsubmitted: ["+vmPath+"]\n-- head/"+elsewhere+" --\n"+vmFile)
+		tt.change(&in.World)
+		moved := slices.ContainsFunc(one(t, in).Problems, func(p domain.Problem) bool { return p.Code == domain.NamespaceImmutable })
+		if moved != tt.moved {
+			t.Errorf("%s: moved %v", name, moved)
+		}
 	}
 }
 
