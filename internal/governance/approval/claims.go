@@ -78,8 +78,9 @@ func release(ctx context.Context, tx *store.Tx, number int, path string) error {
 
 // free is release at the end of an event: whoever waited for what it held is judged again.
 func (g *Gateway) free(ctx context.Context, tx *store.Tx, e *ent.Event) error {
-	if err := release(ctx, tx, e.PullRequest, e.Path); err != nil {
+	// Before the claims are touched: who waits may be about to take them.
+	if err := wake(ctx, tx, g.queue, e.PullRequest); err != nil {
 		return err
 	}
-	return wake(ctx, tx, g.queue, e.PullRequest)
+	return release(ctx, tx, e.PullRequest, e.Path)
 }

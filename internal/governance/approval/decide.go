@@ -153,6 +153,9 @@ func record(ctx context.Context, tx *store.Tx, t *ent.Ticket, r Review, verdict 
 // aims at the governed branch, and frees its claims. One that turns out to be merged is left alone.
 func (g *Gateway) Cancel(ctx context.Context, pull Pull, judged int64, why string) error {
 	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := waiting(ctx, tx, pull.Number); err != nil {
+			return err
+		}
 		if merged, err := lockPull(ctx, tx, pull.Number); err != nil || merged {
 			return err
 		}

@@ -60,7 +60,7 @@ func (g *Gateway) Merge(ctx context.Context, s Span) error {
 		if err := moveCursor(ctx, tx, s); err != nil {
 			return err
 		}
-		if _, err := lockPull(ctx, tx, s.Pull.Number); err != nil {
+		if _, err := waiting(ctx, tx, s.Pull.Number); err != nil {
 			return err
 		}
 		var queued []river.JobArgs
@@ -101,6 +101,9 @@ func (g *Gateway) Merge(ctx context.Context, s Span) error {
 // it brought was settled there, at or before commit. One whose own merge is written down is left alone.
 func (g *Gateway) Absorb(ctx context.Context, pull Pull, commit string) error {
 	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := waiting(ctx, tx, pull.Number); err != nil {
+			return err
+		}
 		if merged, err := lockPull(ctx, tx, pull.Number); err != nil || merged {
 			return err
 		}

@@ -3,6 +3,7 @@ package approval
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -43,30 +44,45 @@ on conflict (id) do update set wanted = pull_requests.wanted + 1 returning queue
 // wake asks for the judging of those open pull requests that were refused because another one had a
 // name first: it may be free now. The one that frees it need not be asked.
 func wake(ctx context.Context, tx *store.Tx, queue *jobs.Queue, freed int) error {
-	const query = `select id from pull_requests where state = 'open' and id <> $2 and report @? $1::jsonpath order by id`
-	path := fmt.Sprintf(`$.changes[*].problems[*] ? (@.code == "%s")`, domain.DuplicatePendingRequest)
-	rows, err := tx.PGX.Query(ctx, query, path, freed)
+	numbers, err := waiting(ctx, tx, freed)
 	if err != nil {
-		return fmt.Errorf("look for who waits for a name: %w", err)
+		return err
 	}
-	return wantAll(ctx, tx, queue, rows, false)
+	return wantAll(ctx, tx, queue, numbers, false)
+}
+
+// waiting locks those who wait for a name, and the pull request that may free it, in the order of their
+// numbers, so that of many who wake each other none waits for the other way round. It is called before
+// anything else is locked where that can be known, and returns those who wait.
+func waiting(ctx context.Context, tx *store.Tx, freed int) ([]int, error) {
+	const query = `select id from pull_requests where id = $2 or state = 'open' and report @? $1::jsonpath order by id for update`
+	path := fmt.Sprintf(`$.changes[*].problems[*] ? (@.code == "%s")`, domain.DuplicatePendingRequest)
+	numbers, err := numbersOf(ctx, tx, query, path, freed)
+	if err != nil {
+		return nil, fmt.Errorf("look for who waits for a name: %w", err)
+	}
+	return slices.DeleteFunc(numbers, func(n int) bool { return n == freed }), nil
 }
 
 // wakeAll asks for the judging of every open pull request, behind what people wait for: the rules have
 // changed.
 func wakeAll(ctx context.Context, tx *store.Tx, queue *jobs.Queue) error {
-	rows, err := tx.PGX.Query(ctx, `select id from pull_requests where state = 'open' order by id`)
+	numbers, err := numbersOf(ctx, tx, `select id from pull_requests where state = 'open' order by id for update`)
 	if err != nil {
 		return fmt.Errorf("look for the open pull requests: %w", err)
 	}
-	return wantAll(ctx, tx, queue, rows, true)
+	return wantAll(ctx, tx, queue, numbers, true)
 }
 
-func wantAll(ctx context.Context, tx *store.Tx, queue *jobs.Queue, rows pgx.Rows, low bool) error {
-	numbers, err := pgx.CollectRows(rows, pgx.RowTo[int])
+func numbersOf(ctx context.Context, tx *store.Tx, query string, args ...any) ([]int, error) {
+	rows, err := tx.PGX.Query(ctx, query, args...)
 	if err != nil {
-		return fmt.Errorf("look for pull requests: %w", err)
+		return nil, err
 	}
+	return pgx.CollectRows(rows, pgx.RowTo[int])
+}
+
+func wantAll(ctx context.Context, tx *store.Tx, queue *jobs.Queue, numbers []int, low bool) error {
 	for _, n := range numbers {
 		if err := want(ctx, tx, queue, jobs.JudgePullRequest{Number: n, Low: low}); err != nil {
 			return err
