@@ -146,8 +146,13 @@ func rejections(v *reading) []string {
 // discounted are the approvals that do not count, and why.
 func discounted(v *reading) []string {
 	var lines []aloud
-	undecided := v.pick(waiting, held)
-	for _, r := range undecided {
+	decidable := 0
+	for _, r := range v.rows {
+		if r.required() > 0 {
+			decidable++ // also where it is decided already: there the same approval may have counted
+		}
+	}
+	for _, r := range v.pick(waiting, held) {
 		if r.Ticket == nil {
 			continue
 		}
@@ -158,7 +163,7 @@ func discounted(v *reading) []string {
 			}
 		}
 	}
-	return group(lines, len(undecided))
+	return group(lines, decidable)
 }
 
 // person is a login in a sentence.
