@@ -68,8 +68,8 @@ func (d *docket) tickets(ctx context.Context) (map[string]*ent.Ticket, error) {
 }
 
 // choices are the plans of a block as the tickets would keep them, once their author may make them.
-func (d *docket) choices(ctx context.Context, cmd *ent.Command, plans command.Plans, tickets map[string]*ent.Ticket) ([]approval.Choice, domain.Problems, error) {
-	var out []approval.Choice
+func (d *docket) choices(ctx context.Context, cmd *ent.Command, plans command.Plans, tickets map[string]*ent.Ticket) ([]wish, domain.Problems, error) {
+	var out []wish
 	for _, c := range d.report.Changes {
 		p, ok := plans[c.Subject]
 		if !ok {
@@ -86,9 +86,9 @@ func (d *docket) choices(ctx context.Context, cmd *ent.Command, plans command.Pl
 		if may := d.in.Bindings.CanPlan(person, c.Operation, scopeOf(c)); !may.Allowed {
 			return nil, refusedBecause(domain.PermissionDenied, "you may not plan this: "+may.Why, "whoever may approve it plans it"), nil
 		}
-		choice := approval.Choice{Ticket: t.ID, Planned: judge.Planned{
+		choice := wish{c.Path, approval.Choice{Ticket: t.ID, Planned: judge.Planned{
 			For: t.ChangeDigest, Cluster: p.Cluster, StorageClass: p.StorageClass, TemplateVersion: p.TemplateVersion, Reason: p.Reason, By: cmd.AuthorLogin,
-		}}
+		}}}
 		if p.Modified != nil {
 			choice.Planned.ModifiedSpec = spec.Canonical(p.Modified)
 			choice.Dropped = command.DroppedFields(c.Wanted, choice.Planned.ModifiedSpec)
@@ -98,47 +98,32 @@ func (d *docket) choices(ctx context.Context, cmd *ent.Command, plans command.Pl
 	return out, nil, nil
 }
 
-// choose judges the pull request as it would be, and keeps the choices where nothing new stands in the way.
-func (d *docket) choose(ctx context.Context, cmd *ent.Command, choices []approval.Choice, answer *comment.Answer) error {
-	pull, err := d.judge.forge.PullRequest(ctx, d.row.ID)
+// wish is a choice and the path that it is for.
+type wish struct {
+	path string
+	approval.Choice
+}
+
+// choose judges the pull request as it would be, and keeps the choices where nothing stands in their way.
+func (d *docket) choose(ctx context.Context, cmd *ent.Command, wishes []wish, answer *comment.Answer) error {
+	pull, report, err := d.rehearse(ctx, wishes)
 	if err != nil {
 		return err
 	}
-	h, err := d.judge.fetch(ctx, pull)
-	if err != nil {
-		return err
-	}
-	in, err := d.judge.input(ctx, pull, h)
-	if err != nil {
-		return err
-	}
-	tickets, err := d.tickets(ctx)
-	if err != nil {
-		return err
-	}
-	for path, t := range tickets {
-		for _, c := range choices {
-			if c.Ticket == t.ID {
-				in.Planned[path] = c.Planned
-			}
-		}
-	}
-	report := judge.Judge(in)
-	for path := range in.Planned {
-		change, ok := report.Change(path)
+	var choices []approval.Choice
+	for _, w := range wishes {
+		change, ok := report.Change(w.path)
 		if !ok || change.Problems.Blocking() || change.Planned == nil {
 			answer.Problems = unplannable(change)
 			return nil
 		}
+		choices = append(choices, w.Choice)
 	}
 	if err := d.judge.gateway.Choose(ctx, d.row.ID, choices, actorOf(cmd)); err != nil {
 		return err
 	}
-	for path := range tickets {
-		change, _ := report.Change(path)
-		if change.Planned == nil || change.Planned.By != cmd.AuthorLogin {
-			continue
-		}
+	for _, w := range wishes {
+		change, _ := report.Change(w.path)
 		a := comment.PlanAnswer{Ref: change.Ref, Planned: *change.Planned, Wanted: change.Wanted, Dropped: change.Dropped}
 		if change.Ahead {
 			if err := d.bring(ctx, cmd, pull, change, &a); err != nil {
@@ -148,6 +133,25 @@ func (d *docket) choose(ctx context.Context, cmd *ent.Command, choices []approva
 		answer.Plans = append(answer.Plans, a)
 	}
 	return nil
+}
+
+// rehearse judges the pull request as it would be with the choices.
+func (d *docket) rehearse(ctx context.Context, wishes []wish) (pull forge.PullRequest, report judge.Report, err error) {
+	if pull, err = d.judge.forge.PullRequest(ctx, d.row.ID); err != nil {
+		return pull, report, err
+	}
+	h, err := d.judge.fetch(ctx, pull)
+	if err != nil {
+		return pull, report, err
+	}
+	in, err := d.judge.input(ctx, pull, h)
+	if err != nil {
+		return pull, report, err
+	}
+	for _, w := range wishes {
+		in.Planned[w.path] = w.Planned
+	}
+	return pull, judge.Judge(in), nil
 }
 
 // unplannable is why a plan cannot be taken; its lines would not be those of the file.

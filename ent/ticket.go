@@ -57,7 +57,7 @@ type Ticket struct {
 	ApprovalsRequired int `json:"approvals_required,omitempty"`
 	// the policy's verdict tree at the last judging
 	Verdict json.RawMessage `json:"verdict,omitempty"`
-	// what an approver chose; the modified spec and the choices in force follow
+	// what an approver chose, byte for byte; the modified spec and the choices in force follow
 	Planned json.RawMessage `json:"planned,omitempty"`
 	// the change's digest once the head says what the plan says
 	PlannedDigest string `json:"planned_digest,omitempty"`

@@ -608,7 +608,7 @@ var (
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"PENDING_APPROVAL", "APPROVED", "REJECTED", "CANCELLED", "COMPLETED", "FAILED"}, Default: "PENDING_APPROVAL"},
 		{Name: "approvals_required", Type: field.TypeInt, Default: 1},
 		{Name: "verdict", Type: field.TypeJSON, Nullable: true},
-		{Name: "planned", Type: field.TypeJSON, Nullable: true},
+		{Name: "planned", Type: field.TypeJSON, Nullable: true, SchemaType: map[string]string{"postgres": "json"}},
 		{Name: "planned_digest", Type: field.TypeString, Default: ""},
 		{Name: "modified_spec", Type: field.TypeJSON, Nullable: true},
 		{Name: "modification_reason", Type: field.TypeString, Default: ""},

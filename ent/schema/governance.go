@@ -142,7 +142,8 @@ func (Ticket) Fields() []ent.Field {
 		field.Enum("status").Values("PENDING_APPROVAL", "APPROVED", "REJECTED", "CANCELLED", "COMPLETED", "FAILED").Default("PENDING_APPROVAL"),
 		field.Int("approvals_required").Default(1),
 		field.JSON("verdict", json.RawMessage{}).Optional().Comment("the policy's verdict tree at the last judging"),
-		field.JSON("planned", json.RawMessage{}).Optional().Comment("what an approver chose; the modified spec and the choices in force follow"),
+		field.JSON("planned", json.RawMessage{}).SchemaType(map[string]string{dialect.Postgres: "json"}).Optional().
+			Comment("what an approver chose, byte for byte; the modified spec and the choices in force follow"),
 		field.String("planned_digest").Default("").Comment("the change's digest once the head says what the plan says"),
 		field.JSON("modified_spec", map[string]any{}).Optional(),
 		field.String("modification_reason").Default(""),

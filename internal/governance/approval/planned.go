@@ -1,6 +1,7 @@
 package approval
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -58,6 +59,9 @@ func (g *Gateway) choose(ctx context.Context, tx *store.Tx, number int, c Choice
 	if err != nil {
 		return fmt.Errorf("write the plan for %s: %w", t.Subject, err)
 	}
+	if same(t.Planned, planned) {
+		return nil // the command was carried out before, and its end got lost
+	}
 	var modified map[string]any
 	if len(c.Planned.ModifiedSpec) > 0 {
 		if err := json.Unmarshal(c.Planned.ModifiedSpec, &modified); err != nil {
@@ -84,4 +88,15 @@ func (g *Gateway) choose(ctx context.Context, tx *store.Tx, number int, c Choice
 		params["dropped"] = c.Dropped
 	}
 	return audit.Append(ctx, tx, entry(t, audit.PlanChanged, by, params))
+}
+
+// same reports whether two texts are the same choice: the database keeps JSON by meaning.
+func same(kept, wanted json.RawMessage) bool {
+	var a, b judge.Planned
+	if len(kept) == 0 || json.Unmarshal(kept, &a) != nil || json.Unmarshal(wanted, &b) != nil {
+		return false
+	}
+	left, errA := json.Marshal(a)
+	right, errB := json.Marshal(b)
+	return errA == nil && errB == nil && bytes.Equal(left, right)
 }
