@@ -30,6 +30,12 @@ var guarded = []string{
 	`insert into reviews (id, pull_request, reviewer_id, reviewer_login, state, commit_sha, submitted_at) values (1, 7, 2, 'bob', 'approved', 'c', now()), (2, 7, 2, 'bob', 'approved', 'c', now())`,
 	`insert into indexes (service, number, vm, created_at) values ('r', 1, 'vm', now())`,
 	`insert into audit_log (performed_at, action_code, performed_by) values (now(), 'X', 'ada')`,
+	`insert into commands (id, source, source_id, ordinal, pull_request, author_id, author_login, verb, args, block, at)
+ values ('` + idA + `', 'comment', 1, 0, 7, 1, 'ada', 'confirm', '["vm"]', 'cluster: east', now())`,
+	`insert into confirmations (id, pull_request, path, subject, change_digest, person_id, person_login, command_id, at, created_at)
+ values ('` + idA + `', 7, 'p.yaml', 'vm', 'd', 1, 'ada', '` + idA + `', now(), now())`,
+	`insert into grants (id, ticket_id, event_id, path, vm, environment, person_id, person_login, pull_request, granted_at, expires_at)
+ values ('` + idA + `', '` + idA + `', '` + idA + `', 'access/vm/ada.yaml', 'vm', 'prod', 1, 'ada', 7, now(), now() + interval '1 hour')`,
 }
 
 // What must never happen is refused by the database itself, with the reason; what has to happen is not.
@@ -45,6 +51,9 @@ func TestGuards(t *testing.T) {
 		push     = "a push as delivered is immutable"
 		review   = "a review as delivered is immutable"
 		index    = "an index is used once"
+		command  = "a command is immutable, and answered once"
+		word     = "a confirmation is immutable"
+		grant    = "a grant is immutable"
 	)
 	pool := storetest.Open(t)
 	for _, q := range guarded {
@@ -78,7 +87,12 @@ func TestGuards(t *testing.T) {
 		{`update plans set manifests = '[1]'`, plan},
 		{`update plans set cluster = 'west'`, plan},
 		{`update plans set storage_class = 'slow'`, plan},
+		{`update plans set template = 'other'`, plan},
 		{`update plans set template_version = 9`, plan},
+		{`update plans set size = 'large'`, plan},
+		{`update plans set disk = '200Gi'`, plan},
+		{`update plans set pull_request = 9`, plan},
+		{`update plans set path = 'other'`, plan},
 		{`update plans set kubernetes_namespace = 'other'`, plan},
 		{`update plans set template_snapshot = '{"a": 2}'`, plan},
 		{`update plans set size_snapshot = '{}'`, plan},
@@ -88,6 +102,7 @@ func TestGuards(t *testing.T) {
 		{`update plans set published_at = now()`, ""},
 		{`update plans set published_at = now() + interval '1 hour'`, plan},
 		{`update plans set published_at = null`, plan},
+		{`update plans set size = 'large', disk = '200Gi', published_at = published_at`, plan},
 
 		{`update vms set name = 'other'`, machine},
 		{`update vms set path = 'other'`, machine},
@@ -120,6 +135,43 @@ func TestGuards(t *testing.T) {
 		{`update reviews set dismissed_by = 4 where id = 1`, review},
 		{`update reviews set dismissed_by = 0 where id = 1`, review},
 		{`update reviews set dismissed_by_forge = false where id = 1`, review},
+
+		{`update commands set source = 'review'`, command},
+		{`update commands set source_id = 9`, command},
+		{`update commands set ordinal = 9`, command},
+		{`update commands set pull_request = 9`, command},
+		{`update commands set author_id = 9`, command},
+		{`update commands set verb = 'hold'`, command},
+		{`update commands set args = '["other"]'`, command},
+		{`update commands set args = null`, command},
+		{`update commands set block = 'cluster: west'`, command},
+		{`update commands set at = now() + interval '1 hour'`, command},
+		{`update commands set status = 'done', verb = 'hold'`, command},
+		{`update commands set status = 'done', answer = '{"a": 1}', answered_at = now()`, ""},
+		{`update commands set answer = '{"a": 2}'`, command},
+		{`update commands set status = 'refused'`, command},
+		{`update commands set status = 'received'`, command},
+
+		{`update confirmations set change_digest = 'other'`, word},
+		{`update confirmations set path = 'other'`, word},
+		{`update confirmations set pull_request = 9`, word},
+		{`update confirmations set person_id = 9`, word},
+		{`update confirmations set command_id = '` + idB + `'`, word},
+		{`update confirmations set at = now() + interval '1 hour'`, word},
+		{`delete from confirmations`, word},
+
+		{`update grants set expires_at = now() + interval '9 hours'`, grant},
+		{`update grants set granted_at = now() + interval '1 hour'`, grant},
+		{`update grants set person_id = 9`, grant},
+		{`update grants set vm = 'other'`, grant},
+		{`update grants set path = 'other'`, grant},
+		{`update grants set environment = 'test'`, grant},
+		{`update grants set ticket_id = '` + idB + `'`, grant},
+		{`update grants set event_id = '` + idB + `'`, grant},
+		{`update grants set revoked_at = now(), expires_at = now() + interval '9 hours'`, grant},
+		{`update grants set revoked_at = now(), revoked_by = 'ada'`, ""},
+		{`update grants set revoked_at = null`, grant},
+		{`update grants set revoked_by = 'bob'`, grant},
 
 		{`update indexes set vm = 'other'`, index},
 		{`delete from indexes`, index},
@@ -158,6 +210,9 @@ func TestUniqueKeys(t *testing.T) {
 		"an index twice":                  guarded[7],
 		"a push twice":                    second(guarded[5]),
 		"a review decided the same twice": second(guarded[4]),
+		"a command twice":                 second(guarded[9]),
+		"a command that confirms twice":   second(guarded[10]),
+		"two grants of an event":          second(guarded[11]),
 	} {
 		_, err := pool.Exec(t.Context(), q)
 		var pg *pgconn.PgError
