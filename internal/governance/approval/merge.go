@@ -93,6 +93,9 @@ func (g *Gateway) Merge(ctx context.Context, s Span) error {
 		if err := wake(ctx, tx, g.queue, s.Pull.Number); err != nil {
 			return err
 		}
+		if err := wakeNear(ctx, tx, g.queue, s); err != nil {
+			return err
+		}
 		return g.queue.AddMany(ctx, tx.PGX, queued)
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/store"
@@ -62,6 +63,34 @@ func waiting(ctx context.Context, tx *store.Tx, freed int) ([]int, error) {
 		return nil, fmt.Errorf("look for who waits for a name: %w", err)
 	}
 	return slices.DeleteFunc(numbers, func(n int) bool { return n == freed }), nil
+}
+
+// wakeNear asks for the judging of the other open pull requests that lean on what a span has done to the branch:
+// those below systems of which it has created, changed or removed a file, for they may have waited for it, and
+// plans and permissions follow it; those that ask for what it has left quarantined; and those that a quarantine
+// stops, which it may have ended.
+func wakeNear(ctx context.Context, tx *store.Tx, queue *jobs.Queue, s Span) error {
+	var systems, paths, operations []string
+	for _, m := range s.Merged {
+		if ref := m.Change.Ref; ref.Kind == spec.KindSystem || ref.Kind == spec.KindService {
+			systems = append(systems, ref.System)
+		}
+	}
+	for _, q := range s.Quarantined {
+		paths = append(paths, q.Path)
+		if q.Operation == domain.ChangePlatform {
+			operations = []string{string(q.Operation)} // a platform moves as a whole
+		}
+	}
+	const query = `select distinct id from pull_requests, jsonb_array_elements(coalesce(report->'changes', '[]')) c
+where state = 'open' and id <> $1 and (c->'ref'->>'system' = any($2) or c->>'path' = any($3) or c->>'operation' = any($4)
+  or c @? $5::jsonpath) order by id`
+	stopped := fmt.Sprintf(`$.problems[*] ? (@.code == "%s")`, domain.Quarantined)
+	rows, err := tx.PGX.Query(ctx, query, s.Pull.Number, systems, paths, operations, stopped)
+	if err != nil {
+		return fmt.Errorf("look for who leans on the span: %w", err)
+	}
+	return wantAll(ctx, tx, queue, rows, true)
 }
 
 // wakeAll asks for the judging of every open pull request, behind what people wait for: the rules have
