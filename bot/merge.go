@@ -200,12 +200,42 @@ func (w *Walker) report(ctx context.Context, from, to gitops.SHA, pull forge.Pul
 	}
 	in.Rate = judge.Rate{} // what is merged was asked for before
 	report := judge.Judge(in)
+	if err := w.unasked(ctx, &report, h.head, to); err != nil {
+		return judge.Report{}, err
+	}
 	c, err := j.convene(ctx, pull, h, report, in)
 	if err != nil {
 		return judge.Report{}, err
 	}
 	_, err = j.decide(ctx, pull.Number, c)
 	return report, err
+}
+
+// unasked finds what the merge has otherwise than the pull request: whoever made a merge commit by hand could
+// have put anything into it, also what needs no approval. Nobody has asked for that.
+func (w *Walker) unasked(ctx context.Context, report *judge.Report, head, to gitops.SHA) error {
+	for i := range report.Changes {
+		c := &report.Changes[i]
+		if c.Problems.Blocking() {
+			continue
+		}
+		asked, err := content(ctx, w.judge.mirror, head, c.Path)
+		if err != nil {
+			return err
+		}
+		same := asked == nil && c.Wanted == nil
+		if asked != nil && c.Wanted != nil {
+			if same, err = w.judge.sameMeaning(ctx, c.Path, head, to); err != nil {
+				return err
+			}
+		}
+		if !same {
+			c.Problems = append(c.Problems, domain.Problem{
+				Code: domain.DigestMismatch, Severity: domain.Error, Path: c.Path, Message: "the merge has something else here than the pull request",
+			})
+		}
+	}
+	return nil
 }
 
 // before are the commits of the pull request as it was when it was merged.

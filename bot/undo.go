@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/accepted"
 	"kv-shepherd.io/shepherd/ent/effect"
+	"kv-shepherd.io/shepherd/ent/event"
 	"kv-shepherd.io/shepherd/gitops"
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/governance/approval"
@@ -113,6 +115,9 @@ func (u *Undoer) Redo(ctx context.Context, args jobs.PrepareRedo) error {
 		if err != nil {
 			return "", err
 		}
+		if paths, err = u.stopped(ctx, args.To, paths); err != nil {
+			return "", err
+		}
 		edits, err := u.repeat(ctx, gitops.SHA(args.To), paths)
 		if err != nil || len(edits) == 0 {
 			return "", err
@@ -190,6 +195,15 @@ func (u *Undoer) paths(ctx context.Context, from, to string) ([]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// stopped are the paths of the span that did not pass. What passed is accepted, and may have changed since.
+func (u *Undoer) stopped(ctx context.Context, to string, paths []string) ([]string, error) {
+	passed, err := u.judge.db.Event.Query().Where(event.MergeCommit(to)).Select(event.FieldPath).Strings(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read what passed: %w", err)
+	}
+	return slices.DeleteFunc(paths, func(p string) bool { return slices.Contains(passed, p) }), nil
 }
 
 // repeat is what the span left at the paths, as far as it can be asked for again: documents, and their
