@@ -82,7 +82,7 @@ func (s *Server) refMoved(who *actor, r *repository, up refUpdate, kind string) 
 			}
 		}
 	}
-	s.baseMoved(who, r, branch, up)
+	s.baseMoved(who, r, branch, up, kind == "")
 }
 
 // headMoved brings a pull request's head up to date with its branch.
@@ -149,7 +149,7 @@ func (s *Server) sameDiff(r *repository, baseA, a, baseB, b string) bool {
 
 // baseMoved finds the pull requests whose head has just arrived on their base by another way than the merge button:
 // GitHub marks them as merged. When the base is deleted they are closed.
-func (s *Server) baseMoved(who *actor, r *repository, branch string, up refUpdate) {
+func (s *Server) baseMoved(who *actor, r *repository, branch string, up refUpdate, pushed bool) {
 	var fresh map[string]bool
 	for _, p := range r.pulls() {
 		if p.state != "open" || p.baseRef != branch {
@@ -172,8 +172,25 @@ func (s *Server) baseMoved(who *actor, r *repository, branch string, up refUpdat
 		}
 		if fresh[p.headSHA] {
 			p.baseSHA = up.old
-			s.markMerged(who, p, p.headSHA)
+			commit := p.headSHA
+			if pushed {
+				commit = s.broughtBy(r, p.headSHA, up)
+			}
+			s.markMerged(who, p, commit)
 		}
+	}
+}
+
+// broughtBy is the commit on the branch by which a push brought a head into it: the head itself, or a merge commit that
+// somebody made by hand.
+func (s *Server) broughtBy(r *repository, head string, up refUpdate) string {
+	commit := up.new
+	for {
+		c, err := r.store.commit(commit)
+		if err != nil || len(c.parents) == 0 || c.parents[0] == up.old || !s.isAncestor(r, head, c.parents[0]) {
+			return commit
+		}
+		commit = c.parents[0]
 	}
 }
 
