@@ -200,7 +200,11 @@ func whose(v *reading, open []entry, missing int) string {
 		who = "people"
 	}
 	list := names(v.mayApprove(open), 6)
-	if list == "" {
+	switch {
+	case list == "" && slices.ContainsFunc(open, func(r entry) bool { return r.Change.Operation == domain.ChangePlatform }):
+		return "another platform administrator. There is none yet: whoever runs Shepherd can name one in `administrators` of the server's " +
+			"configuration, or set `approval.soloAdmin` there to let the only one act alone."
+	case list == "":
 		return who + " who may approve " + what + ". Nobody may yet: ask a platform administrator to bind an approver."
 	}
 	return who + " who may approve " + what + ": " + list + "."
@@ -213,6 +217,8 @@ func mergedHeadline(v *reading) string {
 		return "**" + applied(v) + ".**"
 	case t.underWay > 0 && t.underWay == t.all:
 		return "**Merged.** " + underWay(v)
+	case t.underWay > 0 && t.quarantined > 0:
+		return fmt.Sprintf("**Merged, %d of %d quarantined.** The rest is under way. ", t.quarantined, t.all) + wayOut(v)
 	case t.underWay > 0:
 		return fmt.Sprintf("**Merged.** %d of %d done, %d under way.", t.all-t.underWay, t.all, t.underWay)
 	case len(v.Quarantined) > 0 && t.done+t.failed == 0:
@@ -260,7 +266,7 @@ func wayOut(v *reading) string {
 	case v.Undo == "":
 		return text + "An undo is being prepared: a pull request that takes the content back, and then names the branch that asks for it again."
 	}
-	return text + "Merge " + link("the undo", v.Undo) + ", which takes it back. To have it applied after all, then open a pull request from the branch that the undo names."
+	return text + "Merge " + link("the undo", v.Undo) + ", which takes it back. To have it applied after all, open a pull request from the branch that the undo names once it is merged."
 }
 
 // link is one to an address that the forge gave; any other stays text.

@@ -100,6 +100,9 @@ func rows(v View) (out []entry) {
 		c := judge.Change{Path: p.Path, Subject: p.Path}
 		if ref, governed, problems := spec.ParsePath(p.Path); governed && !problems.Blocking() {
 			c.Ref, c.Subject = ref, ref.String()
+			if ref.Platform() {
+				c.Operation = domain.ChangePlatform // the only one that there is
+			}
 		}
 		add(Row{Change: c})
 	}
