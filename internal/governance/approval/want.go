@@ -86,11 +86,11 @@ func wakeNear(ctx context.Context, tx *store.Tx, queue *jobs.Queue, s Span) erro
 where state = 'open' and id <> $1 and (c->'ref'->>'system' = any($2) or c->>'path' = any($3) or c->>'operation' = any($4)
   or c @? $5::jsonpath) order by id`
 	stopped := fmt.Sprintf(`$.problems[*] ? (@.code == "%s")`, domain.Quarantined)
-	rows, err := tx.PGX.Query(ctx, query, s.Pull.Number, systems, paths, operations, stopped)
+	numbers, err := numbersOf(ctx, tx, query, s.Pull.Number, systems, paths, operations, stopped)
 	if err != nil {
 		return fmt.Errorf("look for who leans on the span: %w", err)
 	}
-	return wantAll(ctx, tx, queue, rows, true)
+	return wantAll(ctx, tx, queue, numbers, true)
 }
 
 // wakeAll asks for the judging of every open pull request, behind what people wait for: the rules have
