@@ -192,6 +192,16 @@ func TestPowerOfAModification(t *testing.T) {
 		}, func(ref spec.Ref, m render.Manifest) judge.Change {
 			return w.change(domain.ModifyVM, ref, rests, rests, halted(m))
 		}, kubevirtv1.RunStrategyHalted},
+		{"asked for again after it failed, while somebody did it by hand", func(ref spec.Ref, id uuid.UUID) {
+			w.environment = domain.Test
+			w.failed(w.ask(w.change(domain.StopVM, ref, runs, rests, halted(machine(ref, w.ns))))[0], domain.EnvironmentMismatch)
+			w.environment = domain.Prod
+			live, halted := w.live(id), kubevirtv1.RunStrategyHalted
+			live.Spec.RunStrategy = &halted
+			w.ok(w.kube.Client().Update(t.Context(), live, client.FieldOwner("somebody")))
+		}, func(ref spec.Ref, m render.Manifest) judge.Change {
+			return w.change(domain.ModifyVM, ref, rests, runs, m)
+		}, kubevirtv1.RunStrategyAlways},
 		{"an approver's plan decides, not what was asked for", func(spec.Ref, uuid.UUID) {}, func(ref spec.Ref, m render.Manifest) judge.Change {
 			return w.change(domain.ModifyVM, ref, runs, runs, halted(m))
 		}, kubevirtv1.RunStrategyHalted},
@@ -211,6 +221,7 @@ func TestAfterAFailedCreation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.add("prod-1")
+	w.ns += "-missing" // its namespace was not made either
 	for op, change := range map[domain.Operation]func(spec.Ref) judge.Change{
 		domain.ModifyVM: func(r spec.Ref) judge.Change {
 			return w.change(domain.ModifyVM, r, runs, runs, memory(machine(r, w.ns), "2Gi"))
@@ -258,6 +269,7 @@ func TestOrderOfOperations(t *testing.T) {
 			t.Error("an earlier event's watcher goes on")
 		}
 	}
+	w.ok(w.gateway.Observe(t.Context(), stop, domain.VMUnknown, "what its watcher saw before"))
 	w.states(end, event.StatusCOMPLETED, domain.VMDeleting)
 	if w.watch(end) {
 		t.Error("it is not gone")
