@@ -38,17 +38,21 @@ func TestMergePlatform(t *testing.T) {
 	w.same("the rules", "c2", w.platform())
 	w.same("tickets", []string{"medium COMPLETED COMPLETED"}, w.states(8))
 	w.same("judged again", []string{"9 at 4", "10 at 4"}, w.judgings())
-	w.same("wanted", []string{"9 2 false", "10 2 false"}, w.texts("select id || ' ' || wanted || ' ' || queued from pull_requests where id in (9, 10) order by id"))
+	w.same("wanted", []string{"9 2 true", "10 2 true"}, w.texts("select id || ' ' || wanted || ' ' || queued from pull_requests where id in (9, 10) order by id"))
 	w.same("rules are accepted as a commit", []string{systemRef.Path()}, w.texts("select id from accepted"))
 	w.noEventJobs()
 
 	// What people ask for meanwhile does not wait with it.
-	w.ok(w.db.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return Want(ctx, tx, w.queue, 9) }))
-	w.ok(w.db.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return Want(ctx, tx, w.queue, 9) }))
-	w.same("judged soon", []string{"9 at 4", "10 at 4", "9 at 3"}, w.judgings())
-	// One that waits anyway is enough for the next rules.
+	w.sql("insert into river_job (kind, args, max_attempts, priority, state, finalized_at) select kind, args, max_attempts, priority, 'completed', now() from river_job where kind = 'judge_pull_request'")
+	for range 2 {
+		w.ok(w.db.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return Want(ctx, tx, w.queue, 9) }))
+	}
+	waits := "select (args->>'number') || ' at ' || priority from river_job where kind = 'judge_pull_request' and state = 'available' order by id"
+	w.same("judged soon", []string{"9 at 3", "10 at 4"}, w.texts(waits))
+	w.same("what is over stays as it was", []string{"4 4"}, w.texts("select string_agg(priority::text, ' ') from river_job where kind = 'judge_pull_request' and state = 'completed'"))
+	// One that waits is enough for the next rules, and goes as soon as it did.
 	w.merged(10, "c2", "c3", ofPlatform("large"))
-	w.same("judged once", []string{"9 at 4", "10 at 4", "9 at 3"}, w.judgings())
+	w.same("judged once", []string{"9 at 3", "10 at 4"}, w.texts(waits))
 	w.same("wanted", []string{"5"}, w.texts("select wanted::text from pull_requests where id = 9"))
 }
 

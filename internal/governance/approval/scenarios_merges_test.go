@@ -152,6 +152,15 @@ REQUEST_CANCELLED shepherd prod-shop-shop-redis-01 prod #7 ticket event {"why": 
 		jobs: judgeEight + "\n" + tellSeven, statements: 25,
 	},
 	{
+		name: "merge: others lean on it",
+		given: after(func(w *world) { w.submit(8, vm2); w.submit(7, newSystem(0)) }, func(w *world, g *Gateway) error {
+			return g.Merge(w.Context(), w.span(7, "c0", "c1", newSystem(0)))
+		}),
+		trail: `CHANGE_ACCEPTED shepherd shop #7 ticket event {"rule": "create-system", "commit": "c1", "digest": "digest-shop", "operation": "CREATE_SYSTEM"}
+EXECUTION_COMPLETED shepherd shop #7 ticket event`,
+		jobs: tellSeven + "\n" + judgeEight, statements: 24,
+	},
+	{
 		name: "absorb",
 		given: after(func(w *world) { waiting8(w); agreed(w) }, func(w *world, g *Gateway) error {
 			p := pullOf(7)

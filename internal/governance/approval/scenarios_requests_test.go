@@ -270,10 +270,17 @@ PLAN_CHANGED alice prod-shop-shop-redis-01 prod #7 ticket event {"reason": "medi
 	},
 	{
 		name:  "want: while a judging waits",
-		given: wants(7, func(w *world) { w.sql("update pull_requests set queued = true") }), statements: 2,
+		given: wants(7, func(w *world) { w.sql("update pull_requests set queued = true") }), statements: 3,
 	},
 	{
 		name: "want: nobody's", given: wants(0, func(*world) {}), nothing: true, statements: 1,
+	},
+	{
+		name: "wake those whom a person concerns",
+		given: after(func(w *world) { asked(w); w.submit(8, vm2) }, func(w *world, g *Gateway) error {
+			return g.db.InTx(w.Context(), func(ctx context.Context, tx *store.Tx) error { return WakeAbout(ctx, tx, g.queue, ada.ID) })
+		}),
+		jobs: judgeSeven + "\n" + judgeEight, statements: 6,
 	},
 	{
 		name: "tell",

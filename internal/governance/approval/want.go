@@ -30,16 +30,25 @@ on conflict (id) do update set wanted = pull_requests.wanted + 1 returning queue
 		return fmt.Errorf("ask for the judging of #%d: %w", job.Number, err)
 	}
 	if queued {
-		return nil
+		return hurry(ctx, tx, job)
 	}
-	// One that may wait long is not waited for: what people ask for meanwhile gets a job in front of it,
-	// which leaves it nothing to do.
-	if !job.Low {
-		if err := tx.PullRequest.UpdateOneID(job.Number).SetQueued(true).Exec(ctx); err != nil {
-			return fmt.Errorf("ask for the judging of #%d: %w", job.Number, err)
-		}
+	if err := tx.PullRequest.UpdateOneID(job.Number).SetQueued(true).Exec(ctx); err != nil {
+		return fmt.Errorf("ask for the judging of #%d: %w", job.Number, err)
 	}
 	return queue.Add(ctx, tx.PGX, job)
+}
+
+// hurry lets a judging that waits behind everything wait no longer than what people ask for now.
+func hurry(ctx context.Context, tx *store.Tx, job jobs.JudgePullRequest) error {
+	const raise = `update river_job set priority = $3 where state = 'available' and queue = $4 and priority > $3 and kind = $1 and args @> jsonb_build_object('number', $2::bigint)`
+	if job.Low {
+		return nil
+	}
+	_, err := tx.PGX.Exec(ctx, raise, job.Kind(), job.Number, job.InsertOpts().Priority, jobs.ClusterQueue(""))
+	if err != nil {
+		return fmt.Errorf("hurry the judging of #%d: %w", job.Number, err)
+	}
+	return nil
 }
 
 // wake asks for the judging of those open pull requests that were refused because another one had a
