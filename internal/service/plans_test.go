@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"kv-shepherd.io/shepherd/ent/event"
+	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/judge"
@@ -53,9 +54,9 @@ func TestWrongPlans(t *testing.T) {
 		}
 		id := w.ask(change)[0]
 		if c.sql != "" {
-			ticket, err := w.event(id).QueryTicket().Only(t.Context())
+			row, err := w.db.Ticket.Query().Where(ticket.EventID(id)).Only(t.Context())
 			w.ok(err)
-			w.force(c.sql, ticket.PlanID)
+			w.force(c.sql, row.PlanID)
 		}
 		w.failed(id, domain.PlanInvalid)
 		if got := w.event(id).ErrorMessage; !strings.Contains(got, c.says) {
