@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 
 	"kv-shepherd.io/shepherd/bot/comment"
@@ -12,9 +13,11 @@ import (
 	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/gitops"
+	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/judge"
+	"kv-shepherd.io/shepherd/internal/policy"
 )
 
 // groupForge is what a group's checks are written to.
@@ -35,6 +38,9 @@ func NewGrouper(j *Judge, f groupForge) *Grouper { return &Grouper{judge: j, for
 // Run posts the checks on a group's head. Its difference against its base has to be, digest by digest,
 // what open pull requests ask for, as it was approved there.
 func (g *Grouper) Run(ctx context.Context, args jobs.CheckMergeGroup) error {
+	if err := g.walked(ctx); err != nil {
+		return fmt.Errorf("check the group %.8s: %w", args.Head, err)
+	}
 	view, err := g.view(ctx, gitops.SHA(args.Head), gitops.SHA(args.Base))
 	if err != nil {
 		return fmt.Errorf("check the group %.8s: %w", args.Head, err)
@@ -44,6 +50,29 @@ func (g *Grouper) Run(ctx context.Context, args jobs.CheckMergeGroup) error {
 		if _, err := g.forge.CreateCheck(ctx, check); err != nil {
 			return fmt.Errorf("post %s on the group %.8s: %w", check.Name, args.Head, err)
 		}
+	}
+	return nil
+}
+
+// walked waits until what was merged already is accepted: a queue asks once, and the next group stands on it.
+func (g *Grouper) walked(ctx context.Context) error {
+	j := g.judge
+	repo, err := j.db.Repository.Get(ctx, j.repo.ID)
+	if ent.IsNotFound(err) || err == nil && (repo.Cursor == "" || repo.Blocked != "") {
+		return nil // the walker stands still, and the judging says why
+	}
+	if err != nil {
+		return fmt.Errorf("read the repository: %w", err)
+	}
+	if err := j.mirror.Fetch(ctx, gitops.BranchRef(j.repo.Branch)); err != nil {
+		return fmt.Errorf("fetch: %w", err)
+	}
+	tip, err := j.mirror.Branch(j.repo.Branch)
+	if err != nil {
+		return fmt.Errorf("find branch %s: %w", j.repo.Branch, err)
+	}
+	if string(tip) != repo.Cursor {
+		return jobs.Later(busy, fmt.Errorf("%s has not been walked to", tip.Short()))
 	}
 	return nil
 }
@@ -77,6 +106,10 @@ func (g *Grouper) view(ctx context.Context, head, base gitops.SHA) (comment.Grou
 // ofPeople are the problems that belong to those who ask, of whom a group has several.
 var ofPeople = []domain.Code{domain.PermissionDenied, domain.AuthorUnknown, domain.PolicyDenied, domain.DuplicatePendingRequest}
 
+// anybody asks for a group in the place of them all, and may ask for everything: what builds on something else
+// would be refused along with it.
+var anybody = policy.Person{ID: math.MaxInt64, Login: "merge-queue"}
+
 // report judges what the group brings. Who may ask for it was judged with each pull request.
 func (g *Grouper) report(ctx context.Context, head, base gitops.SHA) (judge.Report, error) {
 	j := g.judge
@@ -92,7 +125,13 @@ func (g *Grouper) report(ctx context.Context, head, base gitops.SHA) (judge.Repo
 	if err != nil {
 		return judge.Report{}, err
 	}
-	in.Head, in.World.Claims = string(head), nil
+	in.Head, in.World.Claims, in.Author = string(head), nil, anybody
+	admins := append(slices.Clone(j.settings.Administrators), spec.Person{ID: anybody.ID, Login: anybody.Login})
+	in.Bindings = policy.NewBindings(policy.Sources{Roles: in.Platform.Bindings, Administrators: admins})
+	// The groups before this one are judged by themselves: the branch, not they, must be as it is accepted.
+	if h.tip, err = j.mirror.Branch(j.repo.Branch); err != nil {
+		return judge.Report{}, fmt.Errorf("find branch %s: %w", j.repo.Branch, err)
+	}
 	if err := j.nextPlatform(ctx, &in, h); err != nil {
 		return judge.Report{}, err
 	}

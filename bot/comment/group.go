@@ -48,8 +48,8 @@ func Group(g GroupView) (validate, approval forge.Check) {
 		approval.Conclusion, approval.Title = forge.Failure, g.Changes[i].title()
 		p.must("**" + count(len(wrong), "change") + " of this group cannot be merged.** Take the pull request out of the queue, and see its own checks.\n")
 	case len(g.Changes) == 0:
-		approval.Title = "Nothing governed here"
-		p.must("**Nothing governed here.**\n")
+		approval.Title = validate.Title
+		p.must("**" + validate.Title + ".**\n")
 	default:
 		p.must("**Every change of this group stands as it was approved.**\n")
 	}
