@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -111,28 +113,20 @@ func (d *docket) choose(ctx context.Context, cmd *ent.Command, wishes []wish, an
 		return err
 	}
 	var choices []approval.Choice
+	var planned []judge.Change
 	for _, w := range wishes {
 		change, ok := report.Change(w.path)
 		if !ok || change.Problems.Blocking() || change.Planned == nil {
 			answer.Problems = unplannable(change)
 			return nil
 		}
-		choices = append(choices, w.Choice)
+		choices, planned = append(choices, w.Choice), append(planned, change)
 	}
 	if err := d.judge.gateway.Choose(ctx, d.row.ID, choices, actorOf(cmd)); err != nil {
 		return err
 	}
-	for _, w := range wishes {
-		change, _ := report.Change(w.path)
-		a := comment.PlanAnswer{Ref: change.Ref, Planned: *change.Planned, Wanted: change.Wanted, Dropped: change.Dropped}
-		if change.Ahead {
-			if err := d.bring(ctx, cmd, pull, change, &a); err != nil {
-				return err
-			}
-		}
-		answer.Plans = append(answer.Plans, a)
-	}
-	return nil
+	answer.Plans, err = d.bring(ctx, cmd, pull, planned)
+	return err
 }
 
 // rehearse judges the pull request as it would be with the choices.
@@ -171,29 +165,63 @@ func unplannable(change judge.Change) (out domain.Problems) {
 // suggested is the result of an offer that the forge took.
 const suggested = "suggested"
 
-// bring gets git to say what the plan says, once: by a commit where that is switched on, else by an offer.
-func (d *docket) bring(ctx context.Context, cmd *ent.Command, pull forge.PullRequest, change judge.Change, a *comment.PlanAnswer) error {
-	result, err := d.teller.once(ctx, fmt.Sprintf("plan:%s:%s", cmd.ID, change.Path), func(bool) (string, error) {
+// bring gets git to say what the plans say, once: by one commit where that is switched on, else, or where the
+// branch is not ours to write, by an offer for each.
+func (d *docket) bring(ctx context.Context, cmd *ent.Command, pull forge.PullRequest, planned []judge.Change) (out []comment.PlanAnswer, err error) {
+	commit := ""
+	if d.push && !pull.Fork && slices.ContainsFunc(planned, modified) {
+		commit, err = d.teller.once(ctx, "plan:"+cmd.ID.String(), func(again bool) (string, error) { return d.commit(ctx, pull, planned, again) })
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, change := range planned {
+		a := comment.PlanAnswer{Ref: change.Ref, Planned: *change.Planned, Wanted: change.Wanted, Dropped: change.Dropped}
+		switch {
+		case commit != "" && (change.Ahead || commit == pull.HeadSHA && modified(change)):
+			a.Commit = commit
+		case change.Ahead:
+			result, err := d.teller.once(ctx, fmt.Sprintf("plan:%s:%s", cmd.ID, change.Path), func(again bool) (string, error) {
+				if again { // the forge may have taken it; the file stands in the answer in any case
+					return "", nil
+				}
+				return d.suggest(ctx, pull, change)
+			})
+			if err != nil {
+				return nil, err
+			}
+			a.Suggested = result == suggested
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+func modified(c judge.Change) bool { return len(c.Planned.ModifiedSpec) > 0 }
+
+// commit writes the planned files to the branch. One that moved, or is not ours to write, is left to people.
+// Where an earlier attempt did not hear that it was written, the head says so.
+func (d *docket) commit(ctx context.Context, pull forge.PullRequest, planned []judge.Change, again bool) (string, error) {
+	var edits []forge.FileEdit
+	var about []string
+	for _, change := range planned {
+		if !change.Ahead {
+			continue
+		}
 		content, err := plannedFile(change)
 		if err != nil {
 			return "", err
 		}
-		if d.push && !pull.Fork {
-			return d.commit(ctx, pull, change, content)
-		}
-		return d.suggest(ctx, pull, change, content)
-	})
-	a.Suggested = result == suggested
-	if !a.Suggested {
-		a.Commit = result
+		edits, about = append(edits, forge.FileEdit{Path: change.Path, Content: content}), append(about, change.Subject)
 	}
-	return err
-}
-
-// commit writes the planned file to the branch. One that moved, or is not ours to write, is left to people.
-func (d *docket) commit(ctx context.Context, pull forge.PullRequest, change judge.Change, content []byte) (string, error) {
-	message := "Take over the plan for " + change.Subject + "\n\nAs planned by " + change.Planned.By + " on the pull request."
-	sha, err := d.forge.CommitOnHead(ctx, pull.HeadRef, pull.HeadSHA, []forge.FileEdit{{Path: change.Path, Content: content}}, message)
+	switch {
+	case len(edits) == 0 && again:
+		return pull.HeadSHA, nil
+	case len(edits) == 0:
+		return "", nil
+	}
+	message := "Take over the plan for " + strings.Join(about, ", ") + "\n\nAs planned by " + planned[0].Planned.By + " on the pull request."
+	sha, err := d.forge.CommitOnHead(ctx, pull.HeadRef, pull.HeadSHA, edits, message)
 	if errors.Is(err, forge.ErrConflict) || errors.Is(err, forge.ErrRefused) {
 		return "", nil
 	}
@@ -202,9 +230,13 @@ func (d *docket) commit(ctx context.Context, pull forge.PullRequest, change judg
 
 // suggest offers the planned file on the lines of a new one. Of a changed file only some lines are part of
 // the difference, which is all that a suggestion can replace.
-func (d *docket) suggest(ctx context.Context, pull forge.PullRequest, change judge.Change, content []byte) (string, error) {
+func (d *docket) suggest(ctx context.Context, pull forge.PullRequest, change judge.Change) (string, error) {
 	if change.Accepted != nil {
 		return "", nil
+	}
+	content, err := plannedFile(change)
+	if err != nil {
+		return "", err
 	}
 	head, err := d.judge.mirrorContent(ctx, pull.HeadSHA, change.Path)
 	if err != nil || head == nil {

@@ -204,10 +204,10 @@ func planLines(plans []PlanAnswer) (out []string) {
 	for _, c := range plans {
 		text := code(c.Ref.String()) + orNothing(": ", choices(c.Planned, c.Wanted)) + dropped(c.Dropped) + ". "
 		switch {
-		case c.matches():
-			text += "The file stays as it is."
 		case c.Commit != "":
 			text += "Committed as " + digest(c.Commit) + "."
+		case c.matches():
+			text += "The file stays as it is."
 		case c.Suggested:
 			text += "Suggested on the file: the author accepts the suggestion, or commits the file below."
 		default:
