@@ -95,11 +95,15 @@ func (t *Teller) reminded(ctx context.Context, row *ent.PullRequest, v comment.V
 // aging is from when on how long something waits is worth saying anew.
 const aging = 24 * time.Hour
 
-// Remind asks for all pull requests to be told of that have waited for more than a day, so that their age
-// is shown, and people are reminded in time.
+// Remind asks for all pull requests to be told of that have waited for more than a day, or for as long
+// as people may wait: their age is shown, and people are reminded in time.
 func (t *Teller) Remind(ctx context.Context, _ jobs.Remind) error {
 	var numbers []int
-	err := t.db.Ticket.Query().Where(ticket.StatusEQ(ticket.StatusPENDING_APPROVAL), ticket.CreatedAtLT(t.now().Add(-aging))).
+	age := aging
+	if t.remind > 0 {
+		age = min(age, t.remind)
+	}
+	err := t.db.Ticket.Query().Where(ticket.StatusEQ(ticket.StatusPENDING_APPROVAL), ticket.CreatedAtLT(t.now().Add(-age))).
 		Unique(true).Select(ticket.FieldPullRequest).Scan(ctx, &numbers)
 	if err != nil {
 		return fmt.Errorf("look for what has waited long: %w", err)

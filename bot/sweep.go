@@ -4,12 +4,17 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/ent/repository"
+	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/store"
@@ -36,7 +41,7 @@ func NewSweeper(db *store.DB, queue *jobs.Queue, f sweepForge, repo Repository, 
 }
 
 // Run asks for the judging of every pull request of the governed branch whose state at the forge is not
-// the one that was judged last.
+// the one that was judged last, and of those whose problems may have passed by themselves.
 func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 	listed, err := s.forge.OpenPullRequests(ctx)
 	if err != nil {
@@ -49,7 +54,13 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 	}
 	moved := movedSince(listed, rows, s.repo.Branch)
 	err = s.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		for _, number := range moved {
+		passing, err := passing(ctx, tx)
+		if err != nil {
+			return err
+		}
+		wanted := slices.Concat(moved, passing)
+		slices.Sort(wanted)
+		for _, number := range slices.Compact(wanted) {
 			if err := approval.Want(ctx, tx, s.queue, number); err != nil {
 				return err
 			}
@@ -60,6 +71,29 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 		s.log.InfoContext(ctx, "pull requests moved without a webhook", "prs", moved)
 	}
 	return err
+}
+
+// passes are the problems that time may mend, without anybody's pushing: limits that count by the hour, and
+// clusters that come back.
+var passes = []domain.Code{domain.RateLimitExceeded, domain.NoEligibleCluster, domain.ClusterUnreachable}
+
+// passing are the open pull requests with such a problem.
+func passing(ctx context.Context, tx *store.Tx) ([]int, error) {
+	const query = `select id from pull_requests where state = 'open' and (report @? $1::jsonpath or report @? $2::jsonpath)`
+	var any []string
+	for _, code := range passes {
+		any = append(any, fmt.Sprintf("@.code == %q", code))
+	}
+	filter := " ? (" + strings.Join(any, " || ") + ")"
+	rows, err := tx.PGX.Query(ctx, query, "$.problems[*]"+filter, "$.changes[*].problems[*]"+filter)
+	if err != nil {
+		return nil, fmt.Errorf("sweep: look for problems that pass: %w", err)
+	}
+	numbers, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil {
+		return nil, fmt.Errorf("sweep: look for problems that pass: %w", err)
+	}
+	return numbers, nil
 }
 
 // movedSince lists the numbers of those that are open at the forge and were not judged as they are, and

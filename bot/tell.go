@@ -143,7 +143,10 @@ func (t *Teller) after(ctx context.Context, row *ent.PullRequest, v comment.View
 // checks posts those that have something new to say. The approval check carries the plans: once the
 // forge has accepted it, by the forge's own clock, they are published.
 func (t *Teller) checks(ctx context.Context, row *ent.PullRequest, v comment.View) error {
-	validate := comment.Validate(v)
+	validate, err := t.worst(ctx, row, comment.Validate(v), comment.Validate)
+	if err != nil {
+		return err
+	}
 	if hash := hashOf(validate); hash != row.ValidateHash {
 		if _, err := t.forge.CreateCheck(ctx, validate); err != nil {
 			return fmt.Errorf("post %s: %w", validate.Name, err)
@@ -152,7 +155,7 @@ func (t *Teller) checks(ctx context.Context, row *ent.PullRequest, v comment.Vie
 			return err
 		}
 	}
-	check, err := t.worst(ctx, row, comment.Approval(v))
+	check, err := t.worst(ctx, row, comment.Approval(v), comment.Approval)
 	if err != nil {
 		return err
 	}
@@ -180,7 +183,7 @@ func (t *Teller) checks(ctx context.Context, row *ent.PullRequest, v comment.Vie
 // for checks belong to commits.
 var severity = map[forge.Conclusion]int{forge.Success: 0, forge.ActionRequired: 1, forge.Failure: 2}
 
-func (t *Teller) worst(ctx context.Context, row *ent.PullRequest, check forge.Check) (forge.Check, error) {
+func (t *Teller) worst(ctx context.Context, row *ent.PullRequest, check forge.Check, of func(comment.View) forge.Check) (forge.Check, error) {
 	others, err := t.db.PullRequest.Query().Where(pullrequest.HeadSha(row.HeadSha), pullrequest.IDNEQ(row.ID),
 		pullrequest.StateEQ(pullrequest.StateOpen), pullrequest.ReportNotNil()).All(ctx)
 	if err != nil {
@@ -191,7 +194,7 @@ func (t *Teller) worst(ctx context.Context, row *ent.PullRequest, check forge.Ch
 		if err != nil {
 			return check, err
 		}
-		if c := comment.Approval(v); severity[c.Conclusion] > severity[check.Conclusion] {
+		if c := of(v); severity[c.Conclusion] > severity[check.Conclusion] {
 			check.Conclusion = c.Conclusion
 			check.Title = fmt.Sprintf("#%d has the same head: %s", other.ID, c.Title)
 			check.Summary = fmt.Sprintf("**#%d has the same head, and a commit has one check.** Close one of the two pull requests, or push a commit to one.\n\n%s", other.ID, check.Summary)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"kv-shepherd.io/shepherd/bot/comment"
 	"kv-shepherd.io/shepherd/ent"
@@ -83,6 +84,16 @@ func (t *Teller) around(ctx context.Context, row *ent.PullRequest, v *comment.Vi
 		pullrequest.StateEQ(pullrequest.StateOpen), pullrequest.ReportNotNil()).Order(ent.Asc(pullrequest.FieldID)).IDs(ctx)
 	if err != nil {
 		return fmt.Errorf("read who shares the head of #%d: %w", row.ID, err)
+	}
+	const took = `select distinct t.pull_request from tickets t join pull_requests p on p.id = t.pull_request
+where p.state = 'open' and t.status = 'CANCELLED' and t.decision like $1 and not exists (
+  select 1 from tickets u where u.pull_request = t.pull_request and u.path = t.path and u.created_at > t.created_at) order by 1`
+	rows, err := t.pool.Query(ctx, took, fmt.Sprintf(approval.TakenOverBy, row.ID)+",%")
+	if err != nil {
+		return fmt.Errorf("read from whom #%d took over: %w", row.ID, err)
+	}
+	if v.TookFrom, err = pgx.CollectRows(rows, pgx.RowTo[int]); err != nil {
+		return fmt.Errorf("read from whom #%d took over: %w", row.ID, err)
 	}
 	if v.AutoMerge = t.merges && v.Report.Automatic; !v.AutoMerge {
 		return nil

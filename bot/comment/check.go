@@ -41,9 +41,18 @@ func Validate(v View) forge.Check {
 	if len(r.warnings) > 0 {
 		c.Title += ", " + count(len(r.warnings), "warning")
 	}
+	c.Title += sharing(v)
 	c.Summary = validateSummary(v, r)
 	c.Annotations = annotations(slices.Concat(r.errors, r.contested, r.warnings))
 	return identified(c)
+}
+
+// sharing is the end of the title of a check that several pull requests share.
+func sharing(v View) string {
+	if len(v.SameHead) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s %s the same head", these(v.SameHead), plural(len(v.SameHead), "has", "have"))
 }
 
 func validateSummary(given View, v *reading) string {
@@ -95,9 +104,7 @@ func Approval(v View) forge.Check {
 	r := readOpen(v)
 	c := forge.Check{Name: ApprovalName, HeadSHA: v.Report.Head}
 	c.Conclusion, c.Title = r.ruling()
-	if len(v.SameHead) > 0 {
-		c.Title += fmt.Sprintf("; %s %s the same head", these(v.SameHead), plural(len(v.SameHead), "has", "have"))
-	}
+	c.Title += sharing(v)
 	changes := r.table(planColumns)
 	p := newPage(limit - len(changes))
 	if len(v.Quarantined) > 0 {

@@ -49,6 +49,7 @@ func notes(p *page, v *reading) {
 		p.list("", sameHead(v), maxNotes, "")
 		p.list("Why an approval is asked for again:\n\n", reopened(v), maxNotes, "")
 		p.list("", contested(v), maxNotes, "")
+		p.list("", tookOver(v), 1, "")
 		p.list("", onHold(v), 1, "")
 		p.list("", discounted(v), maxNotes, "")
 		asked(p, v)

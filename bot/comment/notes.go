@@ -238,6 +238,14 @@ func contested(v *reading) []string {
 	return group(lines, len(v.rows))
 }
 
+// tookOver says from whom an approval took over what they had asked for first.
+func tookOver(v *reading) []string {
+	if len(v.TookFrom) == 0 || len(v.pick(waiting, unconfirmed, free, approved, ahead)) == 0 {
+		return nil
+	}
+	return []string{"An approval took this over from " + these(v.TookFrom) + ", which asked for the same and only waited."}
+}
+
 // waits are what keeps changes that are under way from being carried out, or from settling.
 func waits(v *reading) []string {
 	var lines []aloud

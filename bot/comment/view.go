@@ -42,6 +42,8 @@ type View struct {
 	Held *Hold
 	// SameHead are the other open pull requests whose head is the same commit.
 	SameHead []int
+	// TookFrom are the open pull requests from which an approval of this one took over what they asked for.
+	TookFrom []int
 	// RemindAfter is how long tickets wait before somebody is reminded; 0 reminds nobody.
 	RemindAfter time.Duration
 }

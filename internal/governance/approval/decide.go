@@ -32,15 +32,15 @@ func (g *Gateway) Decide(ctx context.Context, number int, all []Decided) error {
 		if merged, err := lockPull(ctx, tx, number); err != nil || merged {
 			return err
 		}
-		moved, freed := false, false
+		moved := false
 		for _, d := range all {
 			m, err := g.decideOne(ctx, tx, d)
 			if err != nil {
 				return err
 			}
-			moved, freed = moved || m, freed || m && d.Outcome.Status == domain.TicketRejected
+			moved = moved || m
 		}
-		if freed {
+		if moved { // what is refused is free, what waits again can be taken over, what is approved cannot
 			if err := wake(ctx, tx, g.queue, number); err != nil {
 				return err
 			}

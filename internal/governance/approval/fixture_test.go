@@ -121,7 +121,7 @@ func newSystem(approvals int) judge.Change {
 func pullOf(number int) Pull {
 	return Pull{
 		Number: number, Title: "more redis", URL: fmt.Sprintf("https://forge.test/org/spec/pull/%d", number),
-		Author: audit.Actor{ID: ada.ID, Login: ada.Login}, HeadSHA: "head1", BaseRef: "main", State: "open",
+		Author: audit.Actor{ID: ada.ID, Login: ada.Login}, HeadSHA: fmt.Sprintf("head%d", number-6), BaseRef: "main", State: "open",
 	}
 }
 

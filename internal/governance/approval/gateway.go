@@ -125,8 +125,30 @@ func entry(t *ent.Ticket, action audit.Action, by audit.Actor, params map[string
 	}
 }
 
+// tell asks for a pull request to be told of, and for those that share its head: a commit's checks show the
+// worst of them.
 func (g *Gateway) tell(ctx context.Context, tx *store.Tx, number int) error {
-	return Tell(ctx, tx, g.queue, number)
+	if err := Tell(ctx, tx, g.queue, number); err != nil {
+		return err
+	}
+	return g.tellSharers(ctx, tx, number)
+}
+
+// tellSharers asks for those to be told of that have the head which a pull request has. Their rows are not locked, for they may be waiting for this one: a telling too
+// many does no harm.
+func (g *Gateway) tellSharers(ctx context.Context, tx *store.Tx, number int) error {
+	const query = `select o.id from pull_requests o join pull_requests p on p.head_sha = o.head_sha
+where p.id = $1 and o.id <> p.id and o.state = 'open' and o.head_sha <> '' order by o.id`
+	sharers, err := numbersOf(ctx, tx, query, number)
+	if err != nil {
+		return fmt.Errorf("look for who shares the head of #%d: %w", number, err)
+	}
+	for _, n := range sharers {
+		if err := g.queue.Add(ctx, tx.PGX, jobs.TellPullRequest{Number: n}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Tell asks for a pull request to be told of, in the caller's transaction. However much happens while a

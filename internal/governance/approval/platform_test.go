@@ -160,11 +160,11 @@ func TestWake(t *testing.T) {
 	}
 }
 
-// What frees nothing wakes nobody.
+// What frees nothing, and opens nothing to a takeover, wakes nobody.
 func TestWakeNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	agreed(w)
+	w.submit(7, vm1)
 	waiting8(w)
 	w.judged()
 	since := w.last("river_job")
@@ -172,12 +172,26 @@ func TestWakeNobody(t *testing.T) {
 	w.submit(7, newVM(1, cluster("west")))
 	w.submit(7, newVM(1, invalid))
 	w.submit(7, vm1, vm2)
-	w.decide(vm1.Path, approval(approves(11, alice)))
-	w.decide(vm1.Path, Outcome{Status: domain.TicketPending})
 	waiting8(w) // nor does who waits wake itself
 	for _, line := range strings.Split(w.queued(since), "\n") {
 		if strings.HasPrefix(line, "judge_pull_request") {
 			t.Errorf("woken: %s", line)
+		}
+	}
+}
+
+// Whether what somebody waits for can be taken over is news to them.
+func TestWakeWhoMayTakeOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	agreed(w)
+	waiting8(w)
+	for _, o := range []Outcome{{Status: domain.TicketPending}, approval(approves(11, alice))} {
+		w.judged()
+		since := w.last("river_job")
+		w.decide(vm1.Path, o)
+		if got := w.queued(since); !strings.Contains(got, judgeEight) {
+			t.Errorf("%s: who waits is not woken: %s", o.Status, got)
 		}
 	}
 }

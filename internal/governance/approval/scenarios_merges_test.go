@@ -143,8 +143,8 @@ EXECUTION_COMPLETED shepherd prod-shop-shop-redis-01 prod #8 ticket event`,
 	{
 		name: "merge: a name is free again",
 		given: after(func(w *world) {
-			waiting8(w)
 			w.approved(7, newSystem(0), vm1)
+			waiting8(w)
 		}, func(w *world, g *Gateway) error { return g.Merge(w.Context(), w.span(7, "c0", "c1", newSystem(0))) }),
 		trail: `CHANGE_ACCEPTED shepherd shop #7 ticket event {"rule": "create-system", "commit": "c1", "digest": "digest-shop", "operation": "CREATE_SYSTEM"}
 EXECUTION_COMPLETED shepherd shop #7 ticket event
@@ -162,7 +162,7 @@ EXECUTION_COMPLETED shepherd shop #7 ticket event`,
 	},
 	{
 		name: "absorb",
-		given: after(func(w *world) { waiting8(w); agreed(w) }, func(w *world, g *Gateway) error {
+		given: after(func(w *world) { agreed(w); waiting8(w) }, func(w *world, g *Gateway) error {
 			p := pullOf(7)
 			p.State = "merged"
 			return g.Absorb(w.Context(), p, "c1")

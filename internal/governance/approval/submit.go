@@ -77,6 +77,9 @@ func (g *Gateway) Submit(ctx context.Context, s Submission) error {
 				return err
 			}
 		}
+		if err := g.tellSharers(ctx, tx, s.Pull.Number); err != nil { // of the head that it had
+			return err
+		}
 		if err := savePull(ctx, tx, s); err != nil {
 			return err
 		}
@@ -136,6 +139,9 @@ func (g *Gateway) wait(ctx context.Context, tx *store.Tx, t *ent.Ticket, why str
 			}
 		})
 		if err != nil {
+			return err
+		}
+		if err := wake(ctx, tx, g.queue, t.PullRequest); err != nil { // it can be taken over now
 			return err
 		}
 		return audit.Append(ctx, tx, entry(t, audit.ApprovalWithdrawn, audit.Actor{}, map[string]any{"why": why}))

@@ -10,6 +10,7 @@ import (
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/jobs"
+	"kv-shepherd.io/shepherd/internal/judge"
 	"kv-shepherd.io/shepherd/internal/store"
 )
 
@@ -76,13 +77,15 @@ func waiting(ctx context.Context, tx *store.Tx, freed int) ([]int, error) {
 
 // wakeNear asks for the judging of the other open pull requests that lean on what a span has done to the branch:
 // those below systems of which it has created, changed or removed a file, for they may have waited for it, and
-// plans and permissions follow it; those that ask for what it has left quarantined; and those that a quarantine
+// plans and permissions follow it; those that have reserved the same name elsewhere, which waits for nobody where it
+// is only recorded; those that ask for what it has left quarantined; and those that a quarantine
 // stops, which it may have ended.
 func wakeNear(ctx context.Context, tx *store.Tx, queue *jobs.Queue, s Span) error {
-	var systems, paths, operations []string
+	var systems, names, paths, operations []string
 	for _, m := range s.Merged {
 		if ref := m.Change.Ref; ref.Kind == spec.KindSystem || ref.Kind == spec.KindService {
 			systems = append(systems, ref.System)
+			names = append(names, judge.ClaimKeys(ref, nil)...)
 		}
 	}
 	for _, q := range s.Quarantined {
@@ -93,9 +96,9 @@ func wakeNear(ctx context.Context, tx *store.Tx, queue *jobs.Queue, s Span) erro
 	}
 	const query = `select distinct id from pull_requests, jsonb_array_elements(coalesce(report->'changes', '[]')) c
 where state = 'open' and id <> $1 and (c->'ref'->>'system' = any($2) or c->>'path' = any($3) or c->>'operation' = any($4)
-  or c @? $5::jsonpath) order by id`
+  or c @? $5::jsonpath or exists (select 1 from claims k where k.pull_request = pull_requests.id and k.id = any($6))) order by id`
 	stopped := fmt.Sprintf(`$.problems[*] ? (@.code == "%s")`, domain.Quarantined)
-	numbers, err := numbersOf(ctx, tx, query, s.Pull.Number, systems, paths, operations, stopped)
+	numbers, err := numbersOf(ctx, tx, query, s.Pull.Number, systems, paths, operations, stopped, names)
 	if err != nil {
 		return fmt.Errorf("look for who leans on the span: %w", err)
 	}
