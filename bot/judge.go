@@ -308,7 +308,11 @@ func (j *Judge) base(ctx context.Context, number int, files []judge.File) (judge
 	if err != nil {
 		return judge.Input{}, err
 	}
-	world, specs, owners, err := lookUp(ctx, j.db, number, files)
+	planned, err := j.planned(ctx, number)
+	if err != nil {
+		return judge.Input{}, err
+	}
+	world, specs, owners, err := lookUp(ctx, j.db, number, files, planned)
 	if err != nil {
 		return judge.Input{}, err
 	}
@@ -318,7 +322,7 @@ func (j *Judge) base(ctx context.Context, number int, files []judge.File) (judge
 	return judge.Input{
 		PlatformCommit: rules.Commit, Number: number, Platform: rules.Platform, Policies: rules.Policies,
 		Bindings: policy.NewBindings(policy.Sources{Roles: rules.Platform.Bindings, Systems: owners, Administrators: j.settings.Administrators}),
-		Files:    files, Accepted: specs, World: world, Now: j.now(),
+		Files:    files, Accepted: specs, World: world, Planned: planned, Now: j.now(),
 	}, nil
 }
 

@@ -59,6 +59,24 @@ func (w *world) machines(ctx context.Context) error {
 		m.Removed = !slices.Contains(kept, row.Path)
 		w.out.Machines[row.Name] = m
 	}
+	return w.machineNames(ctx)
+}
+
+// machineNames adds the names of other VMs where a console of an unknown one is asked for, so that the
+// nearest can be named.
+func (w *world) machineNames(ctx context.Context) error {
+	known := func(name string) bool { _, ok := w.out.Machines[name]; return ok }
+	if !slices.ContainsFunc(w.each(consoleOf), func(name string) bool { return !known(name) }) {
+		return nil
+	}
+	rows, err := w.db.Accepted.Query().Where(accepted.Kind(string(spec.KindVirtualMachine))).Limit(maxNames).
+		Select(accepted.FieldID, accepted.FieldName).All(ctx)
+	if err != nil {
+		return fmt.Errorf("read the VMs' names: %w", err)
+	}
+	for _, row := range rows {
+		w.out.Names[row.Name] = row.ID
+	}
 	return nil
 }
 
@@ -107,6 +125,40 @@ func snapshot[T any](kept map[string]any) (*T, error) {
 	}
 	out := new(T)
 	return out, json.Unmarshal(data, out)
+}
+
+// addresses finds who has the fixed addresses that the files ask for.
+func (w *world) addresses(ctx context.Context) error {
+	var wanted []string
+	for _, f := range w.files {
+		ref, governed, problems := spec.ParsePath(f.Path)
+		if !governed || problems.Blocking() || ref.Kind != spec.KindVirtualMachine || f.Head == nil {
+			continue
+		}
+		if doc, _ := spec.Parse(ref, f.Head.Data); doc != nil {
+			wanted = append(wanted, judge.AddressKeys(spec.Canonical(doc))...)
+		}
+	}
+	for _, p := range w.planned {
+		wanted = append(wanted, judge.AddressKeys(p.ModifiedSpec)...)
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	const query = `select id, spec from accepted where kind = 'VirtualMachine' and position('"ip"' in convert_from(spec, 'UTF8')) > 0`
+	return w.db.Rows(ctx, query, nil, func(row pgx.Rows) error {
+		var path string
+		var kept []byte
+		if err := row.Scan(&path, &kept); err != nil {
+			return fmt.Errorf("read the addresses in use: %w", err)
+		}
+		for _, key := range judge.AddressKeys(kept) {
+			if slices.Contains(wanted, key) {
+				w.out.Addresses[key] = path
+			}
+		}
+		return nil
+	})
 }
 
 // below finds what stands in the way of removing a system or service: accepted files below it, and

@@ -23,9 +23,6 @@ import (
 // request adds what people have said and done about a pull request besides its content: what approvers
 // chose, who made it, who confirmed, how much its author asked for lately.
 func (j *Judge) request(ctx context.Context, in *judge.Input, pull forge.PullRequest, h heads) error {
-	if err := j.planned(ctx, in); err != nil {
-		return err
-	}
 	if err := j.identify(ctx, in, pull, h); err != nil {
 		return err
 	}
@@ -44,23 +41,23 @@ func (j *Judge) request(ctx context.Context, in *judge.Input, pull forge.PullReq
 	return nil
 }
 
-// planned are the choices that approvers made for the open tickets.
-func (j *Judge) planned(ctx context.Context, in *judge.Input) error {
-	rows, err := j.db.Ticket.Query().Where(ticket.PullRequest(in.Number), ticket.PlannedNotNil(),
+// planned are the choices that approvers made for the open tickets of a pull request, by path.
+func (j *Judge) planned(ctx context.Context, number int) (map[string]judge.Planned, error) {
+	rows, err := j.db.Ticket.Query().Where(ticket.PullRequest(number), ticket.PlannedNotNil(),
 		ticket.StatusIn(ticket.StatusPENDING_APPROVAL, ticket.StatusAPPROVED), ticket.HasEventWith(event.StatusEQ(event.StatusPENDING))).
 		Select(ticket.FieldPath, ticket.FieldPlanned).All(ctx)
 	if err != nil {
-		return fmt.Errorf("read the plans of #%d: %w", in.Number, err)
+		return nil, fmt.Errorf("read the plans of #%d: %w", number, err)
 	}
-	in.Planned = map[string]judge.Planned{}
+	out := map[string]judge.Planned{}
 	for _, row := range rows {
 		var p judge.Planned
 		if err := json.Unmarshal(row.Planned, &p); err != nil {
-			return fmt.Errorf("read the plan of %s: %w", row.Path, err)
+			return nil, fmt.Errorf("read the plan of %s: %w", row.Path, err)
 		}
-		in.Planned[row.Path] = p
+		out[row.Path] = p
 	}
-	return nil
+	return out, nil
 }
 
 // confirmed are the confirmations by people who may confirm, as things are now.

@@ -112,16 +112,18 @@ type world struct {
 	number int
 	files  []judge.File
 	refs   []spec.Ref
-	out    judge.World
+	// planned are the choices in force for the pull request, which may name other addresses.
+	planned map[string]judge.Planned
+	out     judge.World
 }
 
 // lookUp fills a World and the accepted specs of the paths.
-func lookUp(ctx context.Context, db *store.DB, number int, files []judge.File) (judge.World, map[string]judge.Accepted, []policy.SystemPeople, error) {
-	w := &world{db: db, number: number, files: files, out: judge.World{
+func lookUp(ctx context.Context, db *store.DB, number int, files []judge.File, planned map[string]judge.Planned) (judge.World, map[string]judge.Accepted, []policy.SystemPeople, error) {
+	w := &world{db: db, number: number, files: files, planned: planned, out: judge.World{
 		Systems: map[string]bool{}, Services: map[string]string{}, Names: map[string]string{}, Indexes: map[string][]int{},
 		Claims: map[string]judge.Claim{}, Clusters: map[string]judge.ClusterFacts{}, SystemKeys: map[string][]string{},
 		Home: map[string]string{}, Chosen: map[string]string{}, Machines: map[string]judge.Machine{}, Below: map[string][]string{},
-		Leftovers: map[string][]string{}, InUse: map[string]int{},
+		Leftovers: map[string][]string{}, InUse: map[string]int{}, Addresses: map[string]string{},
 	}}
 	for _, f := range files {
 		if ref, governed, problems := spec.ParsePath(f.Path); governed && !problems.Blocking() {
@@ -136,7 +138,7 @@ func lookUp(ctx context.Context, db *store.DB, number int, files []judge.File) (
 	if err != nil {
 		return judge.World{}, nil, nil, err
 	}
-	for _, step := range []func(context.Context) error{w.services, w.names, w.indexes, w.claims, w.clusters, w.homes, w.chosen, w.machines, w.below, w.inUse} {
+	for _, step := range []func(context.Context) error{w.services, w.names, w.indexes, w.claims, w.clusters, w.homes, w.chosen, w.machines, w.addresses, w.below, w.inUse} {
 		if err := step(ctx); err != nil {
 			return judge.World{}, nil, nil, err
 		}
@@ -283,6 +285,9 @@ func (w *world) claims(ctx context.Context) error {
 			head = f.Head.Data
 		}
 		keys = append(keys, judge.ClaimKeys(ref, head)...)
+	}
+	for _, p := range w.planned {
+		keys = append(keys, judge.AddressKeys(p.ModifiedSpec)...)
 	}
 	rows, err := w.db.Claim.Query().Where(claim.IDIn(keys...), claim.PullRequestNEQ(w.number)).WithTicket().All(ctx)
 	if err != nil {
