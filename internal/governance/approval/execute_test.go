@@ -220,3 +220,20 @@ func TestTellOnce(t *testing.T) {
 	w.submit(8, vm3)
 	w.same("another pull request", "3", told())
 }
+
+// The checks of a commit are those of every open pull request that has it as its head.
+func TestTellSharers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, number := range []int{9, 10, 11} {
+		w.pull(number)
+	}
+	w.submit(7, vm1)
+	w.sql("update pull_requests set head_sha = (select head_sha from pull_requests where id = 7) where id in (9, 10)")
+	w.sql("update pull_requests set head_sha = '' where id in (8, 11)")
+	w.sql("update pull_requests set state = 'closed' where id = 10")
+	w.sql("update pull_requests set telling = false")
+	since := w.last("river_job")
+	w.decide(vm1.Path, approval(approves(11, alice)))
+	w.same("told", tellSeven+"\n"+`tell_pull_request default {"number": 9}`, w.queued(since))
+}
