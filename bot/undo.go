@@ -50,6 +50,9 @@ const (
 	redoPrefix = "redo:"
 )
 
+// redoBranch is where the content of a span can be asked for again.
+func redoBranch(commit string) string { return "shepherd/redo-" + gitops.SHA(commit).Short() }
+
 // redoMarker is the hidden first line of the remark that names the redo.
 const redoMarker = "<!-- shepherd: redo -->"
 
@@ -122,7 +125,7 @@ func (u *Undoer) Redo(ctx context.Context, args jobs.PrepareRedo) error {
 		if err != nil || len(edits) == 0 {
 			return "", err
 		}
-		branch := "shepherd/redo-" + gitops.SHA(args.To).Short()
+		branch := redoBranch(args.To)
 		message := "Ask again for what " + gitops.SHA(args.To).Short() + " brought without approval"
 		if _, err := u.forge.CommitFiles(ctx, branch, cmp.Or(args.Base, string(tip)), edits, message); err != nil {
 			return "", fmt.Errorf("write the redo: %w", err)

@@ -171,7 +171,17 @@ func (t *Teller) undo(ctx context.Context, v *comment.View) error {
 		return fmt.Errorf("look for the undo: %w", err)
 	}
 	v.Undo, v.Undone = e.Result, e.Status == effect.StatusDone && e.Result == ""
-	return nil
+	if v.Undone || v.Undo == "" {
+		return nil
+	}
+	if v.Undone, err = t.db.PullRequest.Query().Where(pullrequest.URL(v.Undo), pullrequest.StateEQ(pullrequest.StateMerged)).Exist(ctx); err != nil || !v.Undone {
+		return err
+	}
+	again, err := t.db.Effect.Query().Where(effect.ID(redoPrefix+v.Report.Head), effect.StatusEQ(effect.StatusDone), effect.ResultNEQ("")).Exist(ctx)
+	if again {
+		v.Redo = redoBranch(v.Report.Head)
+	}
+	return err
 }
 
 // tickets are the latest of each path.

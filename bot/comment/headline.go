@@ -261,6 +261,8 @@ func wayOut(v *reading) string {
 		text = "Merging past the checks approves nothing. "
 	}
 	switch {
+	case v.Undone && v.Redo != "":
+		return text + "It has been taken back. To have it applied after all, open a pull request from " + code(v.Redo) + "."
 	case v.Undone:
 		return text + "It has been taken back already. To have it applied after all, ask for it in a new pull request."
 	case v.Undo == "":

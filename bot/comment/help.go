@@ -40,10 +40,10 @@ func (v *reading) helpOn(verb string) string {
 		}
 	case verbExplain:
 		if len(v.rows) > 0 {
-			return "`/explain` shows how every change was judged. Everybody."
+			return "`/explain` shows how every change was judged. Everybody with a role here."
 		}
 	case verbHelp:
-		return "`/help` shows this list. Everybody."
+		return "`/help` shows this list. Everybody with a role here."
 	}
 	return ""
 }

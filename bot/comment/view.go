@@ -21,8 +21,10 @@ type View struct {
 	Quarantined domain.Problems
 	// Undo is the URL of the pull request that takes the quarantined content back; empty until it is open.
 	Undo string
-	// Undone says that nothing is left to take back: somebody did it already.
+	// Undone says that nothing is left to take back: the undo is merged, or somebody did it already.
 	Undone bool
+	// Redo is the branch that asks for it again; empty until it is there.
+	Redo string
 	// WaitingSince is when the oldest undecided ticket was written; zero where none waits.
 	WaitingSince time.Time
 	Now          time.Time
