@@ -246,7 +246,7 @@ func (j *judging) upToDate(c *change) {
 	case unread || !slices.Equal(tip, c.Accepted):
 		c.add(domain.Problem{
 			Code: domain.Quarantined, Message: "what the branch has here was merged without passing Shepherd",
-			Hint: "merge the undo that Shepherd has opened, then ask again on top of it",
+			Hint: "take it back first, by the undo that Shepherd has opened or a pull request of your own; this is judged again then",
 		})
 	case c.file.Stale: // only now: the undo changes the branch once more
 		c.add(domain.Problem{

@@ -65,7 +65,7 @@ func (j *judging) undrifted(c *change) {
 	slices.Sort(drift)
 	c.add(domain.Problem{
 		Code: domain.Quarantined, Message: "the platform moves only as a whole, and the branch has parts of it that were merged without passing Shepherd: " + first(drift),
-		Hint: "merge the undo that Shepherd has opened, then ask again on top of it",
+		Hint: "take it back first, by the undo that Shepherd has opened or a pull request of your own; this is judged again then",
 	})
 }
 
