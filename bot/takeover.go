@@ -24,22 +24,23 @@ func (j *Judge) takeOver(ctx context.Context, number int, c *council) (taken boo
 			return false, err
 		}
 	}
+	var takings []approval.Taking
 	for _, change := range c.report.Changes {
-		if len(change.Contested) > 0 && by[change.Path].ID == 0 {
+		switch {
+		case len(change.Contested) == 0:
+			continue
+		case by[change.Path].ID == 0:
 			return false, nil
 		}
+		takings = append(takings, approval.Taking{Change: change, By: by[change.Path]})
 	}
-	for _, change := range c.report.Changes {
-		if len(change.Contested) == 0 {
-			continue
-		}
-		err := j.gateway.TakeOver(ctx, number, change, by[change.Path])
-		if err != nil { // approval.ErrMoved: it was approved or merged there meanwhile
-			return false, fmt.Errorf("take %s over: %w", change.Subject, err)
-		}
-		taken = true
+	if len(takings) == 0 {
+		return false, nil
 	}
-	return taken, nil
+	if err := j.gateway.TakeOver(ctx, number, takings...); err != nil { // approval.ErrMoved: it was approved or merged there meanwhile
+		return false, fmt.Errorf("take over: %w", err)
+	}
+	return true, nil
 }
 
 // accepts returns who approved a plan on show; nobody where no approval counts, or somebody objects.

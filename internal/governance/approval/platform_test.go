@@ -131,7 +131,7 @@ func TestWake(t *testing.T) {
 			return expected(err, func(err error) bool { return errors.Is(err, ErrDone) })
 		}},
 		"removed":    {func(w *world) { w.removed(7, "c0", "c1", goneService) }, func(w *world) error { return removesService(w, w.g) }},
-		"taken over": {asked, func(w *world) error { return w.g.TakeOver(w.Context(), 8, twin, byAlice) }},
+		"taken over": {asked, func(w *world) error { return w.g.TakeOver(w.Context(), 8, Taking{twin, byAlice}) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -18,7 +18,8 @@ import (
 const shownLeft = 5
 
 // Remove ends the removal of a service or system: after everything below it that is under way, and only
-// when nothing of it is left on a cluster. Its name is free then. It returns ErrDone for an event that is
+// when all machines of it are deleted, or at least on their way out with nothing but a finalizer to wait for:
+// their names are never used again. Its own name is free then. It returns ErrDone for an event that is
 // finished, an error that asks to wait, and a terminal DELETE_RESTRICTED where machines are left.
 func (g *Gateway) Remove(ctx context.Context, id uuid.UUID) error {
 	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {

@@ -78,7 +78,7 @@ REQUEST_SUBMITTED ada large #7 ticket event {"head": "head1", "digest": "digest-
 		name: "submit: after a takeover",
 		given: resubmits(submission(8, newVM(1, digest("digest-twin"))), func(w *world) {
 			rivals(w)
-			w.ok(w.g.TakeOver(w.Context(), 8, twin, byAlice))
+			w.ok(w.g.TakeOver(w.Context(), 8, Taking{twin, byAlice}))
 		}),
 		trail: `REQUEST_SUBMITTED ada prod-shop-shop-redis-01 prod #8 ticket event {"head": "head1", "digest": "digest-twin", "reason": "a <second> replica", "cluster": "east", "operation": "CREATE_VM"}`,
 		jobs:  tellEight, statements: 11,
@@ -294,11 +294,13 @@ PLAN_CHANGED alice prod-shop-shop-redis-01 prod #7 ticket event {"reason": "medi
 }
 
 func takesOver(before func(*world), c judge.Change) func(*world) func(*Gateway) error {
-	return after(before, func(w *world, g *Gateway) error { return g.TakeOver(w.Context(), 8, c, byAlice) })
+	return after(before, func(w *world, g *Gateway) error { return g.TakeOver(w.Context(), 8, Taking{c, byAlice}) })
 }
 
 func takesNothing(before func(*world), c judge.Change) func(*world) func(*Gateway) error {
-	return after(before, func(w *world, g *Gateway) error { return expected(g.TakeOver(w.Context(), 8, c, byAlice), isMoved) })
+	return after(before, func(w *world, g *Gateway) error {
+		return expected(g.TakeOver(w.Context(), 8, Taking{c, byAlice}), isMoved)
+	})
 }
 
 func confirms(before func(*world), c Confirmed) func(*world) func(*Gateway) error {

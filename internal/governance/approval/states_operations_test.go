@@ -56,7 +56,7 @@ var attempts = []struct {
 	{"take over", func(p *course) error {
 		rival := p.c
 		rival.Contested, rival.Digest = []int{p.number}, "digest-rival"
-		return p.g.TakeOver(p.Context(), 8, rival, byAlice)
+		return p.g.TakeOver(p.Context(), 8, Taking{rival, byAlice})
 	}, map[string]string{"PENDING_APPROVAL PENDING": "CANCELLED CANCELLED"}},
 	{"choose", func(p *course) error { return p.g.Choose(p.Context(), p.number, p.chosen(p.c.Path), byAlice) },
 		map[string]string{"APPROVED PENDING": "PENDING_APPROVAL PENDING"}},

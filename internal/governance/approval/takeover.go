@@ -110,41 +110,59 @@ func (g *Gateway) Offers(ctx context.Context, number int, report judge.Report) (
 	return out, err
 }
 
-// TakeOver gives the claims of a change to the pull request whose plan somebody approved, from those that
+// Taking is a change whose claims go over, and who approved it.
+type Taking struct {
+	Change judge.Change
+	By     audit.Actor
+}
+
+// TakeOver gives the claims of changes to the pull request whose plans somebody approved, from those that
 // only wait: their tickets end, and both sides are told. What was approved meanwhile is not taken, nor what
-// others hold than those who were seen to: that is ErrMoved. The caller judges again in any case.
-func (g *Gateway) TakeOver(ctx context.Context, number int, c judge.Change, by audit.Actor) error {
+// others hold than those who were seen to: that is ErrMoved, and nothing is taken at all. The caller judges
+// again in any case.
+func (g *Gateway) TakeOver(ctx context.Context, number int, takings ...Taking) error {
 	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := lockPulls(ctx, tx, append([]int{number}, c.Contested...)); err != nil {
+		numbers := []int{number}
+		for _, t := range takings {
+			numbers = append(numbers, t.Change.Contested...)
+		}
+		if err := lockPulls(ctx, tx, numbers); err != nil {
 			return err
 		}
-		held, err := tx.Claim.Query().Where(claim.IDIn(c.Claims...), claim.PullRequestNEQ(number)).Order(ent.Asc(claim.FieldID)).All(ctx)
-		if err != nil {
-			return fmt.Errorf("read the claims on %s: %w", c.Subject, err)
-		}
-		if len(held) == 0 {
-			return fmt.Errorf("nobody else holds %s any more: %w", c.Subject, ErrMoved)
-		}
-		for _, h := range held {
-			if !slices.Contains(c.Contested, h.PullRequest) {
-				return fmt.Errorf("#%d holds %s by now: %w", h.PullRequest, h.ID, ErrMoved)
-			}
-			if err := g.dispossess(ctx, tx, number, h, by); err != nil {
+		for _, t := range takings {
+			if err := g.takeOne(ctx, tx, number, t); err != nil {
 				return err
 			}
 		}
-		for _, key := range c.Claims {
-			if err := claimOne(ctx, tx, number, c.Path, key, uuid.Nil); err != nil {
-				return err
-			}
+		return wake(ctx, tx, g.queue, number) // what the winner does not want is free
+	})
+}
+
+func (g *Gateway) takeOne(ctx context.Context, tx *store.Tx, number int, t Taking) error {
+	c := t.Change
+	held, err := tx.Claim.Query().Where(claim.IDIn(c.Claims...), claim.PullRequestNEQ(number)).Order(ent.Asc(claim.FieldID)).All(ctx)
+	if err != nil {
+		return fmt.Errorf("read the claims on %s: %w", c.Subject, err)
+	}
+	if len(held) == 0 {
+		return fmt.Errorf("nobody else holds %s any more: %w", c.Subject, ErrMoved)
+	}
+	for _, h := range held {
+		if !slices.Contains(c.Contested, h.PullRequest) {
+			return fmt.Errorf("#%d holds %s by now: %w", h.PullRequest, h.ID, ErrMoved)
 		}
-		if err := wake(ctx, tx, g.queue, number); err != nil { // what the winner does not want is free
+		if err := g.dispossess(ctx, tx, number, h, t.By); err != nil {
 			return err
 		}
-		return audit.Append(ctx, tx, audit.Entry{
-			Action: audit.ClaimTakenOver, Actor: by, Subject: c.Subject, Environment: string(c.Environment), PullRequest: number,
-			Params: map[string]any{"from": c.Contested},
-		})
+	}
+	for _, key := range c.Claims {
+		if err := claimOne(ctx, tx, number, c.Path, key, uuid.Nil); err != nil {
+			return err
+		}
+	}
+	return audit.Append(ctx, tx, audit.Entry{
+		Action: audit.ClaimTakenOver, Actor: t.By, Subject: c.Subject, Environment: string(c.Environment), PullRequest: number,
+		Params: map[string]any{"from": c.Contested},
 	})
 }
 

@@ -115,7 +115,7 @@ func TestTakeOver(t *testing.T) {
 	w.submit(8, twin)
 	offered := w.offer(8, twin)
 	w.ok(w.g.Publish(t.Context(), 8, planIDsOf(offered), published))
-	w.ok(w.g.TakeOver(t.Context(), 8, twin, byAlice))
+	w.ok(w.g.TakeOver(t.Context(), 8, Taking{twin, byAlice}))
 
 	w.same("the loser", []string{"prod-shop-shop-redis-01 CANCELLED CANCELLED SUPERSEDED", "prod-shop-shop-redis-02 PENDING_APPROVAL PENDING"}, w.states(7))
 	lost := w.ticket(vm1.Path)
@@ -145,7 +145,7 @@ func TestTakeOverNoPingPong(t *testing.T) {
 	w.publish(7, vm1.Path)
 	old := w.ticket(vm1.Path)
 	w.submit(8, twin)
-	w.ok(w.g.TakeOver(t.Context(), 8, twin, byAlice))
+	w.ok(w.g.TakeOver(t.Context(), 8, Taking{twin, byAlice}))
 	w.submit(8, newVM(1, digest(twin.Digest)))
 	back := newVM(1, contested(8))
 	w.submit(7, back)
@@ -159,7 +159,7 @@ func TestTakeOverNoPingPong(t *testing.T) {
 	late := approves(12, alice, at(2*time.Hour))
 	w.same("a new one", domain.TicketApproved, Weigh(c, []Review{early, late}).Status)
 
-	w.ok(w.g.TakeOver(t.Context(), 7, back, byAlice)) // approved anew, while the other only waits
+	w.ok(w.g.TakeOver(t.Context(), 7, Taking{back, byAlice})) // approved anew, while the other only waits
 	w.submit(7, vm1)
 	got := w.ticket(vm1.Path)
 	w.same("ticket", []any{7, offered.ID, "PENDING_APPROVAL"}, []any{got.PullRequest, got.PlanID, string(got.Status)})
@@ -167,7 +167,7 @@ func TestTakeOverNoPingPong(t *testing.T) {
 	// Approved, it stays.
 	w.decide(vm1.Path, approval(approves(13, alice)))
 	w.submit(8, newVM(1, taken, digest(twin.Digest)))
-	if err := w.g.TakeOver(t.Context(), 8, twin, byAlice); !errors.Is(err, ErrMoved) {
+	if err := w.g.TakeOver(t.Context(), 8, Taking{twin, byAlice}); !errors.Is(err, ErrMoved) {
 		t.Errorf("taken from an approved one: %v", err)
 	}
 }
@@ -205,7 +205,7 @@ func TestTakeOverRace(t *testing.T) {
 		w.submit(left, mine(left))
 		w.submit(right, mine(right))
 		take := func(n int) func() error {
-			return func() error { return w.g.TakeOver(t.Context(), n, mine(n), byAlice) }
+			return func() error { return w.g.TakeOver(t.Context(), n, Taking{mine(n), byAlice}) }
 		}
 		won := 0
 		for _, err := range together(take(left), take(right), take(left)) {
@@ -240,7 +240,7 @@ func TestTakeOverWhileApproved(t *testing.T) {
 			func() error { return w.g.Decide(t.Context(), first, d) },
 			func() error {
 				time.Sleep(time.Duration(i%4) * time.Millisecond)
-				return w.g.TakeOver(t.Context(), second, rival, byAlice)
+				return w.g.TakeOver(t.Context(), second, Taking{rival, byAlice})
 			})
 		if errs[0] != nil || errs[1] != nil && !errors.Is(errs[1], ErrMoved) {
 			t.Fatal(errs)
