@@ -40,6 +40,9 @@ func (d *docket) carryOut(ctx context.Context, cmd *ent.Command) (comment.Answer
 		err := json.Unmarshal([]byte(cmd.Block), &p)
 		p.Line = 0
 		answer.Verb, answer.Line, answer.Problems = string(command.VerbPlan), "/plan", domain.Problems{p}
+		if p.Code == domain.BatchTooLarge { // nothing of it was read
+			answer.Verb, answer.Line = "", ""
+		}
 		return answer, err
 	}
 	if err := d.open(ctx); err != nil {

@@ -1,9 +1,11 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"kv-shepherd.io/shepherd/bot/command"
@@ -84,6 +86,7 @@ func linesOf(p command.Parsed) (out []line) {
 			out = append(out, line{verb: verbProblem, block: string(data), line: problem.Line})
 		}
 	}
+	slices.SortStableFunc(out, func(a, b line) int { return cmp.Compare(a.line, b.line) }) // answered in the order in which they stand
 	return out
 }
 

@@ -34,7 +34,7 @@ type Asked struct {
 
 // Answer is what became of one command, or of a word that was probably meant as one.
 type Answer struct {
-	Verb string `json:"verb"` // without the slash; of an unknown command the word
+	Verb string `json:"verb"` // without the slash; of an unknown command the word; empty for the comment as a whole
 	Line string `json:"line"` // as it was written
 	// Suggestion is the verb that an unknown command was probably meant to be.
 	Suggestion string `json:"suggestion,omitempty"`
@@ -60,11 +60,14 @@ type PlanAnswer struct {
 
 // ReplyMark is the hidden first line of the reply to a comment or review.
 func ReplyMark(to Asked) string {
-	source := "comment"
+	return fmt.Sprintf("<!-- shepherd: reply to %s %d -->", to.source(), to.ID)
+}
+
+func (to Asked) source() string {
 	if to.Source == "review" {
-		source = "review"
+		return "review"
 	}
-	return fmt.Sprintf("<!-- shepherd: reply to %s %d -->", source, to.ID)
+	return "comment"
 }
 
 // Reply answers all commands of one comment or review in one text. It mentions nobody.
@@ -74,6 +77,9 @@ func Reply(v View, to Asked, answers []Answer) string {
 	p.must(ReplyMark(to) + "\n")
 	for i, a := range answers {
 		line := cmp.Or(Escape(a.Line, 120), Escape("/"+a.Verb, 40)) + ": "
+		if a.Verb == "" {
+			line = "This " + to.source() + ": "
+		}
 		if len(answers) > 1 {
 			line = fmt.Sprintf("%d. %s", i+1, line)
 		}
