@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
+	"time"
 
 	"kv-shepherd.io/shepherd/bot/comment"
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/gitops"
@@ -18,6 +21,7 @@ import (
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/judge"
 	"kv-shepherd.io/shepherd/internal/policy"
+	"kv-shepherd.io/shepherd/internal/store"
 )
 
 // groupForge is what a group's checks are written to.
@@ -41,9 +45,15 @@ func (g *Grouper) Run(ctx context.Context, args jobs.CheckMergeGroup) error {
 	if err := g.walked(ctx); err != nil {
 		return fmt.Errorf("check the group %.8s: %w", args.Head, err)
 	}
+	if merged, err := g.merged(ctx, gitops.SHA(args.Head)); err != nil || merged {
+		return err
+	}
 	view, err := g.view(ctx, gitops.SHA(args.Head), gitops.SHA(args.Base))
 	if err != nil {
 		return fmt.Errorf("check the group %.8s: %w", args.Head, err)
+	}
+	if err := g.remember(ctx, args, view); err != nil {
+		return err
 	}
 	validate, approval := comment.Group(view)
 	for _, check := range []forge.Check{validate, approval} {
@@ -52,6 +62,49 @@ func (g *Grouper) Run(ctx context.Context, args jobs.CheckMergeGroup) error {
 		}
 	}
 	return nil
+}
+
+// groupPrefix is that of the keys of groups' checks. The effect's note is the group's base, its result the
+// numbers of its pull requests.
+const groupPrefix = "group:"
+
+// remember keeps whose changes a group has, for those that lose an approval while they are queued.
+func (g *Grouper) remember(ctx context.Context, args jobs.CheckMergeGroup, v comment.GroupView) error {
+	numbers := ","
+	for _, c := range v.Changes {
+		numbers += fmt.Sprintf("%d,", c.PullRequest)
+	}
+	err := g.judge.db.Effect.Create().SetID(groupPrefix + args.Head).SetNote(args.Base).SetStatus(effect.StatusDone).SetResult(numbers).
+		OnConflictColumns(effect.FieldID).Ignore().Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("remember the group %.8s: %w", args.Head, err)
+	}
+	return nil
+}
+
+// queuedFor is how long a group is looked at again.
+const queuedFor = 24 * time.Hour
+
+// regroup has the groups checked again that a pull request is queued in which cannot be merged any more. Those
+// that are merged or given up meanwhile are left alone.
+func (t *Teller) regroup(ctx context.Context, number int, check forge.Check) error {
+	if check.Conclusion == forge.Success {
+		return nil
+	}
+	rows, err := t.db.Effect.Query().Where(effect.IDGT(groupPrefix), effect.IDLT(groupPrefix+"g"),
+		effect.ResultContains(fmt.Sprintf(",%d,", number)), effect.CreatedAtGT(t.now().Add(-queuedFor))).All(ctx)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	return t.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		for _, e := range rows {
+			job := jobs.CheckMergeGroup{Head: strings.TrimPrefix(e.ID, groupPrefix), Base: e.Note}
+			if err := t.queue.Add(ctx, tx.PGX, job); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // walked waits until what was merged already is accepted: a queue asks once, and the next group stands on it.
@@ -75,6 +128,18 @@ func (g *Grouper) walked(ctx context.Context) error {
 		return jobs.Later(busy, fmt.Errorf("%s has not been walked to", tip.Short()))
 	}
 	return nil
+}
+
+// merged reports whether the branch has the group already: the walker has had the last word.
+func (g *Grouper) merged(ctx context.Context, head gitops.SHA) (bool, error) {
+	if err := g.judge.mirror.FetchCommits(ctx, head); err != nil {
+		return false, fmt.Errorf("fetch the group %s: %w", head.Short(), err)
+	}
+	tip, err := g.judge.mirror.Branch(g.judge.repo.Branch)
+	if err != nil {
+		return false, err
+	}
+	return g.judge.mirror.IsAncestor(ctx, head, tip)
 }
 
 func (g *Grouper) view(ctx context.Context, head, base gitops.SHA) (comment.GroupView, error) {

@@ -176,6 +176,9 @@ func (t *Teller) checks(ctx context.Context, row *ent.PullRequest, v comment.Vie
 	if err := t.gateway.Publish(ctx, row.ID, plans, posted.At); err != nil {
 		return err
 	}
+	if err := t.regroup(ctx, row.ID, check); err != nil {
+		return fmt.Errorf("look for groups to check again: %w", err)
+	}
 	return t.db.PullRequest.UpdateOne(row).SetApprovalHash(hash).Exec(ctx)
 }
 
