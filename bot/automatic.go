@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
+	"strings"
 
 	"kv-shepherd.io/shepherd/bot/comment"
 	"kv-shepherd.io/shepherd/bot/forge"
@@ -186,14 +188,16 @@ func (m *Merger) note(ctx context.Context, tx *store.Tx, args jobs.MergePullRequ
 	return nil
 }
 
-// words is what the forge said, without what we were doing.
+// words is what the forge said, without what we were doing and the protocol's number.
 func words(err error) string {
-	var said string
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		said = e.Error()
-		if errors.Unwrap(e) == forge.ErrRefused || errors.Unwrap(e) == forge.ErrConflict {
-			break
+	said := err.Error()
+	for _, kind := range []error{forge.ErrRefused, forge.ErrConflict} {
+		if _, after, ok := strings.Cut(said, kind.Error()+": "); ok && errors.Is(err, kind) {
+			said = after
 		}
 	}
-	return said
+	return status.ReplaceAllString(said, "")
 }
+
+// status is how a driver's error begins that quotes an answer.
+var status = regexp.MustCompile(`^HTTP \d{3}: `)

@@ -27,7 +27,7 @@ import (
 func (t *Teller) view(ctx context.Context, row *ent.PullRequest) (comment.View, error) {
 	v := comment.View{
 		Number: row.ID, State: comment.State(row.State), Author: row.AuthorLogin, Now: t.now(), Grace: t.grace,
-		Retry: "comment `/retry` here", RemindAfter: t.remind,
+		Retry: "comment /retry here", RemindAfter: t.remind,
 	}
 	if row.HeldBy != 0 && row.HeldAt != nil {
 		v.Held = &comment.Hold{By: row.HeldByLogin, Since: *row.HeldAt}
@@ -228,7 +228,8 @@ func rowOf(c judge.Change, tk *ent.Ticket, o approval.Outcome, m *ent.VM) commen
 	if m != nil {
 		r.VM = &comment.VM{
 			Status: domain.VMStatus(m.Status), Message: m.StatusMessage, Cluster: m.Cluster, Name: m.Name, Namespace: m.KubernetesNamespace,
-			Later: m.AppliedSequence > e.Sequence && e.Sequence > 0,
+			Later:  m.AppliedSequence > e.Sequence && e.Sequence > 0,
+			Unseen: m.StatusMessage == "",
 		}
 	}
 	return r

@@ -61,6 +61,8 @@ func validateSummary(given View, v *reading) string {
 	case len(v.Quarantined) > 0:
 		p.must(headline(read(given), false) + "\n")
 		p.list("", quarantines(v), len(v.Quarantined), "")
+	case v.State == Open && v.onlyOvertaken():
+		p.must(overtakenHeadline(v) + "\n")
 	case v.blocking():
 		p.must(problemHeadline(v) + "\n")
 	case len(v.contested) > 0:

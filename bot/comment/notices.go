@@ -3,6 +3,7 @@ package comment
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -30,7 +31,7 @@ func Decided(v View) (body string, due bool) {
 	}
 	p := newPage(limit)
 	if stopped := r.pick(rejected, held); len(stopped) > 0 {
-		p.must(r.mark("rejected") + "\n" + mention(v.Author) + rejectedHeadline(stopped) + "\n")
+		p.must(r.refusal(stopped) + "\n" + mention(v.Author) + rejectedHeadline(stopped) + "\n")
 		p.list("", rejections(r), maxNotes, " in the comment above")
 		return p.String(), true
 	}
@@ -93,6 +94,22 @@ func (v *reading) mark(what string) string {
 		}
 	}
 	return fmt.Sprintf("<!-- shepherd: %s %x -->", what, h.Sum(nil)[:4])
+}
+
+// refusal is the hidden line of the notice of reviews that stop something: what the author pushes meanwhile
+// does not make them news.
+func (v *reading) refusal(stopped []entry) string {
+	var ids []int64
+	for _, r := range stopped {
+		veto := r.veto()
+		if veto == nil || veto.ID == 0 {
+			return v.mark("rejected")
+		}
+		ids = append(ids, veto.ID)
+	}
+	slices.Sort(ids)
+	h := sha256.Sum256(fmt.Append(nil, slices.Compact(ids)))
+	return fmt.Sprintf("<!-- shepherd: rejected %x -->", h[:4])
 }
 
 // Reminder is the one remark that approvals are waited for longer than people should wait. It mentions up

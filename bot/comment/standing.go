@@ -40,7 +40,7 @@ func (v *reading) standing(r Row) standing {
 		return withdrawn
 	}
 	switch {
-	case r.TakenOver > 0:
+	case r.TakenOver > 0 && len(r.Change.Contested) == 0: // contested, it can be taken back
 		return overtaken
 	case r.Change.Problems.Blocking():
 		return blocked
