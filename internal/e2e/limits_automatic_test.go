@@ -13,8 +13,8 @@ import (
 	"kv-shepherd.io/shepherd/internal/stage"
 )
 
-// stopped is a machine of machines(), with its power off.
-func (w *world) stopped(service string) []byte {
+// off is a machine of machines(), with its power off.
+func (w *world) off(service string) []byte {
 	return w.replace(stage.VM("small", "a machine of "+service), "power: running", "power: stopped")
 }
 
@@ -47,7 +47,7 @@ func TestAutomaticMerge(t *testing.T) {
 	w := newWorld(t)
 	w.running("shop", "redis", "test-shop/01", "test-shop/02", "test-shop/03")
 	stop := func(branch, vm string, draft bool) *forgetest.Pull {
-		w.push(branch, forgetest.Files{vmPath("shop", "redis", "test-shop/"+vm): w.stopped("redis")})
+		w.push(branch, forgetest.Files{vmPath("shop", "redis", "test-shop/"+vm): w.off("redis")})
 		return w.open(branch, draft)
 	}
 	strategy := func(name string) kubevirtv1.VirtualMachineRunStrategy {
@@ -119,15 +119,15 @@ func TestNoAutomaticMerge(t *testing.T) {
 	}
 	w.running("shop", "redis", append(vms, "prod-shop/20")...)
 	at := func(index string) string { return vmPath("shop", "redis", "test-shop/"+index) }
-	prod := w.ask("prod", forgetest.Files{vmPath("shop", "redis", "prod-shop/20"): w.stopped("redis")})
-	aside := w.ask("aside", forgetest.Files{at("01"): w.stopped("redis"), "README.md": []byte("about\n")})
-	mixed := w.ask("mixed", forgetest.Files{at("02"): w.stopped("redis"), "systems/shop/redis/service.yaml": stage.Service("another text")})
-	w.push("draft", forgetest.Files{at("03"): w.stopped("redis")})
+	prod := w.ask("prod", forgetest.Files{vmPath("shop", "redis", "prod-shop/20"): w.off("redis")})
+	aside := w.ask("aside", forgetest.Files{at("01"): w.off("redis"), "README.md": []byte("about\n")})
+	mixed := w.ask("mixed", forgetest.Files{at("02"): w.off("redis"), "systems/shop/redis/service.yaml": stage.Service("another text")})
+	w.push("draft", forgetest.Files{at("03"): w.off("redis")})
 	draft := w.open("draft", true)
 	fork := must(w.Alice.Fork(w.Repo))(w)
-	must(w.Alice.Commit(fork, "fork", "main", forgetest.Files{at("04"): w.stopped("redis")}, "from afar"))(w)
+	must(w.Alice.Commit(fork, "fork", "main", forgetest.Files{at("04"): w.off("redis")}, "from afar"))(w)
 	far := must(w.Alice.OpenPull(w.Repo, "From afar", "alice:fork", "main", "", false))(w)
-	w.push("objected", forgetest.Files{at("05"): w.stopped("redis")})
+	w.push("objected", forgetest.Files{at("05"): w.off("redis")})
 	objected := w.open("objected", true)
 	w.check(objected, "shepherd/validate", "success")
 	must(w.Bob.RequestChanges(objected, "not during the sale"))(w)
@@ -135,11 +135,11 @@ func TestNoAutomaticMerge(t *testing.T) {
 	w.do(w.Alice.MarkReady(objected))
 	w.quiet()
 	w.Forge.SetDeliveryFaults(forgetest.DeliveryFaults{Lose: 1})
-	w.push("unseen", forgetest.Files{at("06"): w.stopped("redis")}) // nobody knows who pushed
+	w.push("unseen", forgetest.Files{at("06"): w.off("redis")}) // nobody knows who pushed
 	w.do(w.Forge.WaitIdle(t.Context()))
 	w.Forge.SetDeliveryFaults(forgetest.DeliveryFaults{})
 	unseen := w.open("unseen", false)
-	must(w.Carol.Commit(w.Repo, "carols", "main", forgetest.Files{at("07"): w.stopped("redis")}, "a viewer stops it"))(w)
+	must(w.Carol.Commit(w.Repo, "carols", "main", forgetest.Files{at("07"): w.off("redis")}, "a viewer stops it"))(w)
 	viewers := must(w.Alice.OpenPull(w.Repo, "A viewer's push", "carols", "main", "", false))(w)
 	all := map[string]*forgetest.Pull{
 		"prod": prod, "a file beside": aside, "another operation beside": mixed, "draft": draft, "fork": far,
@@ -171,7 +171,7 @@ func TestAutomaticMergeSwitchedOff(t *testing.T) {
 	t.Parallel()
 	w := setup{config: func(c *config.Config) { c.Approval.AutoMerge = false }}.world(t)
 	w.running("shop", "redis", "test-shop/01")
-	pr := w.ask("stop", forgetest.Files{vmPath("shop", "redis", "test-shop/01"): w.stopped("redis")})
+	pr := w.ask("stop", forgetest.Files{vmPath("shop", "redis", "test-shop/01"): w.off("redis")})
 	w.told(pr, "No approval needed", "Merge when ready")
 	w.quiet()
 	if pr.Merged() {

@@ -15,8 +15,8 @@ import (
 	"kv-shepherd.io/shepherd/internal/stage"
 )
 
-// run queues a job as the clock would.
-func (w *world) run(args river.JobArgs) {
+// enqueue queues a job as the clock would.
+func (w *world) enqueue(args river.JobArgs) {
 	w.t.Helper()
 	queue := must(jobs.NewQueue())(w)
 	w.do(pgx.BeginFunc(w.t.Context(), w.pool, func(tx pgx.Tx) error { return queue.Add(w.t.Context(), tx, args) }))
@@ -64,7 +64,7 @@ func TestBatchLimits(t *testing.T) {
 	refused("prods", prods, "creates 2 VMs in prod; the limit is 1")
 	refused("deletes", each(2, nil), "deletes 2 VMs in test; the limit is 1")
 	refused("changes", each(3, stage.VM("medium", "a machine of redis")), "changes 3 VMs and consoles in test; the limit is 2")
-	stops := refused("stops", each(4, w.stopped("redis")), "starts, stops or restarts 4 VMs in test; the limit is 3")
+	stops := refused("stops", each(4, w.off("redis")), "starts, stops or restarts 4 VMs in test; the limit is 3")
 	if stops.Merged() {
 		t.Error("merged by itself")
 	}
@@ -109,13 +109,13 @@ func TestRateLimit(t *testing.T) {
 	w.check(admins, "shepherd/validate", "success") // administrators are exempt
 
 	// Too early the sweep changes nothing; an hour later it does.
-	w.run(jobs.SweepPullRequests{RepositoryID: w.Repo.ID()})
+	w.enqueue(jobs.SweepPullRequests{RepositoryID: w.Repo.ID()})
 	w.quiet()
 	w.check(second, "shepherd/validate", "failure")
 	if _, err := w.pool.Exec(t.Context(), `update events set created_at = created_at - interval '61 minutes'`); err != nil {
 		t.Fatal(err)
 	}
-	w.run(jobs.SweepPullRequests{RepositoryID: w.Repo.ID()})
+	w.enqueue(jobs.SweepPullRequests{RepositoryID: w.Repo.ID()})
 	w.check(second, "shepherd/validate", "success")
 	w.check(second, "shepherd/approval", "success")
 }

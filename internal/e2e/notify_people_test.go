@@ -149,7 +149,7 @@ func TestReminder(t *testing.T) {
 		if _, err := w.pool.Exec(t.Context(), `update tickets set created_at = now() - $1::interval where pull_request = $2`, by, pr.Number()); err != nil {
 			t.Fatal(err)
 		}
-		w.run(jobs.Remind{RepositoryID: w.Repo.ID()})
+		w.enqueue(jobs.Remind{RepositoryID: w.Repo.ID()})
 		w.quiet()
 	}
 	age("1 hour")
