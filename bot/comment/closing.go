@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 
+	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
 )
 
@@ -61,7 +62,7 @@ func ends(v *reading) (out []string) {
 		case op == domain.ChangePlatform:
 			out = append(out, name+" is in force.")
 		case op.Removes():
-			out = append(out, name+" is deleted.")
+			out = append(out, name+" is deleted"+disksOf(r.Row)+".")
 		case r.VM == nil || op.RecordOnly():
 			out = append(out, name+" is recorded.")
 		case r.VM.Later:
@@ -73,6 +74,19 @@ func ends(v *reading) (out []string) {
 		}
 	}
 	return out
+}
+
+// disksOf is what became of the disks of a VM that is deleted.
+func disksOf(r Row) string {
+	switch p := r.Change.Plan; {
+	case p == nil || !r.Change.Operation.OnCluster():
+		return ""
+	case p.DeletionPolicy == spec.RetainDisks:
+		return "; its disks are kept"
+	case p.DeletionPolicy == spec.DeleteDisks:
+		return ", with its disks"
+	}
+	return ""
 }
 
 // ending is how a VM is that is as it was asked for.

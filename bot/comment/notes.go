@@ -290,11 +290,26 @@ func usual(message string) bool {
 func remarks(v *reading) []string {
 	var lines []aloud
 	for _, r := range v.pick(done) {
-		if r.Change.Operation.OnCluster() && r.VM != nil && !r.VM.Later && !usual(r.VM.Message) {
-			lines = append(lines, aloud{prose(sentence(r.VM.Message), maxMessage), []Row{r.Row}})
+		if !r.Change.Operation.OnCluster() {
+			continue
+		}
+		said := r.worthKnowing()
+		if r.VM != nil && !r.VM.Later && !usual(r.VM.Message) && !slices.Contains(said, r.VM.Message) {
+			said = append(said, r.VM.Message)
+		}
+		for _, text := range said {
+			lines = append(lines, aloud{prose(sentence(text), maxMessage), []Row{r.Row}})
 		}
 	}
 	return group(lines, len(v.rows))
+}
+
+// worthKnowing is what was noted although the change was carried out: a note a line.
+func (r Row) worthKnowing() []string {
+	if r.Event == nil || r.Event.Status != domain.EventCompleted || r.Event.Message == "" {
+		return nil
+	}
+	return strings.Split(r.Event.Message, "\n")
 }
 
 func onCluster(name string) string {

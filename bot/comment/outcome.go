@@ -43,6 +43,8 @@ func (r Row) settled() standing {
 		return settling
 	case r.VM.Later:
 		return done
+	case r.VM.Unseen:
+		return settling
 	}
 	switch r.VM.Status {
 	case domain.VMFailed:
@@ -134,6 +136,8 @@ func onTheWay(r Row) string {
 		return "restarting"
 	case op == domain.StopVM, r.VM != nil && r.VM.Status == domain.VMStopping:
 		return "applied, stopping"
+	case r.VM != nil && r.VM.Unseen && op == domain.ModifyVM:
+		return "applied, being looked at"
 	}
 	return "applied, starting"
 }

@@ -127,6 +127,9 @@ type VM struct {
 	Namespace string
 	// Later says that a later change of the VM was applied: how the VM is now says nothing of this one.
 	Later bool
+	// Unseen says that nobody has looked at the VM since the change was applied: how it was before says
+	// nothing of this one.
+	Unseen bool
 }
 
 // veto is the review that stops the change, nil where none does.

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,16 +44,20 @@ func (s *VMs) apply(ctx context.Context, cluster *provider.Cluster, w approval.W
 		return approval.Applied{}, err
 	}
 	vm, _ := changes.VM()
-	out := approval.Applied{UID: vm.UID, ResourceVersion: vm.ResourceVersion, Summary: summary(changes)}
+	out := approval.Applied{UID: vm.UID, ResourceVersion: vm.ResourceVersion, Summary: summary(changes), Note: note(changes)}
 	if created {
 		out.Namespace = w.VM.KubernetesNamespace
 	}
 	if a.restarts {
 		target.UID = vm.UID
-		if out.Note, err = s.restart(ctx, cluster, w, target, restart); err != nil {
+		result, err := s.restart(ctx, cluster, w, target, restart)
+		if err != nil {
 			return approval.Applied{}, err
 		}
-		out.Summary += "\n" + out.Note
+		out.Summary += "\n" + result
+		if result != restartAsked {
+			out.Note = strings.Join(slices.DeleteFunc([]string{out.Note, result}, func(s string) bool { return s == "" }), "\n")
+		}
 	}
 	return out, nil
 }
@@ -130,6 +135,21 @@ func sealed(w approval.Work) ([]provider.Manifest, error) {
 		out[i] = provider.Manifest{APIVersion: m.APIVersion, Kind: m.Kind, Namespace: m.Namespace, Name: m.Name, JSON: m.JSON}
 	}
 	return out, nil
+}
+
+// note is what people should know although all went well, a line each: what the cluster has otherwise and
+// was kept, what was taken over, what it warned of.
+func note(changes provider.ChangeSet) string {
+	var lines []string
+	for _, c := range changes {
+		for _, n := range c.Notes {
+			if c.Kind != render.KindVirtualMachine {
+				n = c.Kind + " " + c.Name + ": " + n
+			}
+			lines = append(lines, n)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 func summary(changes provider.ChangeSet) string {

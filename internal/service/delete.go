@@ -21,13 +21,14 @@ func (s *VMs) delete(ctx context.Context, cluster *provider.Cluster, w approval.
 		Namespace: w.VM.KubernetesNamespace, Name: w.VM.Name, RetainDisks: a.retains,
 	})
 	if neverOurs(w, changes, err) {
-		return approval.Applied{Summary: "nothing was deleted: the VM was never applied, and the one of its name is another's"}, nil
+		const nothing = "nothing was deleted: the VM was never applied, and the one of its name is another's"
+		return approval.Applied{Summary: nothing, Note: nothing}, nil
 	}
 	if err != nil {
 		return approval.Applied{}, err
 	}
 	vm, _ := changes.VM()
-	return approval.Applied{UID: vm.UID, ResourceVersion: vm.ResourceVersion, Summary: summary(changes)}, nil
+	return approval.Applied{UID: vm.UID, ResourceVersion: vm.ResourceVersion, Summary: summary(changes), Note: note(changes)}, nil
 }
 
 // neverOurs reports whether a VM was refused as another's that was never applied: the name was somebody

@@ -20,6 +20,9 @@ func (s *VMs) beginRestart(ctx context.Context, cluster *provider.Cluster, w app
 	return s.gateway.BeginRestart(ctx, w.Event.ID, string(run))
 }
 
+// restartAsked is the answer to a restart that happens.
+const restartAsked = "the VM was asked to restart"
+
 // restart ends the run that was written down, once, and returns what came of it.
 func (s *VMs) restart(ctx context.Context, cluster *provider.Cluster, w approval.Work, t provider.Target, r approval.Restart) (string, error) {
 	if r.Done {
@@ -31,7 +34,7 @@ func (s *VMs) restart(ctx context.Context, cluster *provider.Cluster, w approval
 	}
 	result := got.Note
 	if got.Action == provider.Restarted {
-		result = "the VM was asked to restart"
+		result = restartAsked
 	}
 	return result, s.gateway.EndRestart(ctx, w.Event.ID, result)
 }

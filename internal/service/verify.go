@@ -50,6 +50,9 @@ func (s *VMs) Verify(ctx context.Context, args jobs.VerifyVM) error {
 		status, settled = domain.VMUnknown, true
 		verdict.Message = "KubeVirt has not finished within an hour: " + verdict.Message
 	}
+	if !settled && e.Operation == string(domain.ModifyVM) && (status == domain.VMRunning || status == domain.VMStopped) {
+		status = domain.VMUnknown // that was before the change
+	}
 	if settled || since > worthTelling {
 		if err := s.gateway.Observe(ctx, e.ID, status, verdict.Message); err != nil {
 			return fmt.Errorf("verify %s: %w", e.Subject, err)

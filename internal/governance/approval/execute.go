@@ -214,7 +214,7 @@ func (g *Gateway) Finish(ctx context.Context, w Work, a Applied) error {
 }
 
 func (g *Gateway) saveApplied(ctx context.Context, tx *store.Tx, w Work, a Applied) error {
-	update := tx.VM.UpdateOneID(w.VM.ID).SetAppliedSequence(w.Event.Sequence)
+	update := tx.VM.UpdateOneID(w.VM.ID).SetAppliedSequence(w.Event.Sequence).SetStatusMessage("") // nobody has looked since
 	deleted := w.Event.Operation == string(domain.DeleteVM)
 	if !deleted {
 		update.SetUID(a.UID).SetAppliedPlan(w.Plan.ID)
