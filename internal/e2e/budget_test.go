@@ -15,6 +15,9 @@ const budget = 8
 // within counts the calls that an act leads to.
 func (w *world) within(what string, act func()) {
 	w.t.Helper()
+	w.eventually("the sweep after the start", func() bool {
+		return w.count(`select count(*) from river_job where kind = 'sweep_pull_requests' and state = 'completed'`) > 0
+	})
 	w.quiet()
 	w.Forge.ResetCalls()
 	act()

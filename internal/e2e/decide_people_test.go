@@ -33,7 +33,7 @@ type courtOptions struct {
 	files    forgetest.Files  // of the platform, besides those of the stage
 	clusters []string         // that the server has credentials for, besides those of the stage
 	clock    func() time.Time // the forge's
-	before   func(*court)     // before the server knows any cluster but those of the stage
+	before   func(*world)     // before the server knows any cluster
 }
 
 // newCourt sets the scene with everybody bound, and starts the server.
@@ -44,7 +44,15 @@ func newCourt(t testing.TB, options ...courtOptions) *court {
 		o = options[0]
 	}
 	c := &court{}
-	c.world = setup{asleep: true, config: o.config, stage: []func(*stage.Options){func(s *stage.Options) { s.Forge.Clock = o.clock }}}.world(t)
+	c.world = setup{
+		asleep: true, config: o.config, stage: []func(*stage.Options){func(s *stage.Options) { s.Forge.Clock = o.clock }},
+		kubeconfig: func(w *world) []byte {
+			if o.before != nil {
+				o.before(w)
+			}
+			return w.kube.Kubeconfig()
+		},
+	}.world(t)
 	person := func(login string, id int64) *forgetest.User {
 		u := c.Forge.UserWithID(login, id)
 		c.Repo.SetPermission(u, "write")
@@ -66,9 +74,6 @@ func newCourt(t testing.TB, options ...courtOptions) *court {
 		files[path] = data
 	}
 	must(c.Dave.Commit(c.Repo, "main", "", files, "who may what"))(c.world)
-	if o.before != nil {
-		o.before(c)
-	}
 	c.addClusters(o.clusters...)
 	c.baseline(c.Repo.Head("main"))
 	c.serve()
@@ -78,7 +83,7 @@ func newCourt(t testing.TB, options ...courtOptions) *court {
 func binding(role, environments string, people ...*forgetest.User) []byte {
 	out := "apiVersion: kubevirt-shepherd.io/v1alpha1\nkind: RoleBinding\nspec:\n  role: " + role + "\n  people:\n"
 	for _, u := range people {
-		out += fmt.Sprintf("    - {login: %s, id: %d}\n", u.Login(), u.ID())
+		out += fmt.Sprintf("    - {login: %q, id: %d}\n", u.Login(), u.ID())
 	}
 	return []byte(out + "  allowedEnvironments: [" + environments + "]\n")
 }

@@ -39,13 +39,13 @@ func choicePlatform() forgetest.Files {
 // newChoices is a court with a platform to choose from, and a storage class of its own.
 func newChoices(t testing.TB, change func(*config.Config)) *court {
 	t.Helper()
-	return newCourt(t, courtOptions{config: change, files: choicePlatform(), clusters: []string{"test-2", "test-3"}, before: func(c *court) {
-		class := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: c.storageClass()}, Provisioner: "example.org/disks"}
-		c.do(c.kube.Client().Create(t.Context(), class))
+	return newCourt(t, courtOptions{config: change, files: choicePlatform(), clusters: []string{"test-2", "test-3"}, before: func(w *world) {
+		class := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: w.storageClass()}, Provisioner: "example.org/disks"}
+		w.do(w.kube.Client().Create(t.Context(), class))
 	}})
 }
 
-func (c *court) storageClass() string { return c.prefix + "-fast" }
+func (w *world) storageClass() string { return w.prefix + "-fast" }
 
 // ticketOf is a column of the one open ticket about a machine.
 func (c *court) ticketOf(subject, column string) string {
@@ -89,8 +89,7 @@ func TestPlanChooses(t *testing.T) {
 	if got := c.payload(name); got != payload {
 		t.Errorf("the event is\n%s\nwas\n%s", got, payload)
 	}
-	body := c.says(pr, "bob: cluster `"+other+"`", "because `the other one has room`", "bob changed the plan", "Cluster `"+other+"`", "version 1")
-	t.Log(body)
+	c.says(pr, "bob: cluster `"+other+"`", "because `the other one has room`", "bob changed the plan", "Cluster `"+other+"`", "version 1")
 	c.approve(c.Bob, pr) // who planned may approve
 	c.stands(pr, "success", "the plan is approved")
 
