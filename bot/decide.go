@@ -36,10 +36,14 @@ type council struct {
 	grace    time.Duration
 }
 
-// submitted are the identities that the pull request has open tickets for.
+// submitted are the identities that the pull request has asked for since it was opened or reopened, also where
+// it does so no more: a push that was refused does not make the next one a new request.
 func (j *Judge) submitted(ctx context.Context, number int) ([]spec.Ref, error) {
-	rows, err := j.db.Ticket.Query().Where(ticket.PullRequest(number), ticket.StatusIn(ticket.StatusPENDING_APPROVAL, ticket.StatusAPPROVED)).
-		Select(ticket.FieldPath).All(ctx)
+	since, err := j.epoch(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := j.db.Ticket.Query().Where(ticket.PullRequest(number), ticket.CreatedAtGT(since)).Select(ticket.FieldPath).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the tickets of #%d: %w", number, err)
 	}

@@ -28,7 +28,7 @@ type Input struct {
 	Author policy.Person
 	// Pushers are, by path, those who pushed a generation in which the path's content moved.
 	Pushers map[string][]policy.Person
-	// Submitted are the identities that this pull request has open tickets for.
+	// Submitted are the identities that this pull request has had tickets for since it was opened or reopened.
 	Submitted []spec.Ref
 	// Planned holds, by path, what approvers chose for the open tickets of this pull request.
 	Planned map[string]Planned
