@@ -35,6 +35,10 @@ func (c *Cluster) Delete(ctx context.Context, t Target, o DeleteOptions) (Change
 	return r.done, err
 }
 
+// NoteEnding is the note on an object whose deletion somebody else has asked for already, as the end of a
+// disk's DataVolume does for its claim.
+const NoteEnding = "it is being deleted already"
+
 // removal is one Delete under way.
 type removal struct {
 	cluster    *Cluster
@@ -79,7 +83,7 @@ func (r *removal) deleteVM(ctx context.Context) error {
 	if r.vm == nil {
 		r.done = append(r.done, Change{
 			Kind: vmKind.Kind, Namespace: r.options.Namespace, Name: r.options.Name, Action: Unchanged,
-			Notes: []string{"it was gone already"},
+			Notes: []string{"the VM was gone already"},
 		})
 		return nil
 	}
@@ -103,7 +107,7 @@ func (r *removal) deleteBelongings(ctx context.Context) error {
 func (r *removal) delete(ctx context.Context, o metav1.PartialObjectMetadata) error {
 	for range looks {
 		if o.DeletionTimestamp != nil {
-			r.did(o, Unchanged, "it is being deleted already")
+			r.did(o, Unchanged, NoteEnding)
 			return nil
 		}
 		err := r.cluster.delete(ctx, o)

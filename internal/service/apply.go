@@ -144,6 +144,9 @@ func note(changes provider.ChangeSet) string {
 	for _, c := range changes {
 		for _, n := range c.Notes {
 			if c.Kind != render.KindVirtualMachine {
+				if n == provider.NoteEnding {
+					continue // as asked for
+				}
 				n = c.Kind + " " + c.Name + ": " + n
 			}
 			lines = append(lines, n)
