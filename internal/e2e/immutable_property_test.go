@@ -284,7 +284,7 @@ func (p *play) through() {
 }
 
 func (p *play) bypass() {
-	if p.rand.IntN(4) > 0 {
+	if p.rand.IntN(2) > 0 {
 		return
 	}
 	pr := p.pull()
