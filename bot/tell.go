@@ -143,9 +143,13 @@ func (t *Teller) after(ctx context.Context, row *ent.PullRequest, v comment.View
 // checks posts those that have something new to say. The approval check carries the plans: once the
 // forge has accepted it, by the forge's own clock, they are published.
 func (t *Teller) checks(ctx context.Context, row *ent.PullRequest, v comment.View) error {
-	validate, err := t.worst(ctx, row, comment.Validate(v), comment.Validate)
+	validate := comment.Validate(v)
+	other, err := t.worse(ctx, row, validate, comment.Validate)
 	if err != nil {
 		return err
+	}
+	if other != nil {
+		validate = *other
 	}
 	if hash := hashOf(validate); hash != row.ValidateHash {
 		if _, err := t.forge.CreateCheck(ctx, validate); err != nil {
@@ -155,9 +159,12 @@ func (t *Teller) checks(ctx context.Context, row *ent.PullRequest, v comment.Vie
 			return err
 		}
 	}
-	check, err := t.worst(ctx, row, comment.Approval(v), comment.Approval)
-	if err != nil {
+	check := comment.Approval(v)
+	if other, err = t.worse(ctx, row, check, comment.Approval); err != nil {
 		return err
+	}
+	if other != nil { // what is approved here has to stand in it all the same
+		check.Conclusion, check.Title, check.Summary = other.Conclusion, other.Title, sameHead(check.Summary)
 	}
 	plans, err := t.unpublished(ctx, row.ID, v.Report)
 	if err != nil {
@@ -186,24 +193,31 @@ func (t *Teller) checks(ctx context.Context, row *ent.PullRequest, v comment.Vie
 // for checks belong to commits.
 var severity = map[forge.Conclusion]int{forge.Success: 0, forge.ActionRequired: 1, forge.Failure: 2}
 
-func (t *Teller) worst(ctx context.Context, row *ent.PullRequest, check forge.Check, of func(comment.View) forge.Check) (forge.Check, error) {
+// worse is the check of another pull request with the same head, where it is worse than this one; nil where
+// there is none.
+func (t *Teller) worse(ctx context.Context, row *ent.PullRequest, check forge.Check, of func(comment.View) forge.Check) (worst *forge.Check, err error) {
 	others, err := t.db.PullRequest.Query().Where(pullrequest.HeadSha(row.HeadSha), pullrequest.IDNEQ(row.ID),
 		pullrequest.StateEQ(pullrequest.StateOpen), pullrequest.ReportNotNil()).All(ctx)
 	if err != nil {
-		return check, fmt.Errorf("read the pull requests of %s: %w", row.HeadSha, err)
+		return nil, fmt.Errorf("read the pull requests of %s: %w", row.HeadSha, err)
 	}
 	for _, other := range others {
 		v, err := t.view(ctx, other)
 		if err != nil {
-			return check, err
+			return nil, err
 		}
 		if c := of(v); severity[c.Conclusion] > severity[check.Conclusion] {
-			check.Conclusion = c.Conclusion
-			check.Title = fmt.Sprintf("#%d has the same head: %s", other.ID, c.Title)
-			check.Summary = fmt.Sprintf("**#%d has the same head, and a commit has one check.** Close one of the two pull requests, or push a commit to one.\n\n%s", other.ID, check.Summary)
+			check = c
+			c.Title, c.Summary = fmt.Sprintf("#%d has the same head: %s", other.ID, c.Title), sameHead(c.Summary)
+			worst = &c
 		}
 	}
-	return check, nil
+	return worst, nil
+}
+
+// sameHead says before a summary why it is not only about one pull request.
+func sameHead(summary string) string {
+	return "**Two pull requests have the same head, and a commit has one check.** Close one of them, or push a commit to one.\n\n" + summary
 }
 
 // comment writes or renews the one comment. A pull request that governs nothing gets none.

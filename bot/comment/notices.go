@@ -90,7 +90,7 @@ func (v *reading) mark(what string) string {
 	h := sha256.New()
 	for _, r := range v.rows {
 		if r.required() > 0 {
-			fmt.Fprintf(h, "%s\n%s\n", r.Change.Path, r.Change.Digest)
+			fmt.Fprintf(h, "%s\n%s\n%s\n", r.Change.Path, r.Change.Digest, r.effective())
 		}
 	}
 	return fmt.Sprintf("<!-- shepherd: %s %x -->", what, h.Sum(nil)[:4])

@@ -2,6 +2,7 @@ package comment
 
 import (
 	"fmt"
+	"strings"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -228,6 +229,10 @@ func stay(rows []entry) bool {
 
 // noted are the words for what is done by being written down.
 func noted(rows []entry) string {
+	if len(rows) == 1 && rows[0].Change.Operation == domain.VNCAccess {
+		result := rows[0].result()
+		return strings.ToUpper(result[:1]) + result[1:]
+	}
 	word := ""
 	for i, r := range rows {
 		w := "Recorded"

@@ -80,6 +80,9 @@ func contributor(part string, p Person, f Facts, perm Permission) Verdict {
 	if len(d.WhoCan) > 0 {
 		v.Hint = "Who can: " + strings.Join(d.WhoCan, ", ") + "."
 	}
+	if part == "pusher" {
+		v.Hint += " What they pushed stays theirs: without them, ask for it from a new branch in a new pull request."
+	}
 	if p.ID == 0 {
 		v.Code = domain.AuthorUnknown
 		v.Message = fmt.Sprintf("the forge does not say who the %s is", part)
