@@ -1,282 +1,435 @@
 package approval
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"kv-shepherd.io/shepherd/internal/domain"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"golang.org/x/tools/txtar"
+	"sigs.k8s.io/yaml"
 )
 
-// sentence is one sentence of the design's section on approval, with a case that it decides and, next to it,
-// one that differs in just what the sentence speaks of.
-type sentence struct {
-	name    string
-	change  func(*Case)
-	reviews []Review
-	want    domain.TicketStatus
-	why     string // why the first approval that does not count does not
-	// unless turns the case into its counterpart, which ends as otherwise says.
-	unless    func(*Case, []Review)
-	otherwise domain.TicketStatus
+var update = flag.Bool("update", false, "write the outcomes of the cases in testdata/weigh anew")
+
+// designSentences are those of the design that Weigh decides: of the table "Reviews become decisions", of the paragraph
+// "An approval counts only if all hold", and of what is said of plans in reviews. Each has a case in testdata/weigh.
+var designSentences = []string{
+	"approving review: accepts the plan last published before it",
+	"approving review: APPROVED when enough accept the same plan",
+	`"request changes" by anyone with the approve permission: REJECTED with the review's text`,
+	"it stays a veto on those VMs in this pull request",
+	"a veto until that person approves",
+	"a veto until that person withdraws",
+	"a veto until a platform administrator dismisses it",
+	"a platform administrator who is no contributor",
+	"review withdrawn: back to PENDING_APPROVAL",
+	"review dismissed by a person: back to PENDING_APPROVAL",
+	"dismissed by the forge itself on a push: no decision, content decides",
+	"push that does not move the digest (rebase, update of the branch, other files): approvals stand",
+	"policy now asks for more: back to PENDING_APPROVAL",
+	"role or environment lost: back to PENDING_APPROVAL",
+	"reopened or retargeted: decisions from before do not count",
+	"it was submitted after the plan was published, by the forge's own clock",
+	"plus a configurable grace, 10 s by default",
+	"on the head that the plan describes",
+	"or one with the same digests",
+	"the commit as delivered in the signed webhook, or as our push log shows for that moment",
+	"the reviewer is a person",
+	"who may approve this operation in this environment now",
+	"it is their latest decision",
+	"not the pull request's author",
+	"nor a pusher of a generation in which its digest moved",
+	"nor the author or committer of a commit that did",
+	"a co-author trailer disqualifies",
+	"a commit that cannot be attributed belongs to its pusher",
+	"with an unknown pusher nothing counts",
+	"reviews of a mixed pull request count for the environments the reviewer may decide",
+	"a block in an approving review counts as no approval",
+}
+
+// The sections of a case.
+const (
+	weighSection   = "case.yaml"
+	outcomeSection = "outcome.txt"
+	twinPrefix     = "twin/"
+)
+
+// offset is a moment, written as how long after (or, with a minus, before) the start of the clock it is.
+type offset struct{ time.Duration }
+
+func (o *offset) UnmarshalJSON(data []byte) error {
+	var text string
+	err := json.Unmarshal(data, &text)
+	if err == nil {
+		o.Duration, err = time.ParseDuration(text)
+	}
+	return err
+}
+
+func (o offset) moment() time.Time { return published.Add(o.Duration) }
+
+// String leaves out the units that are zero: +1h, not +1h0m0s.
+func (o offset) String() string {
+	text := o.Duration.String()
+	for _, zero := range []struct{ end, better string }{{"m0s", "m"}, {"h0m", "h"}} {
+		if short, ok := strings.CutSuffix(text, zero.end); ok {
+			text = short + zero.better
+		}
+	}
+	if o.Duration >= 0 {
+		text = "+" + text
+	}
+	return text
+}
+
+// scene is case.yaml: all that is known when the reviews are weighed. testdata/weigh/README.md describes it.
+type scene struct {
+	People       map[string]account `json:"people"`
+	Required     int                `json:"required"`
+	Plan         string             `json:"plan"`
+	Plans        map[string]offset  `json:"plans"`
+	Heads        []string           `json:"heads"`
+	Contributors map[string]string  `json:"contributors"`
+	Unattributed string             `json:"unattributed"`
+	MayApprove   []string           `json:"mayApprove"`
+	WhyNot       map[string]string  `json:"whyNot"`
+	MayVeto      []string           `json:"mayVeto"`
+	MayLift      []string           `json:"mayLift"`
+	Epoch        *offset            `json:"epoch"`
+	Grace        offset             `json:"grace"`
+	Opened       offset             `json:"opened"`
+	Reviews      []reviewKeys       `json:"reviews"`
+}
+
+type account struct {
+	ID  int64 `json:"id"`
+	Bot bool  `json:"bot"`
+}
+
+type reviewKeys struct {
+	By          string  `json:"by"`
+	Says        string  `json:"says"`
+	At          *offset `json:"at"`
+	Commit      string  `json:"commit"`
+	Text        string  `json:"text"`
+	CarriesPlan bool    `json:"carriesPlan"`
+	WithdrawnBy string  `json:"withdrawnBy"`
+}
+
+// What a case says of a review, and the words for what is not known.
+var says = map[string]State{"approve": StateApproved, "request-changes": StateChangesRequested, "comment": "commented"}
+
+const (
+	unknownCommit = "unknown"
+	unknownPerson = "unknown"
+)
+
+func readScene(keys map[string]any) (s scene, err error) {
+	data, err := json.Marshal(keys)
+	if err != nil {
+		return s, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&s); err != nil {
+		return s, err
+	}
+	return s, s.complete()
+}
+
+// complete reports what a scene leaves open: a name that nobody has, a review without a moment, a refusal without a reason.
+func (s scene) complete() (err error) {
+	named := slices.Concat(s.MayApprove, s.MayVeto, s.MayLift, slices.Sorted(maps.Keys(s.Contributors)), slices.Sorted(maps.Keys(s.WhyNot)))
+	for i, r := range s.Reviews {
+		named = append(named, r.By)
+		if r.WithdrawnBy != "" && r.WithdrawnBy != unknownPerson {
+			named = append(named, r.WithdrawnBy)
+		}
+		if says[r.Says] == "" || r.At == nil || r.Commit == "" {
+			err = errors.Join(err, fmt.Errorf("review %d: it needs by, says (approve, request-changes or comment), at and commit", i+1))
+		}
+		if !slices.Contains(s.MayApprove, r.By) && s.WhyNot[r.By] == "" {
+			err = errors.Join(err, fmt.Errorf("review %d: %s is neither in mayApprove nor in whyNot", i+1, r.By))
+		}
+	}
+	for _, login := range named {
+		if _, ok := s.People[login]; !ok {
+			err = errors.Join(err, fmt.Errorf("%q is not among the people", login))
+		}
+	}
+	if s.Plan == "" {
+		err = errors.Join(err, errors.New("it needs the plan in force"))
+	}
+	return err
+}
+
+func (s scene) reviewer(login string) Reviewer {
+	return Reviewer{ID: s.People[login].ID, Login: login, Bot: s.People[login].Bot}
+}
+
+func planID(name string) uuid.UUID { return uuid.NewSHA1(uuid.NameSpaceOID, []byte(name)) }
+
+// facts is the scene as Weigh takes it. A plan that is not among the plans was never published.
+func (s scene) facts() Case {
+	c := Case{
+		Required: s.Required, Plan: planID(s.Plan), Heads: s.Heads, Contributors: map[int64]string{}, Unattributed: s.Unattributed,
+		MayApprove: func(r Reviewer) (bool, string) { return slices.Contains(s.MayApprove, r.Login), s.WhyNot[r.Login] },
+		MayVeto:    func(r Reviewer) bool { return slices.Contains(s.MayVeto, r.Login) },
+		MayLift:    func(r Reviewer) bool { return slices.Contains(s.MayLift, r.Login) },
+		Grace:      s.Grace.Duration, Opened: s.Opened.moment(),
+	}
+	if at, ok := s.Plans[s.Plan]; ok {
+		c.PublishedAt = at.moment()
+	}
+	if s.Epoch != nil {
+		c.Epoch = s.Epoch.moment()
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Plans)) {
+		c.Plans = append(c.Plans, PublishedPlan{planID(name), s.Plans[name].moment()})
+	}
+	for login, how := range s.Contributors {
+		c.Contributors[s.People[login].ID] = how
+	}
+	return c
+}
+
+func (s scene) reviews() (out []Review) {
+	for i, r := range s.Reviews {
+		review := Review{
+			ID: int64(i + 1), Reviewer: s.reviewer(r.By), State: says[r.Says], SubmittedAt: r.At.moment(), CommitSHA: r.Commit,
+			Text: r.Text, CarriesPlan: r.CarriesPlan, Withdrawn: r.WithdrawnBy != "",
+		}
+		if r.Commit == unknownCommit {
+			review.CommitSHA = ""
+		}
+		if r.WithdrawnBy != "" && r.WithdrawnBy != unknownPerson {
+			review.WithdrawnBy = s.reviewer(r.WithdrawnBy)
+		}
+		out = append(out, review)
+	}
+	return out
+}
+
+// told is an outcome as the files have it.
+func told(s scene, o Outcome) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, %d of %d\n", o.Status, o.Approvals(), s.Required)
+	who := func(r Review) string {
+		return fmt.Sprintf("%s at %v", r.Reviewer.Login, offset{r.SubmittedAt.Sub(published)})
+	}
+	for _, v := range o.Votes {
+		verdict := "counts"
+		if !v.Counts {
+			verdict = "does not count: " + v.Why
+		}
+		fmt.Fprintf(&b, "%s %s\n", who(v.Review), verdict)
+	}
+	if o.Veto != nil {
+		fmt.Fprintf(&b, "veto by %s: %q\n", who(*o.Veto), o.Veto.Text)
+	}
+	return b.String()
+}
+
+// weighed is the file as it should be: as it is, with the outcomes of today. The error says what is wrong with the case
+// itself, whatever its outcomes.
+func weighed(start map[string]any, archive *txtar.Archive) (*txtar.Archive, error) {
+	sentence, prose, _ := strings.Cut(string(archive.Comment), "\n\n")
+	if !slices.Contains(designSentences, sentence) || strings.TrimSpace(prose) == "" {
+		return nil, fmt.Errorf("it has to begin with a sentence of the design, an empty line and a line of prose; it begins with %q", sentence)
+	}
+	keys, err := sections(archive)
+	if err != nil {
+		return nil, err
+	}
+	own, counterpart := maps.Clone(start), maps.Clone(start)
+	maps.Copy(own, keys[weighSection])
+	maps.Copy(counterpart, own)
+	maps.Copy(counterpart, keys[twinPrefix+weighSection])
+	out := &txtar.Archive{Comment: archive.Comment}
+	var statuses []string
+	for _, half := range []struct {
+		prefix string
+		keys   map[string]any
+	}{{"", own}, {twinPrefix, counterpart}} {
+		s, err := readScene(half.keys)
+		if err != nil {
+			return nil, fmt.Errorf("%s%s: %w", half.prefix, weighSection, err)
+		}
+		outcome := Weigh(s.facts(), s.reviews())
+		statuses = append(statuses, string(outcome.Status))
+		asked := archive.Files[slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == half.prefix+weighSection })]
+		out.Files = append(out.Files, asked, txtar.File{Name: half.prefix + outcomeSection, Data: []byte(told(s, outcome))})
+	}
+	if err := onePoint(own, keys[twinPrefix+weighSection]); err != nil {
+		return nil, err
+	}
+	if statuses[0] == statuses[1] {
+		return nil, fmt.Errorf("it and its counterpart are both %s: the point decides nothing", statuses[0])
+	}
+	return out, nil
+}
+
+// sections are the keys of case.yaml and of twin/case.yaml.
+func sections(archive *txtar.Archive) (map[string]map[string]any, error) {
+	out := map[string]map[string]any{}
+	for _, f := range archive.Files {
+		switch f.Name {
+		case outcomeSection, twinPrefix + outcomeSection:
+			continue
+		case weighSection, twinPrefix + weighSection:
+		default:
+			return nil, fmt.Errorf("%s: there is no such section", f.Name)
+		}
+		keys := map[string]any{}
+		if err := yaml.UnmarshalStrict(f.Data, &keys); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+		out[f.Name] = keys
+	}
+	if len(out) != 2 {
+		return nil, fmt.Errorf("it needs %s and %s", weighSection, twinPrefix+weighSection)
+	}
+	return out, nil
+}
+
+// onePoint refuses a counterpart that differs in more than one key, or in more than one key of one review. Both have
+// been read as scenes before.
+func onePoint(own, twin map[string]any) error {
+	if len(twin) != 1 {
+		return fmt.Errorf("the counterpart sets %d keys, want one", len(twin))
+	}
+	other, ok := twin["reviews"].([]any)
+	if !ok {
+		return nil
+	}
+	reviews, _ := own["reviews"].([]any)
+	if len(reviews) != len(other) {
+		return errors.New("the counterpart has another number of reviews: change one key of one review")
+	}
+	points := 0
+	for i := range reviews {
+		a, _ := reviews[i].(map[string]any)
+		b, _ := other[i].(map[string]any)
+		both := maps.Clone(a)
+		maps.Copy(both, b)
+		for key := range both {
+			if a[key] != b[key] {
+				points++
+			}
+		}
+	}
+	if points != 1 {
+		return fmt.Errorf("the counterpart's reviews differ in %d keys, want one", points)
+	}
+	return nil
+}
+
+func startKeys(t *testing.T) map[string]any {
+	t.Helper()
+	start, err := txtar.ParseFile("testdata/weigh/start.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := map[string]any{}
+	if err := yaml.UnmarshalStrict(start.Files[0].Data, &keys); err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+// TestWeighGolden weighs every case of testdata/weigh, and looks whether a sentence of the design has none.
+func TestWeighGolden(t *testing.T) {
+	t.Parallel()
+	paths, err := filepath.Glob("testdata/weigh/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	start, left := startKeys(t), slices.Clone(designSentences)
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		archive := txtar.Parse(data)
+		sentence, _, _ := strings.Cut(string(archive.Comment), "\n")
+		left = slices.DeleteFunc(left, func(s string) bool { return s == sentence })
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			want, err := weighed(start, archive)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := txtar.Format(want)
+			if *update {
+				if err := os.WriteFile(path, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			} else if diff := cmp.Diff(string(data), string(got)); diff != "" {
+				t.Errorf("%s (-want +got), rewrite with -update:\n%s", path, diff)
+			}
+		})
+	}
+	if len(left) > 0 {
+		t.Errorf("no case in testdata/weigh for:\n%s", strings.Join(left, "\n"))
+	}
+}
+
+// TestWeighCaseRefused spoils a case in one place each: none of them may pass for a case.
+func TestWeighCaseRefused(t *testing.T) {
+	t.Parallel()
+	const good = "it is their latest decision\n\nAlice thinks again.\n-- case.yaml --\nreviews:\n- {by: alice, says: approve, at: +1m, commit: head1}\n" +
+		"-- twin/case.yaml --\nreviews:\n- {by: alice, says: comment, at: +1m, commit: head1}\n"
+	start := startKeys(t)
+	if _, err := weighed(start, txtar.Parse([]byte(good))); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, old, new, want string }{
+		{"no sentence of the design", "their latest", "somebody's", "sentence of the design"},
+		{"no prose", "Alice thinks again.\n", "", "line of prose"},
+		{"an unknown section", "twin/case.yaml", "twin/reviews.yaml", "no such section"},
+		{"no counterpart", "twin/case.yaml", "case.yaml", "it needs case.yaml and twin/case.yaml"},
+		{"an unknown key", "-- case.yaml --\n", "-- case.yaml --\nrequires: 2\n", `unknown field "requires"`},
+		{"a key twice", "-- case.yaml --\n", "-- case.yaml --\nreviews: []\n", "already set"},
+		{"an unknown key of a review", "says: approve", "say: approve", `unknown field "say"`},
+		{"an unknown word", "says: approve", "says: approved", "review 1: it needs"},
+		{"no moment", ", at: +1m", "", "review 1: it needs"},
+		{"no commit", "commit: head1", "commit: ''", "review 1: it needs"},
+		{"not a duration", "+1m", "+1 minute", "unknown unit"},
+		{"somebody unknown", "by: alice", "by: malice", `"malice" is not among the people`},
+		{"no reason", "-- case.yaml --\n", "-- case.yaml --\nmayApprove: []\n", "alice is neither in mayApprove nor in whyNot"},
+		{"two keys", "-- twin/case.yaml --\n", "-- twin/case.yaml --\nrequired: 1\n", "sets 2 keys"},
+		{"two points", "says: comment, at: +1m", "says: comment, at: +2m", "differ in 2 keys"},
+		{"the same", "says: comment", "says: approve", "differ in 0 keys"},
+		{"another number of reviews", "- {by: alice, says: comment", "- {by: bob, says: comment, at: +1m, commit: head1}\n- {by: alice, says: comment", "another number"},
+		{"a point that decides nothing", "at: +1m, commit: head1}\n-- twin/case.yaml --\nreviews:\n- {by: alice, says: comment", "at: +2m, commit: head1}\n-- twin/case.yaml --\nreviews:\n- {by: alice, says: approve", "both APPROVED"},
+	} {
+		text := strings.Replace(good, tt.old, tt.new, 1)
+		if text == good {
+			t.Errorf("%s: nothing was spoilt", tt.name)
+		}
+		if _, err := weighed(start, txtar.Parse([]byte(text))); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
+	}
 }
 
 func made(who Reviewer, how string) func(*Case) {
 	return func(c *Case) { c.Contributors = map[int64]string{who.ID: how} }
 }
 
-func reviewsOf(rs ...Review) []Review { return rs }
-
-const (
-	isPending  = domain.TicketPending
-	isApproved = domain.TicketApproved
-	isRejected = domain.TicketRejected
-)
-
-// twoPlans has an earlier plan on show until the one in force was published.
-func twoPlans(c *Case) {
-	c.PublishedAt = published.Add(30 * time.Minute)
-	c.Plans = []PublishedPlan{{planOld, published}, {planNow, c.PublishedAt}}
-}
-
-// sentences are those of "Reviews become decisions" and of "An approval counts only if", in their order.
-var sentences = []sentence{
-	{
-		name:    "an approving review accepts the plan last published before it",
-		change:  twoPlans,
-		reviews: reviewsOf(approves(1, alice, at(time.Hour))), want: isApproved,
-		unless: func(_ *Case, rs []Review) { rs[0].SubmittedAt = published.Add(20 * time.Minute) }, otherwise: isPending,
-	},
-	{
-		name:    "APPROVED when enough accept the same plan",
-		change:  func(c *Case) { c.Required = 2; twoPlans(c) },
-		reviews: reviewsOf(approves(1, alice, at(time.Hour)), approves(2, bob, at(time.Hour))), want: isApproved,
-		unless: func(_ *Case, rs []Review) { rs[0].SubmittedAt = published.Add(20 * time.Minute) }, otherwise: isPending,
-	},
-	{
-		name:    "request changes by anyone with the approve permission: REJECTED with the review's text",
-		reviews: reviewsOf(approves(1, alice), refuses(2, bob, saying("too big"))), want: isRejected,
-		unless: func(c *Case, _ []Review) { c.MayVeto = func(Reviewer) bool { return false } }, otherwise: isApproved,
-	},
-	{
-		name:    "it stays a veto on those VMs in this pull request",
-		change:  func(c *Case) { c.Opened = published.Add(time.Hour) },
-		reviews: reviewsOf(refuses(1, bob, on("old")), approves(2, alice, at(2*time.Hour))), want: isPending,
-		unless: func(c *Case, _ []Review) { c.MayVeto = func(Reviewer) bool { return false } }, otherwise: isApproved,
-	},
-	{
-		name:    "until that person approves",
-		reviews: reviewsOf(refuses(1, bob), approves(2, bob)), want: isApproved,
-		unless: func(_ *Case, rs []Review) { rs[1].Reviewer = alice }, otherwise: isRejected,
-	},
-	{
-		name:    "or withdraws",
-		reviews: reviewsOf(refuses(1, bob, dismissedBy(bob)), approves(2, alice)), want: isApproved,
-		unless: func(_ *Case, rs []Review) { rs[0].WithdrawnBy = alice }, otherwise: isRejected,
-	},
-	{
-		name:    "or a platform administrator dismisses it",
-		reviews: reviewsOf(refuses(1, bob, dismissedBy(root)), approves(2, alice)), want: isApproved,
-		unless: func(c *Case, _ []Review) { c.MayLift = func(Reviewer) bool { return false } }, otherwise: isRejected,
-	},
-	{
-		name:    "who is no contributor",
-		change:  made(ada, "author"),
-		reviews: reviewsOf(refuses(1, bob, dismissedBy(root)), approves(2, alice)), want: isApproved,
-		unless: func(c *Case, _ []Review) { made(root, "committer")(c) }, otherwise: isRejected,
-	},
-	{
-		name:    "review withdrawn: back to PENDING_APPROVAL",
-		reviews: reviewsOf(approves(1, alice, dismissedBy(alice))), want: isPending,
-		unless: func(_ *Case, rs []Review) { rs[0].Withdrawn = false }, otherwise: isApproved,
-	},
-	{
-		name:    "or dismissed by a person: back to PENDING_APPROVAL",
-		reviews: reviewsOf(approves(1, alice, dismissedBy(dave))), want: isPending,
-		unless: func(_ *Case, rs []Review) { rs[0].Withdrawn = false }, otherwise: isApproved,
-	},
-	{
-		name:    "dismissed by the forge itself on a push: no decision, content decides",
-		change:  func(c *Case) { c.Heads = []string{"head1", "head2"} },
-		reviews: reviewsOf(approves(1, alice)), want: isApproved, // the caller does not set Withdrawn
-		unless: func(c *Case, _ []Review) { c.Heads = []string{"head2"} }, otherwise: isPending,
-	},
-	{
-		name:    "a push that does not move the digest (rebase, update of the branch, other files): approvals stand",
-		change:  func(c *Case) { c.Heads = []string{"head1", "head2", "head3"} },
-		reviews: reviewsOf(approves(1, alice, on("head1"))), want: isApproved,
-		unless: func(c *Case, _ []Review) { c.Plan = planOld; c.Heads = []string{"head3"} }, otherwise: isPending,
-	},
-	{
-		name:    "policy asks for more: back to PENDING_APPROVAL",
-		change:  func(c *Case) { c.Required = 2 },
-		reviews: reviewsOf(approves(1, alice)), want: isPending,
-		unless: func(c *Case, _ []Review) { c.Required = 1 }, otherwise: isApproved,
-	},
-	{
-		name:    "role or environment lost: back to PENDING_APPROVAL",
-		change:  func(c *Case) { c.MayApprove = func(Reviewer) (bool, string) { return false, "not in prod any more" } },
-		reviews: reviewsOf(approves(1, alice)), want: isPending, why: "not in prod any more",
-		unless: func(c *Case, _ []Review) { c.MayApprove = func(Reviewer) (bool, string) { return true, "" } }, otherwise: isApproved,
-	},
-	{
-		name:    "reopened or retargeted: decisions from before do not count",
-		change:  func(c *Case) { c.Epoch = published.Add(time.Hour) },
-		reviews: reviewsOf(approves(1, alice)), want: isPending,
-		unless: func(_ *Case, rs []Review) { rs[0].SubmittedAt = published.Add(time.Hour) }, otherwise: isApproved,
-	},
-	{
-		name:    "closing and reopening does not wash a veto away",
-		change:  func(c *Case) { c.Epoch, c.Opened = published.Add(time.Hour), published.Add(time.Hour) },
-		reviews: reviewsOf(refuses(1, bob, on("old")), approves(2, alice, at(2*time.Hour))), want: isPending,
-		unless: func(_ *Case, rs []Review) { rs[0].State = StateApproved }, otherwise: isApproved,
-	},
-	{
-		name:    "it was submitted after the plan was published, by the forge's own clock",
-		reviews: reviewsOf(approves(1, alice, at(-time.Second))), want: isPending, why: "before the plan was published",
-		unless: func(_ *Case, rs []Review) { rs[0].SubmittedAt = published.Add(10 * time.Second) }, otherwise: isApproved,
-	},
-	{
-		name:    "plus a configurable grace, 10 s by default",
-		reviews: reviewsOf(approves(1, alice, at(9*time.Second))), want: isPending, why: "within 10s",
-		unless: func(c *Case, _ []Review) { c.Grace = 9 * time.Second }, otherwise: isApproved,
-	},
-	{
-		name:    "on the head that the plan describes",
-		reviews: reviewsOf(approves(1, alice, on("head9"))), want: isPending, why: "asks for something else",
-		unless: func(_ *Case, rs []Review) { rs[0].CommitSHA = "head1" }, otherwise: isApproved,
-	},
-	{
-		name:    "or one with the same digests",
-		reviews: reviewsOf(approves(1, alice, on("head2"))), want: isApproved,
-		unless: func(c *Case, _ []Review) { c.Heads = []string{"head1"} }, otherwise: isPending,
-	},
-	{
-		name:    "the commit as delivered in the signed webhook, or as our push log shows for that moment",
-		reviews: reviewsOf(approves(1, alice, on(""))), want: isPending, why: "not known which commit",
-		unless: func(_ *Case, rs []Review) { rs[0].CommitSHA = "head1" }, otherwise: isApproved,
-	},
-	{
-		name:    "the reviewer is a person",
-		reviews: reviewsOf(approves(1, eve)), want: isPending, why: "bots do not approve",
-		unless: func(_ *Case, rs []Review) { rs[0].Reviewer.Bot = false }, otherwise: isApproved,
-	},
-	{
-		name:    "who is known",
-		reviews: reviewsOf(approves(1, Reviewer{Login: "alice"})), want: isPending, why: "does not say who",
-		unless: func(_ *Case, rs []Review) { rs[0].Reviewer = alice }, otherwise: isApproved,
-	},
-	{
-		name:    "who may approve this operation in this environment now",
-		reviews: reviewsOf(approves(1, dave)), want: isPending, why: "it needs somebody else",
-		unless: func(c *Case, _ []Review) { c.MayApprove = func(Reviewer) (bool, string) { return true, "" } }, otherwise: isApproved,
-	},
-	{
-		name:    "and it is their latest decision",
-		reviews: reviewsOf(approves(1, alice), refuses(2, alice)), want: isRejected,
-		unless: func(_ *Case, rs []Review) { rs[1].State = "commented" }, otherwise: isApproved,
-	},
-	{
-		name:    "not the pull request's author",
-		change:  made(alice, "author"),
-		reviews: reviewsOf(approves(1, alice)), want: isPending, why: "contributed to: author",
-		unless: func(c *Case, _ []Review) { made(ada, "author")(c) }, otherwise: isApproved,
-	},
-	{
-		name:    "nor a pusher of a generation in which its digest moved",
-		change:  made(alice, "pusher"),
-		reviews: reviewsOf(approves(1, alice)), want: isPending, why: "contributed to: pusher",
-		unless: func(c *Case, _ []Review) { c.Contributors = nil }, otherwise: isApproved,
-	},
-	{
-		name:    "nor the author or committer of a commit that did",
-		change:  made(alice, "committer"),
-		reviews: reviewsOf(approves(1, alice)), want: isPending, why: "contributed to: committer",
-		unless: func(c *Case, _ []Review) { made(bob, "committer")(c) }, otherwise: isApproved,
-	},
-	{
-		name:    "a co-author trailer disqualifies",
-		change:  made(alice, "co-author"),
-		reviews: reviewsOf(approves(1, alice)), want: isPending, why: "contributed to: co-author",
-		unless: func(c *Case, _ []Review) { c.Contributors = nil }, otherwise: isApproved,
-	},
-	{
-		name:    "with an unknown pusher nothing counts",
-		change:  func(c *Case) { c.Unattributed = "nobody knows who pushed abc" },
-		reviews: reviewsOf(approves(1, alice)), want: isPending, why: "nobody knows who pushed abc",
-		unless: func(c *Case, _ []Review) { c.Unattributed = "" }, otherwise: isApproved,
-	},
-	{
-		name:    "reviews of a mixed pull request count for the environments the reviewer may decide",
-		change:  func(c *Case) { c.MayApprove = only(bob) },
-		reviews: reviewsOf(approves(1, alice), approves(2, bob)), want: isApproved, why: "elsewhere",
-		unless: func(c *Case, _ []Review) { c.MayApprove = only(carol) }, otherwise: isPending,
-	},
-	{
-		name:    "a block in an approving review is taken as /plan and counts as no approval",
-		reviews: reviewsOf(approves(1, alice, carrying)), want: isPending, why: "a plan is not an approval",
-		unless: func(_ *Case, rs []Review) { rs[0].CarriesPlan = false }, otherwise: isApproved,
-	},
-	{
-		name:    "a plan that was never published accepts nothing",
-		change:  func(c *Case) { c.PublishedAt, c.Plans = time.Time{}, nil },
-		reviews: reviewsOf(approves(1, alice, at(24*time.Hour))), want: isPending, why: "before the plan was published",
-		unless: func(c *Case, _ []Review) { c.PublishedAt = published }, otherwise: isApproved,
-	},
-	{
-		name:    "of two plans that were published in one second the one in force is the later",
-		change:  func(c *Case) { c.Plans = append(c.Plans, PublishedPlan{planOld, published}) },
-		reviews: reviewsOf(approves(1, alice)), want: isApproved,
-		unless: func(c *Case, _ []Review) { c.Plans[1].At = published.Add(time.Second) }, otherwise: isPending,
-	},
-}
-
-// only lets one person approve.
-func only(who Reviewer) func(Reviewer) (bool, string) {
-	return func(r Reviewer) (bool, string) { return r.ID == who.ID, "they decide elsewhere" }
-}
-
-func TestSentences(t *testing.T) {
-	t.Parallel()
-	seen := map[string]bool{}
-	for _, s := range sentences {
-		if seen[s.name] {
-			t.Errorf("%s: twice", s.name)
-		}
-		seen[s.name] = true
-		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
-			c, reviews := onePlan(), slices.Clone(s.reviews)
-			if s.change != nil {
-				s.change(&c)
-			}
-			got := Weigh(c, reviews)
-			if got.Status != s.want {
-				t.Errorf("it is %s, want %s: %+v", got.Status, s.want, got)
-			}
-			why := ""
-			for _, v := range got.Votes {
-				if !v.Counts && why == "" {
-					why = v.Why
-				}
-			}
-			if !strings.Contains(why, s.why) {
-				t.Errorf("the reason is %q, want %q", why, s.why)
-			}
-			if s.want == isRejected && got.Veto.Text != reviews[len(reviews)-1].Text {
-				t.Errorf("the text is %q", got.Veto.Text)
-			}
-			s.unless(&c, reviews)
-			if got := Weigh(c, reviews); got.Status != s.otherwise || s.otherwise == s.want {
-				t.Errorf("otherwise it is %s, want %s: %+v", got.Status, s.otherwise, got)
-			}
-		})
-	}
-}
-
 // Who lifts a veto is asked only about a veto that somebody known took back.
-func TestLifted(t *testing.T) {
+func TestWeighLifted(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
