@@ -160,7 +160,12 @@ func Latest(reviews []Review, epoch time.Time) []Review {
 	})
 	last := map[int64]int{}
 	for i, r := range sorted {
-		if r.State == StateApproved || r.State == StateChangesRequested {
+		before, again := last[r.Reviewer.ID]
+		switch {
+		case r.State != StateApproved && r.State != StateChangesRequested:
+		case r.State == StateApproved && r.CarriesPlan && again && sorted[before].State == StateChangesRequested:
+			// A plan is no approval: it lifts no veto either.
+		default:
 			last[r.Reviewer.ID] = i
 		}
 	}
