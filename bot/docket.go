@@ -190,15 +190,18 @@ func (d *docket) meant(name, digest string) (judge.Change, domain.Problems) {
 		case name == c.Subject, name == "" && c.Requirement.Confirm == policy.ConfirmDigest:
 			return c, nil
 		case name == "":
-			return c, refusedBecause(domain.ConfirmationNameMismatch, "the name is missing", "write /confirm "+c.Subject+" "+digest)
+			return c, refusedBecause(domain.ConfirmationNameMismatch, "the name is missing", "copy the line from below")
 		}
-		return c, refusedBecause(domain.ConfirmationNameMismatch, "the name is not that of what is deleted", "copy the line from Shepherd's comment: /confirm "+c.Subject+" "+digest)
+		return c, refusedBecause(domain.ConfirmationNameMismatch, "the name is not that of what is deleted", "copy the line from below")
 	}
 	if asked {
-		return judge.Change{}, refusedBecause(domain.ConfirmationNameMismatch, "nothing that is deleted here has this digest; it may have changed since", "copy the line from Shepherd's comment")
+		return judge.Change{}, refusedBecause(domain.ConfirmationNameMismatch, "nothing that is deleted here has this digest; it may have changed since", "copy the line from below")
 	}
 	return judge.Change{}, refusedBecause(domain.CommandInvalid, "nothing here has to be confirmed", "")
 }
+
+// mayNot begins the reason of somebody's not being allowed to retry.
+const mayNot = "you may not do this: "
 
 // retry carries out again what failed after the merge.
 func (d *docket) retry(ctx context.Context, cmd *ent.Command, answer *comment.Answer) error {
@@ -206,7 +209,7 @@ func (d *docket) retry(ctx context.Context, cmd *ent.Command, answer *comment.An
 		answer.Problems = refusedBecause(domain.CommandInvalid, "nothing was carried out yet", "/retry is for what failed after the merge")
 		return nil
 	}
-	people := map[string]policy.Person{}
+	people, code := map[string]policy.Person{}, domain.PermissionDenied
 	for _, c := range d.report.Changes {
 		person, err := d.who(ctx, cmd, c.Operation, scopeOf(c))
 		if err != nil {
@@ -217,7 +220,7 @@ func (d *docket) retry(ctx context.Context, cmd *ent.Command, answer *comment.An
 	done, err := d.judge.gateway.Retry(ctx, d.row.ID, actorOf(cmd), func(t *ent.Ticket) string {
 		scope := policy.Scope{System: t.System, Environment: domain.Environment(t.Environment)}
 		if may := d.in.Bindings.CanRetry(people[t.Path], domain.Operation(t.Operation), scope); !may.Allowed {
-			return "you may not do this: " + may.Why
+			return mayNot + may.Why
 		}
 		return ""
 	})
@@ -230,12 +233,15 @@ func (d *docket) retry(ctx context.Context, cmd *ent.Command, answer *comment.An
 			answer.Subjects = append(answer.Subjects, r.Subject)
 		} else {
 			not = append(not, r.Subject+": "+r.Why)
+			if !strings.HasPrefix(r.Why, mayNot) {
+				code = domain.CommandInvalid
+			}
 		}
 	}
 	switch {
 	case len(answer.Subjects) > 0:
 	case len(not) > 0:
-		answer.Problems = refusedBecause(domain.CommandInvalid, strings.Join(not, "; "), "ask somebody who may, or ask for the change in a new pull request")
+		answer.Problems = refusedBecause(code, strings.Join(not, "; "), "ask somebody who may, or ask for the change in a new pull request")
 	default:
 		answer.Problems = refusedBecause(domain.CommandInvalid, "nothing here has failed", "")
 	}

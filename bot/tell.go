@@ -282,7 +282,11 @@ func (t *Teller) close(ctx context.Context, row *ent.PullRequest, v comment.View
 	if !due {
 		return nil
 	}
-	return t.notice(ctx, fmt.Sprintf("closing:%d", row.ID), row.ID, comment.ClosingMarker, body)
+	key := fmt.Sprintf("closing:%d", row.ID)
+	if v.Retries > 0 {
+		key += fmt.Sprintf(":%d", v.Retries) // what was carried out again ends anew
+	}
+	return t.notice(ctx, key, row.ID, comment.ClosingMark(v), body)
 }
 
 // decided lets the author know that a decision is there, once for each.

@@ -46,6 +46,9 @@ func (t *Teller) view(ctx context.Context, row *ent.PullRequest) (comment.View, 
 		if err := t.undo(ctx, &v); err != nil {
 			return v, err
 		}
+		if err := t.retries(ctx, &v); err != nil {
+			return v, err
+		}
 	}
 	outcomes := map[string]approval.Outcome{}
 	if len(row.Outcomes) > 0 {
@@ -156,6 +159,15 @@ func waiting(v *comment.View, t *ent.Ticket, c judge.Change) {
 			v.MayApprove = append(v.MayApprove, name)
 		}
 	}
+}
+
+// retries counts what was carried out again.
+func (t *Teller) retries(ctx context.Context, v *comment.View) (err error) {
+	v.Retries, err = t.db.Event.Query().Where(event.PullRequest(v.Number), event.RetryOfNotNil()).Count(ctx)
+	if err != nil {
+		return fmt.Errorf("count the retries of #%d: %w", v.Number, err)
+	}
+	return nil
 }
 
 // undo finds the pull request that takes a quarantined merge back.

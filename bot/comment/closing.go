@@ -11,6 +11,14 @@ import (
 // ClosingMarker is the hidden first line of the closing remark.
 const ClosingMarker = "<!-- shepherd: the end -->"
 
+// ClosingMark is the hidden first line of the closing remark that is due: what is carried out again ends anew.
+func ClosingMark(v View) string {
+	if v.Retries > 0 {
+		return fmt.Sprintf("<!-- shepherd: the end, after %d retried -->", v.Retries)
+	}
+	return ClosingMarker
+}
+
 // Closing is the one remark that notifies: it is due when nothing is under way any more. It mentions the
 // author and nobody else.
 func Closing(v View) (body string, due bool) {
@@ -26,7 +34,7 @@ func Closing(v View) (body string, due bool) {
 		return "", false // the way out is part of the news
 	}
 	p := newPage(limit)
-	p.must(ClosingMarker + "\n" + mention(v.Author) + closingHeadline(r, t))
+	p.must(ClosingMark(v) + "\n" + mention(v.Author) + closingHeadline(r, t))
 	if len(reach(r)) > 0 {
 		p.must(" How to reach what runs stands in the comment above.")
 	}

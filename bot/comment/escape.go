@@ -1,6 +1,7 @@
 package comment
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -117,7 +118,12 @@ func trimEnd(w string) string {
 func risky(w string) bool {
 	lower := strings.ToLower(w)
 	return strings.ContainsAny(w, "@#<>&[]`\\|{}$*~^") || strings.Contains(w, "://") || strings.Contains(lower, "www.") ||
-		strings.HasPrefix(lower, "gh-") || strings.HasPrefix(w, ":") || strings.Count(w, ":") > 1 || looseUnderscore(w) || commitLike(w)
+		strings.HasPrefix(lower, "gh-") || strings.HasPrefix(w, ":") || strings.Count(w, ":") > 1 || looseUnderscore(w) || commitLike(w) || command(w)
+}
+
+// command finds one of those that people write, to be copied without its surroundings.
+func command(w string) bool {
+	return strings.HasPrefix(w, "/") && slices.Contains(verbs, w[1:])
 }
 
 // looseUnderscore finds one that could be emphasis: not between letters or digits.

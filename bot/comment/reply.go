@@ -143,6 +143,9 @@ func (v *reading) attach(p *page, a Answer) {
 		if ps := a.told(); len(ps) > 1 {
 			p.list("", v.problemLines(ps), maxNotes, "")
 		}
+		if a.Verb == verbConfirm && v.State == Open {
+			p.list("", confirmations(v), maxNotes, "")
+		}
 		return
 	}
 	switch a.Verb {

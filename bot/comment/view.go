@@ -35,6 +35,8 @@ type View struct {
 	// Retry says how a failed change is carried out again, as in "comment /retry here"; where it is empty
 	// people are sent to the platform team.
 	Retry string
+	// Retries is how many of the changes were carried out again after they had failed.
+	Retries int
 
 	// AutoMerge says that the bot merges the pull request once nothing is missing. A hold does not change it.
 	AutoMerge bool

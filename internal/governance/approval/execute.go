@@ -193,6 +193,9 @@ func (g *Gateway) Finish(ctx context.Context, w Work, a Applied) error {
 		if err := tx.Effect.UpdateOneID(applyEffect(w.Event.ID)).SetStatus(effect.StatusDone).SetResult(a.Summary).SetDoneAt(now).Exec(ctx); err != nil {
 			return fmt.Errorf("note the result of event %s: %w", w.Event.ID, err)
 		}
+		if err := g.tellFormer(ctx, tx, w); err != nil {
+			return err
+		}
 		if err := g.saveApplied(ctx, tx, w, a); err != nil {
 			return err
 		}

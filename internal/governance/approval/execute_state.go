@@ -5,8 +5,10 @@ import (
 	"fmt"
 
 	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/ent/event"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/render"
+	"kv-shepherd.io/shepherd/internal/store"
 )
 
 // onItsWay is the state of a VM once the cluster has accepted a change, until somebody has looked: what was
@@ -24,6 +26,32 @@ func onItsWay(op domain.Operation, was domain.VMStatus) domain.VMStatus {
 		return domain.VMCreating
 	}
 	return was
+}
+
+// tellFormer has the pull request told whose change of the VM nobody has seen the end of yet: with this
+// event being applied it has one.
+func (g *Gateway) tellFormer(ctx context.Context, tx *store.Tx, w Work) error {
+	row, err := tx.VM.Get(ctx, w.VM.ID)
+	if err != nil {
+		return fmt.Errorf("read vm %s: %w", w.VM.Name, err)
+	}
+	switch domain.VMStatus(row.Status) {
+	case domain.VMRunning, domain.VMStopped, domain.VMFailed, domain.VMDeleted:
+		if row.StatusMessage != "" {
+			return nil
+		}
+	}
+	former, err := tx.Event.Query().Where(event.Path(w.Event.Path), event.Sequence(row.AppliedSequence), event.PullRequestNEQ(w.Event.PullRequest), event.PullRequestGT(0)).
+		Select(event.FieldPullRequest).Ints(ctx)
+	if err != nil {
+		return fmt.Errorf("read the former change of %s: %w", w.VM.Name, err)
+	}
+	for _, number := range former {
+		if err := g.tell(ctx, tx, number); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ending reports whether a VM is deleted, or about to be: nothing is applied to it any more.
