@@ -241,7 +241,11 @@ func (d *docket) retry(ctx context.Context, cmd *ent.Command, answer *comment.An
 	switch {
 	case len(answer.Subjects) > 0:
 	case len(not) > 0:
-		answer.Problems = refusedBecause(code, strings.Join(not, "; "), "ask somebody who may, or ask for the change in a new pull request")
+		hint := "ask somebody who may"
+		if code != domain.PermissionDenied {
+			hint = "the later request decides now; ask for anything else in a new pull request"
+		}
+		answer.Problems = refusedBecause(code, strings.Join(not, "; "), hint)
 	default:
 		answer.Problems = refusedBecause(domain.CommandInvalid, "nothing here has failed", "")
 	}

@@ -258,6 +258,7 @@ func words(rows []entry) (begun, ended string) {
 	for i, r := range rows {
 		b, e := "Being applied", "Applied"
 		switch op := r.Change.Operation; {
+		case r.VM != nil && r.VM.Later: // whether it came to this nobody has seen
 		case op.Removes():
 			b, e = "Being deleted", "Deleted"
 		case op == domain.StopVM:

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -36,7 +37,7 @@ func TestDeletionWhileAStopIsUnderWay(t *testing.T) {
 	w.check(end, "shepherd/approval", "success")
 	w.merge(end, "merge")
 	w.told(end, "Deleted")
-	_, closing := w.told(stop, "Stopped", "✅ applied")
+	_, closing := w.told(stop, "Applied", "✅ applied")
 	if !strings.Contains(closing, "a later change came after it") {
 		t.Errorf("the stop's end is\n%s", closing)
 	}
@@ -75,7 +76,9 @@ func TestChangeAfterAFailedCreation(t *testing.T) {
 	w.status(name, "FAILED")
 
 	w.do(w.kube.Client().Delete(t.Context(), foreign))
-	change := w.decided("change", forgetest.Files{path: machine("size: medium", "power: running")})
+	change := w.approved("change", forgetest.Files{path: machine("size: medium", "power: running")})
+	w.refuses(w.Alice, create, "/retry", fmt.Sprintf("#%d", change.Number()), "asks for it by now")
+	w.merge(change, "squash")
 	w.eventually("the machine", func() bool { return w.acts(name)[len(w.acts(name))-1] == "MODIFY_VM COMPLETED/COMPLETED" })
 	w.boots(name)
 	w.told(change, "Applied and running", "✅ changed, running")

@@ -37,7 +37,7 @@ func (s *step) isVM() bool { return s.want.GroupVersionKind() == vmKind }
 func (t Target) own(o client.Object) error {
 	kind := o.GetObjectKind().GroupVersionKind()
 	if label := t.stranger(o); label != "" {
-		return never(problem(foreignCode(kind), "rename one of the two, or remove the other by hand",
+		return never(problem(foreignCode(kind), "have the other one removed, or ask for this one under another index or name",
 			"%s exists and is not this VM's: its label %s is %q, not %q", about("get", o), label,
 			words(o.GetLabels()[label]), t.Identity[label]), nil)
 	}

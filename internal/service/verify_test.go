@@ -11,6 +11,7 @@ import (
 	kubevirtv1 "kubevirt.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"kv-shepherd.io/shepherd/ent/event"
 	"kv-shepherd.io/shepherd/ent/vm"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/jobs"
@@ -91,11 +92,22 @@ func TestVerifyWaitsForKubeVirtToLook(t *testing.T) {
 	w.add("prod-1")
 	ref, id := w.created()
 	w.report(id, kubevirtv1.VirtualMachineStatusRunning)
+	w.watch(id)
+	w.states(id, event.StatusCOMPLETED, domain.VMRunning)
 	id = w.ask(w.change(domain.ModifyVM, ref, runs, runs, memory(machine(ref, w.ns), "2Gi")))[0]
 	w.done(id)
 	if !w.watch(id) {
 		t.Error("what was said before the change counts")
 	}
+	w.states(id, event.StatusCOMPLETED, domain.VMRunning)
+	if got := w.vm(id).StatusMessage; got != "" {
+		t.Errorf("%q is from before the change", got)
+	}
+	w.ahead = time.Minute
+	if !w.watch(id) || w.vm(id).StatusMessage != "the VM runs, and KubeVirt has not looked at the change yet" {
+		t.Errorf("%q", w.vm(id).StatusMessage)
+	}
+	w.states(id, event.StatusCOMPLETED, domain.VMUnknown) // nobody takes it for done
 	w.report(id, kubevirtv1.VirtualMachineStatusRunning, condition(kubevirtv1.VirtualMachineRestartRequired, "memory"))
 	if w.watch(id) || w.vm(id).StatusMessage != "applied, pending restart: memory" {
 		t.Errorf("%q", w.vm(id).StatusMessage)
