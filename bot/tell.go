@@ -104,11 +104,22 @@ func (t *Teller) run(ctx context.Context, number int) error {
 	if err != nil {
 		return err
 	}
+	if row.State != pullrequest.StateOpen {
+		if wait := t.tooSoon(row); wait > 0 { // there is nothing to say before, and many machines report at once
+			return jobs.Later(wait, errTooSoon)
+		}
+	}
 	v, err := t.view(ctx, row)
 	if err != nil {
 		return err
 	}
-	if v.State == comment.Open && v.Report.Head != "" {
+	if v.State != comment.Open {
+		if err := t.comment(ctx, row, v); err != nil {
+			return err
+		}
+		return t.close(ctx, row, v)
+	}
+	if v.Report.Head != "" {
 		if err := t.checks(ctx, row, v); err != nil {
 			return err
 		}
@@ -116,14 +127,15 @@ func (t *Teller) run(ctx context.Context, number int) error {
 			return err
 		}
 	}
-	if err := t.comment(ctx, row, v); err != nil {
+	err = t.comment(ctx, row, v)
+	if err != nil && !jobs.IsLater(err) {
 		return err
 	}
-	if v.State == comment.Open {
-		return t.after(ctx, row, v)
-	}
-	return t.close(ctx, row, v)
+	return errors.Join(err, t.after(ctx, row, v)) // what follows does not wait for the next edit
 }
+
+// errTooSoon asks to wait with an edit.
+var errTooSoon = errors.New("the comment was changed a moment ago")
 
 // after does what follows once people can see where an open pull request stands: those who can decide are
 // asked, the author hears of a decision, and what nobody has to decide is merged.
@@ -234,7 +246,7 @@ func (t *Teller) comment(ctx context.Context, row *ent.PullRequest, v comment.Vi
 		return nil
 	}
 	if wait := t.tooSoon(row); wait > 0 {
-		return jobs.Later(wait, errors.New("the comment was changed a moment ago"))
+		return jobs.Later(wait, errTooSoon)
 	}
 	id, err := t.post(ctx, row, body)
 	if err != nil {

@@ -16,7 +16,9 @@ import (
 	kubevirtv1 "kubevirt.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"kv-shepherd.io/shepherd/internal/config"
 	"kv-shepherd.io/shepherd/internal/forgetest"
+	"kv-shepherd.io/shepherd/internal/kubetest"
 	"kv-shepherd.io/shepherd/internal/render"
 	"kv-shepherd.io/shepherd/internal/stage"
 )
@@ -143,7 +145,8 @@ const (
 func BenchmarkMerge200(b *testing.B) {
 	w := newWorld(b, func(o *stage.Options) { o.Forge.RateLimit = 1 << 30 })
 	w.stop()
-	w.cfg.Limits.Creates, w.cfg.Listen = bulk, "127.0.0.1:0"
+	w.cfg.Approval.CommentInterval = config.Defaults().Approval.CommentInterval
+	w.cfg.Limits.Creates, w.cfg.Limits.Modifications, w.cfg.Limits.PerHour, w.cfg.Listen = bulk, bulk, 0, "127.0.0.1:0"
 	w.serve()
 	for i := 0; b.Loop(); i++ {
 		b.StopTimer()
@@ -167,6 +170,22 @@ func BenchmarkMerge200(b *testing.B) {
 		w.applied(bulk, "test-shop-shop-"+service+"-")
 		took := time.Since(began)
 		b.StopTimer()
+		for path := range files {
+			if strings.Contains(path, "/test-shop/") {
+				files[path] = stage.VM("medium", "one of many, larger")
+			} else {
+				delete(files, path)
+			}
+		}
+		for n := range bulk { // until then each is watched
+			w.do(kubetest.SetVMStatus(b.Context(), w.kube.Client(), w.key(fmt.Sprintf("test-shop-shop-%s-%02d", service, n+1)), kubevirtv1.VirtualMachineStatusRunning))
+		}
+		w.quiet()
+		began = time.Now()
+		larger := w.ask(service+"-larger", files)
+		w.check(larger, "shepherd/approval", "action_required")
+		b.ReportMetric(time.Since(began).Seconds(), "judge-modify-s")
+		w.do(w.Alice.Close(larger))
 		objects := w.objects(service)
 		bare := w.bare(objects)
 		b.ReportMetric(float64(len(objects))/took.Seconds(), "objects/s")
