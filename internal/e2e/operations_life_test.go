@@ -12,9 +12,9 @@ import (
 // The whole life of a machine in test, a pull request a step.
 func TestLifeOfAMachine(t *testing.T) {
 	t.Parallel()
-	w := newPlant(t)
+	w := newPlant(t, (*world).expands)
 	const name = "test-shop-shop-redis-01"
-	path, class := vmPath("shop", "redis", "test-shop/01"), w.expands()
+	path, class := vmPath("shop", "redis", "test-shop/01"), w.prefix
 	const key = "sshKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKjGmzIp+bwGi5Nl7sqC6kLp5rQEkG7VXFSkfn7Ht4 alice]"
 
 	files := machines("shop", "redis")

@@ -19,14 +19,13 @@ import (
 
 func quantity(s string) resource.Quantity { return resource.MustParse(s) }
 
-// expands makes a storage class whose claims can grow.
-func (w *plant) expands() string {
+// expands makes a storage class whose claims can grow, called like the world's prefix.
+func (w *world) expands() {
 	w.t.Helper()
 	yes := true
 	class := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: w.prefix}, Provisioner: "example.com/disks", AllowVolumeExpansion: &yes}
 	w.do(w.kube.Client().Create(w.t.Context(), class))
 	w.t.Cleanup(func() { _ = w.kube.Client().Delete(context.Background(), class) })
-	return class.Name
 }
 
 // machine is the file of a machine of which a test says all that matters.

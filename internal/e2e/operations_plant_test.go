@@ -39,8 +39,9 @@ type gate struct {
 	held int           // requests that have waited at the gate
 }
 
-// newPlant sets the scene. Alice may also delete, in prod too.
-func newPlant(t testing.TB) *plant {
+// newPlant sets the scene, and before the server looks at the clusters what else they have. Alice may also
+// delete, in prod too.
+func newPlant(t testing.TB, before ...func(*world)) *plant {
 	t.Helper()
 	const deletes = `apiVersion: kubevirt-shepherd.io/v1alpha1
 kind: RoleBinding
@@ -54,6 +55,9 @@ spec:
 		o.Files["platform/roles/admins.yaml"] = []byte(deletes)
 	}}, kubeconfig: func(w *world) []byte {
 		p.gate.kube = w.kube
+		for _, prepare := range before {
+			prepare(w)
+		}
 		return p.gate.open(w)
 	}}.world(t)
 	t.Cleanup(p.gate.letThrough) // what waits at the end ends
