@@ -9,8 +9,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/accepted"
 	"kv-shepherd.io/shepherd/ent/claim"
+	"kv-shepherd.io/shepherd/ent/event"
 	"kv-shepherd.io/shepherd/ent/instanceindex"
 	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/gitops"
@@ -289,7 +291,8 @@ func (w *world) claims(ctx context.Context) error {
 	for _, p := range w.planned {
 		keys = append(keys, judge.AddressKeys(p.ModifiedSpec)...)
 	}
-	rows, err := w.db.Claim.Query().Where(claim.IDIn(keys...), claim.PullRequestNEQ(w.number)).WithTicket().All(ctx)
+	rows, err := w.db.Claim.Query().Where(claim.IDIn(keys...), claim.PullRequestNEQ(w.number)).
+		WithTicket(func(q *ent.TicketQuery) { q.WithEvent() }).All(ctx)
 	if err != nil {
 		return fmt.Errorf("read the claims: %w", err)
 	}
@@ -297,6 +300,7 @@ func (w *world) claims(ctx context.Context) error {
 		c := judge.Claim{PullRequest: row.PullRequest}
 		if t := row.Edges.Ticket; t != nil {
 			c.Status = domain.TicketStatus(t.Status)
+			c.Running = t.Edges.Event != nil && t.Edges.Event.Status == event.StatusPROCESSING
 		}
 		w.out.Claims[row.ID] = c
 	}

@@ -58,6 +58,7 @@ func (p person) person() policy.Person {
 type claim struct {
 	PullRequest int                 `json:"pullRequest"`
 	Status      domain.TicketStatus `json:"status"`
+	Running     bool                `json:"running"`
 }
 
 type cluster struct {

@@ -111,18 +111,12 @@ func (j *judging) collide(c *change) {
 		contested = contested && held.Status == domain.TicketPending
 		if !slices.Contains(others, held.PullRequest) {
 			others = append(others, held.PullRequest)
-			found = append(found, domain.Problem{
-				Code: domain.DuplicatePendingRequest, Message: "pull request #" + number(held.PullRequest) + " already asks for " + claimed(key),
-			})
+			found = append(found, held.duplicate(key, free))
 		}
 	}
 	c.Claims = keys
 	for _, p := range found {
-		p.Hint = "wait until it is merged or closed, or ask for another"
-		switch {
-		case free:
-			p.Severity, p.Hint = domain.Warning, "the first of both that is merged wins"
-		case contested:
+		if contested {
 			p.Hint += "; it only waits, and an approval of this pull request takes that over"
 		}
 		c.add(p)
@@ -131,4 +125,24 @@ func (j *judging) collide(c *change) {
 		slices.Sort(others)
 		c.Contested = others
 	}
+}
+
+// duplicate is what is said of a claim that another pull request holds. What needs no approval is only
+// warned of.
+func (held Claim) duplicate(key string, free bool) domain.Problem {
+	p := domain.Problem{
+		Code: domain.DuplicatePendingRequest, Message: "pull request #" + number(held.PullRequest) + " already asks for " + claimed(key),
+		Hint: "wait until it is merged or closed, or ask for another",
+	}
+	if free {
+		p.Severity, p.Hint = domain.Warning, "the first of both that is merged wins"
+	}
+	if held.Running {
+		p.Message = "what pull request #" + number(held.PullRequest) + " asked of " + claimed(key) + " is being carried out"
+		p.Hint = "this goes on by itself when that has ended"
+		if free {
+			p.Hint = "this one is carried out after it"
+		}
+	}
+	return p
 }

@@ -147,6 +147,7 @@ type Machine struct {
 type Claim struct {
 	PullRequest int
 	Status      domain.TicketStatus
+	Running     bool // it was merged, and is being carried out
 }
 
 // ClusterFacts is what is known of a cluster whose credentials the server has.
