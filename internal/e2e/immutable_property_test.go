@@ -301,7 +301,10 @@ func (p *play) close() {
 	}
 }
 
-func (p *play) update() { pr := p.pull(); p.did(p.Alice.UpdateBranch(pr), "#%d: update the branch", pr.Number()) }
+func (p *play) update() {
+	pr := p.pull()
+	p.did(p.Alice.UpdateBranch(pr), "#%d: update the branch", pr.Number())
+}
 
 // truthful holds what must be true however it came about.
 func (w *world) truthful(p *play) {
