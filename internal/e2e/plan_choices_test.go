@@ -221,7 +221,7 @@ func TestPlansThatAreRefused(t *testing.T) {
 	c.published(several)
 	reply := c.talk(c.Bob, several, planWith("cluster: test-2"))
 	c.wantText("the reply", reply, "PLAN_INVALID", "2 VMs")
-	reply = c.talk(c.Bob, several, planWith("vms:", "  test-shop-shop-redis-02: {templateVersion: 1}", "  test-shop-shop-redis-03: {cluster: test-2}"))
+	c.talk(c.Bob, several, planWith("vms:", "  test-shop-shop-redis-02: {templateVersion: 1}", "  test-shop-shop-redis-03: {cluster: test-2}"))
 	if a, b := c.ticketOf("test-shop-shop-redis-02", "selected_template_version"), c.ticketOf("test-shop-shop-redis-03", "selected_cluster"); a != "1" || b != "test-2" {
 		t.Errorf("version %s, cluster %s", a, b)
 	}
