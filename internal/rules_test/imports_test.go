@@ -87,6 +87,7 @@ var keptTo = map[string][]string{
 	"github.com/google/cel-go":                          {"internal/policy"},
 	"github.com/prometheus":                             {"internal/api"},
 	"github.com/spf13/cobra":                            {"cmd/shepherd"},
+	"github.com/pmezard/go-difflib":                     {"cmd/shepherd"},
 	"github.com/yuin/goldmark":                          {"bot/command", "internal/forgetest", "cmd/demo"},
 	"github.com/caarlos0/env":                           {"internal/config"},
 	"kv-shepherd.io/shepherd/internal/app":              {"cmd/shepherd", "cmd/demo"},
