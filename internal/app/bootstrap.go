@@ -220,6 +220,7 @@ func (a *App) wire(ctx context.Context) error {
 		Periodic: []jobs.Periodic{
 			{Every: jobs.HeartbeatEvery, Args: func() river.JobArgs { return jobs.Heartbeat{} }},
 			{Every: time.Duration(cfg.Repository.WalkEvery), Args: func() river.JobArgs { return jobs.WalkBranch{RepositoryID: a.Repo.ID} }},
+			{Every: time.Duration(cfg.Clusters.CheckEvery), Args: func() river.JobArgs { return jobs.CheckClusters{} }},
 			{Every: remindEvery, Args: func() river.JobArgs { return jobs.Remind{RepositoryID: a.Repo.ID} }},
 			{Every: time.Duration(cfg.Repository.SweepEvery), Args: func() river.JobArgs { return jobs.SweepPullRequests{RepositoryID: a.Repo.ID} }},
 		},
@@ -237,6 +238,7 @@ func (a *App) wire(ctx context.Context) error {
 		MergePullRequest: merger.Run,
 		CheckMergeGroup:  grouper.Run,
 		Remind:           teller.Remind,
+		CheckClusters:    service.NewHealth(clusters, queue, a.Log).Run,
 		Event:            vms,
 	})
 	if err != nil {

@@ -40,6 +40,7 @@ type Config struct {
 	Approval       Approval        `json:"approval" envPrefix:"APPROVAL_"`
 	Policy         Policy          `json:"policy" envPrefix:"POLICY_"`
 	Limits         Limits          `json:"limits" envPrefix:"LIMITS_"`
+	Clusters       Clusters        `json:"clusters" envPrefix:"CLUSTERS_"`
 	Log            Log             `json:"log" envPrefix:"LOG_"`
 }
 
@@ -96,6 +97,12 @@ type Policy struct {
 	AllowLoosen []domain.Operation `json:"allowLoosen" env:"ALLOW_LOOSEN"`
 }
 
+// Clusters says how the target clusters are watched.
+type Clusters struct {
+	// CheckEvery is how often every cluster is looked at, also at start.
+	CheckEvery Duration `json:"checkEvery" env:"CHECK_EVERY"`
+}
+
 // Log says how much is logged, and how.
 type Log struct {
 	Level  string `json:"level" env:"LEVEL"`   // debug | info | warn | error
@@ -146,8 +153,9 @@ func Defaults() Config {
 			Grace: Duration(10 * time.Second), TeamCache: Duration(5 * time.Minute), CommentInterval: Duration(10 * time.Second),
 			AutoMerge: true, RemindAfter: Duration(7 * 24 * time.Hour),
 		},
-		Limits: Limits{Creates: 10, Deletes: 10, Modifications: 50, PowerOperations: 50, PerHour: 100},
-		Log:    Log{Level: "info", Format: "text"},
+		Limits:   Limits{Creates: 10, Deletes: 10, Modifications: 50, PowerOperations: 50, PerHour: 100},
+		Clusters: Clusters{CheckEvery: Duration(time.Minute)},
+		Log:      Log{Level: "info", Format: "text"},
 	}
 }
 
@@ -229,6 +237,7 @@ func (c Config) Check() error {
 	need(c.Repository.Branch != "", "repository.branch: set it to the governed branch")
 	need(c.Repository.WalkEvery > 0, "repository.walkEvery: set it to more than nothing, as 1m")
 	need(c.Repository.SweepEvery > 0, "repository.sweepEvery: set it to more than nothing, as 10m")
+	need(c.Clusters.CheckEvery > 0, "clusters.checkEvery: set it to more than nothing, as 1m")
 	need(len(c.GitHub.WebhookSecrets) > 0, "github.webhookSecrets: without a secret anybody could send webhooks")
 	for _, s := range c.GitHub.WebhookSecrets {
 		need(len(s.Reveal()) >= minSecret, fmt.Sprintf("github.webhookSecrets: a secret has at least %d characters", minSecret))

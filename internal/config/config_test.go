@@ -208,7 +208,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{"a whole one", func(*Config) {}, nil},
 		{"nothing", func(c *Config) { *c = Config{} }, []string{
-			"database: ", "repository.forge: ", "repository.id: ", "repository.branch: ", "repository.walkEvery: ", "repository.sweepEvery: ", "github.webhookSecrets: without a secret",
+			"database: ", "repository.forge: ", "repository.id: ", "repository.branch: ", "repository.walkEvery: ", "repository.sweepEvery: ", "clusters.checkEvery: ", "github.webhookSecrets: without a secret",
 			"github: set either app or token", "encryptionKeys: ", "limits.creates: ", "limits.deletes: ", "limits.modifications: ", "limits.powerOperations: ",
 		}},
 		{"the defaults", func(c *Config) { *c = Defaults() }, []string{"database: ", "repository.id: ", "github.webhookSecrets: without a secret", "github: set either", "encryptionKeys: "}},

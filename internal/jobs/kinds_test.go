@@ -17,6 +17,7 @@ var eventID = uuid.MustParse("00000000-0000-4000-8000-000000000001")
 // all are the kinds with every argument set.
 var all = []river.JobArgs{
 	AnswerCommands{Number: 7},
+	CheckClusters{},
 	CheckMergeGroup{Head: "c2", Base: "c1"},
 	EventJob{EventID: eventID, Cluster: "prod-1"},
 	Heartbeat{},
@@ -36,6 +37,7 @@ var all = []river.JobArgs{
 // line or an argument may be added, not changed.
 var golden = []string{
 	`answer_commands {"number": 7} in default, priority 2, 25 attempts`,
+	`check_clusters {} in default, priority 1, 1 attempts`,
 	`check_merge_group {"base": "c1", "head": "c2"} in default, priority 2, 25 attempts`,
 	`event_job {"event_id": "00000000-0000-4000-8000-000000000001"} in cluster_prod-1, priority 1, 12 attempts`,
 	`heartbeat {} in default, priority 1, 1 attempts`,
@@ -74,7 +76,7 @@ func TestEveryKindIsWorked(t *testing.T) {
 		RouteDelivery: note[RouteDelivery](done), JudgePullRequest: note[JudgePullRequest](done), TellPullRequest: note[TellPullRequest](done),
 		WalkBranch: note[WalkBranch](done), OfferUndo: note[OfferUndo](done), PrepareRedo: note[PrepareRedo](done),
 		AnswerCommands: note[AnswerCommands](done), MergePullRequest: note[MergePullRequest](done), CheckMergeGroup: note[CheckMergeGroup](done), Remind: note[Remind](done),
-		VerifyVM: note[VerifyVM](done), Heartbeat: note[Heartbeat](done), Sweep: note[SweepPullRequests](done), Event: exec,
+		VerifyVM: note[VerifyVM](done), Heartbeat: note[Heartbeat](done), CheckClusters: note[CheckClusters](done), Sweep: note[SweepPullRequests](done), Event: exec,
 	})
 	enqueue(t, pool, all...)
 	var got, want []string

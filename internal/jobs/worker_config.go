@@ -28,6 +28,7 @@ type Workers struct {
 	MergePullRequest func(context.Context, MergePullRequest) error
 	CheckMergeGroup  func(context.Context, CheckMergeGroup) error
 	Remind           func(context.Context, Remind) error
+	CheckClusters    func(context.Context, CheckClusters) error
 	Event            Executor
 }
 
@@ -121,6 +122,7 @@ func register(w Workers) *river.Workers {
 	add(ws, w.MergePullRequest)
 	add(ws, w.CheckMergeGroup)
 	add(ws, w.Remind)
+	add(ws, w.CheckClusters)
 	river.AddWorker(ws, &eventWorker{exec: w.Event})
 	return ws
 }

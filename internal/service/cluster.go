@@ -106,18 +106,8 @@ func (c *Clusters) save(ctx context.Context, tx *store.Tx, name string, kubeconf
 
 // note keeps what was seen.
 func (c *Clusters) note(ctx context.Context, tx *store.Tx, row *ent.Cluster, f provider.Facts) error {
-	health, message := cluster.HealthHealthy, ""
-	if !f.HasKubeVirt {
-		health, message = cluster.HealthUnhealthy, "KubeVirt is not installed"
-	}
-	var classes []string
-	standard := ""
-	for _, s := range f.StorageClasses {
-		classes = append(classes, s.Name)
-		if s.Default {
-			standard = s.Name
-		}
-	}
+	health, message := Condition(f)
+	classes, standard := classesOf(f)
 	err := tx.Cluster.UpdateOne(row).SetHealth(health).SetHealthMessage(message).
 		SetKubernetesVersion(f.KubernetesVersion).SetKubevirtVersion(f.KubeVirtVersion).
 		SetStorageClasses(classes).SetDefaultStorageClass(standard).SetCheckedAt(c.now()).Exec(ctx)
