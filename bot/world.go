@@ -125,7 +125,7 @@ func lookUp(ctx context.Context, db *store.DB, number int, files []judge.File, p
 		Systems: map[string]bool{}, Services: map[string]string{}, Names: map[string]string{}, Indexes: map[string][]int{},
 		Claims: map[string]judge.Claim{}, Clusters: map[string]judge.ClusterFacts{}, SystemKeys: map[string][]string{},
 		Home: map[string]string{}, Chosen: map[string]string{}, Machines: map[string]judge.Machine{}, Below: map[string][]string{},
-		Leftovers: map[string][]string{}, InUse: map[string]int{}, Addresses: map[string]string{},
+		Leftovers: map[string][]string{}, InUse: map[string]int{}, Addresses: map[string]string{}, SystemLimits: map[string]*spec.Limits{},
 	}}
 	for _, f := range files {
 		if ref, governed, problems := spec.ParsePath(f.Path); governed && !problems.Blocking() {
@@ -140,7 +140,7 @@ func lookUp(ctx context.Context, db *store.DB, number int, files []judge.File, p
 	if err != nil {
 		return judge.World{}, nil, nil, err
 	}
-	for _, step := range []func(context.Context) error{w.services, w.names, w.indexes, w.claims, w.clusters, w.homes, w.chosen, w.machines, w.addresses, w.below, w.inUse} {
+	for _, step := range []func(context.Context) error{w.services, w.names, w.indexes, w.claims, w.clusters, w.homes, w.chosen, w.machines, w.addresses, w.below, w.inUse, w.usage} {
 		if err := step(ctx); err != nil {
 			return judge.World{}, nil, nil, err
 		}
@@ -201,7 +201,7 @@ func (w *world) systems(ctx context.Context) ([]policy.SystemPeople, error) {
 		}
 		s := decoded.(*spec.System)
 		w.out.Systems[row.Name] = true
-		w.out.SystemKeys[row.Name] = s.SSHKeys
+		w.out.SystemKeys[row.Name], w.out.SystemLimits[row.Name] = s.SSHKeys, s.Limits
 		people = append(people, policy.SystemPeople{
 			System: row.Name, Owners: s.Owners, Creator: spec.Person{ID: row.CreatedBy, Login: row.CreatedByLogin},
 		})

@@ -35,6 +35,8 @@ type request struct {
 	Machines       map[string]machineKeys    `json:"machines"`
 	Leftovers      map[string][]string       `json:"leftovers"`
 	InUse          map[string]int            `json:"inUse"`
+	Usage          map[string]amount         `json:"usage"`
+	UsageUnknown   bool                      `json:"usageUnknown"`
 	Planned        map[string]plannedKeys    `json:"planned"`
 	Confirmed      map[string][]confirmation `json:"confirmed"`
 	Rate           rate                      `json:"rate"`
@@ -255,7 +257,7 @@ func acceptedWorld(t testing.TB, s story) (map[string]Accepted, World, []policy.
 	w := World{
 		Systems: map[string]bool{}, Services: map[string]string{}, Names: map[string]string{}, Indexes: map[string][]int{},
 		Addresses: map[string]string{}, Claims: map[string]Claim{}, Clusters: map[string]ClusterFacts{},
-		SystemKeys: map[string][]string{}, Home: s.request.Homes, Chosen: s.request.Chosen,
+		SystemKeys: map[string][]string{}, Home: s.request.Homes, Chosen: s.request.Chosen, SystemLimits: map[string]*spec.Limits{},
 	}
 	for key, c := range s.request.Claims {
 		w.Claims[key] = Claim(c)
@@ -292,6 +294,7 @@ func (w World) hold(doc *spec.Document) {
 	switch s := doc.Spec.(type) {
 	case *spec.System:
 		w.Systems[ref.System], w.SystemKeys[ref.System] = true, s.SSHKeys
+		w.SystemLimits[ref.System] = s.Limits
 	case *spec.Service:
 		w.Services[ref.Service], w.Names[ref.System+"-"+ref.Service] = ref.System, ref.Path()
 	case *spec.VirtualMachine:

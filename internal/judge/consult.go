@@ -119,6 +119,9 @@ func (j *judging) facts(c *change) policy.Facts {
 		Bindings: bindings,
 		Policies: j.in.Policies,
 	}
+	if u := c.Usage; u != nil {
+		f.Usage = &policy.Usage{Namespace: u.Namespace, System: u.System}
+	}
 	j.machineFacts(c, &f)
 	return f
 }

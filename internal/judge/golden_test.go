@@ -16,6 +16,7 @@ import (
 
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/policy"
 )
 
 var update = flag.Bool("update", false, "write the reports and manifests of the golden cases anew")
@@ -169,6 +170,10 @@ func notes(c Change) (out []string) {
 		note(c.PlannedDigest != "", "the digest is %s once the head says the plan; ahead of the head: %v", spec.Digest8(c.PlannedDigest), c.Ahead)
 		note(len(c.Dropped) > 0, "left out: %s", strings.Join(c.Dropped, ", "))
 	}
+	if u := c.Usage; u != nil {
+		noteUsage(note, "namespace", u.Namespace, u.NamespaceLimits)
+		noteUsage(note, "system", u.System, u.SystemLimits)
+	}
 	if c.Plan != nil {
 		note(c.Plan.RestartedAt != "", "restarts, as of %s", c.Plan.RestartedAt)
 		for _, object := range c.Plan.Objects {
@@ -176,6 +181,15 @@ func notes(c Change) (out []string) {
 		}
 	}
 	return out
+}
+
+// noteUsage tells what somebody with limits takes, before and after.
+func noteUsage(note func(bool, string, ...any), whose string, taken policy.Span, limits *spec.Limits) {
+	var before, after []string
+	for _, m := range Measures {
+		before, after = append(before, m.Words(m.Of(taken.Before))), append(after, m.Words(m.Of(taken.After)))
+	}
+	note(limits != nil, "%s: %s before; %s after", whose, strings.Join(before, ", "), strings.Join(after, ", "))
 }
 
 func writeProblems(b *strings.Builder, whole string, problems domain.Problems) {

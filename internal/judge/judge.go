@@ -7,6 +7,7 @@ import (
 
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/policy"
 )
 
 // Judge makes the report.
@@ -22,6 +23,7 @@ func Judge(in Input) Report {
 	for _, c := range j.changes {
 		j.operations[c.Operation]++
 	}
+	j.account()
 	for _, c := range j.changes {
 		j.judge(c)
 		j.report.Changes = append(j.report.Changes, c.Change)
@@ -38,6 +40,8 @@ type judging struct {
 	report     Report
 	changes    []*change
 	operations map[domain.Operation]int
+	// taken is what namespaces and systems take after the changes judged so far and all that makes room.
+	taken map[string]policy.Amount
 }
 
 // change is a Change in the making.
@@ -50,6 +54,7 @@ type change struct {
 	moved    bool                 // what another file's VM is to become
 	lineless bool                 // doc is no file: it comes from a plan
 	file     File
+	delta    policy.Amount // what the VM takes more, or less
 }
 
 // uses is what rules see of the documents that a VM is made of; nil where there is none.
@@ -216,6 +221,7 @@ func (j *judging) judge(c *change) {
 	case domain.ChangePlatform:
 		j.changePlatform(c)
 	}
+	j.room(c)
 	if !j.nowhere(c) {
 		j.consult(c)
 	}

@@ -61,8 +61,10 @@ type Change struct {
 	Grant time.Duration `json:"grant,omitempty"`
 	// System is that of the VM that a request for a console is about, which its path does not name; VM is its
 	// name.
-	System   string `json:"system,omitempty"`
-	VM       string `json:"vm,omitempty"`
+	System string `json:"system,omitempty"`
+	VM     string `json:"vm,omitempty"`
+	// Usage is what the namespace and the system of a VM take; nil where the change is of no such thing.
+	Usage    *Usage `json:"usage,omitempty"`
 	Document []byte `json:"-"` // the file at head
 }
 

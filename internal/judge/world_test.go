@@ -37,6 +37,20 @@ type confirmation struct {
 	By     string `json:"by"`
 }
 
+// amount is what VMs beside the accepted ones take.
+type amount struct {
+	VMs    int    `json:"vms"`
+	Cores  int    `json:"cores"`
+	Memory string `json:"memory"`
+	Disk   string `json:"disk"`
+}
+
+func (a amount) amount() policy.Amount {
+	out := Amount(a.Cores, a.Memory, a.Disk)
+	out.VMs = a.VMs
+	return out
+}
+
 type rate struct {
 	Limit  int       `json:"limit"`
 	Hours  int       `json:"hours"`
@@ -73,7 +87,7 @@ var everywhere = policy.Person{Login: "root", ID: 1}
 // recorded/, and counts what the VMs lean on.
 func (s story) addMachines(t testing.TB, in *Input) {
 	t.Helper()
-	in.World.Machines, in.World.InUse = map[string]Machine{}, map[string]int{}
+	in.World.Machines, in.World.InUse, in.World.Usage = map[string]Machine{}, map[string]int{}, map[string]policy.Amount{}
 	made := *in
 	made.Platform, _, _ = rules(t, s.recorded)
 	made.Accepted, made.Submitted, made.Author = nil, nil, everywhere
@@ -101,6 +115,12 @@ func (s story) addMachines(t testing.TB, in *Input) {
 		}
 	}
 	maps.Copy(in.World.InUse, s.request.InUse)
+	for key, more := range s.request.Usage {
+		in.World.Usage[key] = plus(in.World.Usage[key], more.amount())
+	}
+	if s.request.UsageUnknown {
+		in.World.Usage = nil
+	}
 	in.World.Leftovers = s.request.Leftovers
 }
 
@@ -120,6 +140,10 @@ func (s story) addMachine(in *Input, c Change) {
 		m.Cluster = keys.Cluster
 	}
 	in.World.Machines[c.Subject] = m
+	vm, _ := spec.Decode(c.Ref.Kind, c.Wanted)
+	if m.Status != domain.VMDeleted {
+		Count(in.World.Usage, c.Ref.Namespace, c.Ref.System, amountOf(m.Plan.SizeSnapshot, m.Plan.TemplateSnapshot, m.Plan.Disk, vm.(*spec.VirtualMachine).Disks), 1)
+	}
 	for _, ref := range []spec.Ref{
 		{Kind: spec.KindCluster, Name: m.Cluster}, {Kind: spec.KindNamespace, Name: c.Ref.Namespace},
 		{Kind: spec.KindTemplate, Name: c.Plan.Template, Version: c.Plan.TemplateVersion}, {Kind: spec.KindInstanceSize, Name: c.Plan.Size},
