@@ -18,7 +18,7 @@ const maxKubeconfig = 1 << 20
 
 func newCluster(s *settings) *cobra.Command {
 	cmd := &cobra.Command{Use: "cluster", Short: "Keep the credentials of target clusters"}
-	cmd.AddCommand(newClusterAdd(s), &cobra.Command{
+	cmd.AddCommand(newClusterAdd(s), newClusterCheck(s), newClusterRemove(s), newClusterRotate(s), &cobra.Command{
 		Use: "list", Short: "List the clusters and what was last seen there", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return s.clusters(cmd, func(c *service.Clusters) error { return listClusters(cmd, c) })
