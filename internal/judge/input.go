@@ -168,8 +168,3 @@ type ClusterFacts struct {
 type Limits struct {
 	Creates, Deletes, Modifications, PowerOperations int
 }
-
-// DefaultLimits are the design's.
-func DefaultLimits() Limits {
-	return Limits{Creates: 10, Deletes: 10, Modifications: 50, PowerOperations: 50}
-}

@@ -288,8 +288,8 @@ func TestClaimKeys(t *testing.T) {
 	}
 }
 
-// TestDefaultLimits: the limit itself is allowed, one more is not.
-func TestDefaultLimits(t *testing.T) {
+// TestLimits: the limit itself is allowed, one more is not.
+func TestLimits(t *testing.T) {
 	t.Parallel()
 	for n, refused := range map[int]bool{10: false, 11: true} {
 		var text strings.Builder
@@ -297,7 +297,7 @@ func TestDefaultLimits(t *testing.T) {
 			fmt.Fprintf(&text, "-- head/systems/shop/redis/prod-shop/%02d.yaml --\n%s", i+2, vmFile)
 		}
 		in := inputOf(t, text.String())
-		in.Limits = map[domain.Environment]Limits{domain.Prod: DefaultLimits()}
+		in.Limits = map[domain.Environment]Limits{domain.Prod: {Creates: 10}}
 		if got := Judge(in); got.Blocking() != refused {
 			t.Errorf("%d VMs: refused %v, want %v: %v", n, got.Blocking(), refused, got.AllProblems())
 		}

@@ -137,16 +137,6 @@ func (r Report) Takeable() bool {
 // Unconfirmed reports whether the change waits for somebody's confirmation.
 func (c Change) Unconfirmed() bool { return c.Requirement.Confirm.Needed() && c.Confirmed == "" }
 
-// Unconfirmed reports whether any of the changes waits for somebody to confirm it.
-func (r Report) Unconfirmed() bool {
-	for _, c := range r.Changes {
-		if c.Unconfirmed() {
-			return true
-		}
-	}
-	return false
-}
-
 // AllProblems returns every problem of the report in reading order.
 func (r Report) AllProblems() domain.Problems {
 	all := append(domain.Problems(nil), r.Problems...)
