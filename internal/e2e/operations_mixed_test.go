@@ -114,6 +114,20 @@ func (w *plant) refusesRetry(pr *forgetest.Pull, why string) {
 	w.refuses(w.Bob, pr, "/retry", why)
 }
 
+// ends waits until so many ends are told: that of the merge, and one of each retry. The comment is edited before.
+func (w *plant) ends(pr *forgetest.Pull, n int) {
+	w.t.Helper()
+	w.eventually(fmt.Sprintf("%d ends to be told", n), func() bool {
+		told := 0
+		for _, c := range w.remarks(pr) {
+			if strings.HasPrefix(c.Body, "<!-- shepherd: the end") {
+				told++
+			}
+		}
+		return told == n
+	})
+}
+
 // retried carries out again what failed, by who may.
 func (w *plant) retried(pr *forgetest.Pull, name string, lift func()) {
 	w.t.Helper()
@@ -121,6 +135,7 @@ func (w *plant) retried(pr *forgetest.Pull, name string, lift func()) {
 	w.refuses(w.Carol, pr, "/retry", "PERMISSION_DENIED", "you may not do this")
 	w.obeys(w.Alice, pr, "/retry")
 	w.eventually("the second attempt to fail", func() bool { return len(w.acts(name)) == 3 && strings.HasPrefix(w.acts(name)[2], "MODIFY_VM FAILED") })
+	w.ends(pr, 2)
 	w.told(pr, "Partly applied: 4 of 5.")
 	w.quiet()
 	lift()
@@ -128,18 +143,10 @@ func (w *plant) retried(pr *forgetest.Pull, name string, lift func()) {
 	w.obeys(w.Bob, pr, "/retry")
 	w.eventually("the third attempt", func() bool { return w.acts(name)[len(w.acts(name))-1] == "MODIFY_VM COMPLETED/COMPLETED" })
 	w.is(name, kubevirtv1.VirtualMachineStatusRunning)
+	w.ends(pr, 3)
 	body, _ := w.told(pr, "Applied.", "✅ changed, running")
 	if strings.Contains(body, "CLUSTER_REFUSED") {
 		w.t.Errorf("the comment still says\n%s", body)
-	}
-	ends := 0
-	for _, c := range w.remarks(pr) {
-		if strings.HasPrefix(c.Body, "<!-- shepherd: the end") {
-			ends++
-		}
-	}
-	if ends != 3 {
-		w.t.Errorf("%d ends are told, want that of the merge and those of two retries", ends)
 	}
 	w.wantActs(name, "CREATE_VM COMPLETED/COMPLETED", "MODIFY_VM FAILED/FAILED CLUSTER_REFUSED", "MODIFY_VM FAILED/FAILED CLUSTER_REFUSED", "MODIFY_VM COMPLETED/COMPLETED")
 	if n := w.count(`select count(*) from events where pull_request = $1`, pr.Number()) - others; n != 2 {
