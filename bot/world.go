@@ -315,6 +315,7 @@ func (w *world) clusters(ctx context.Context) error {
 	for _, row := range rows {
 		w.out.Clusters[row.ID] = judge.ClusterFacts{
 			Healthy: row.Health == "healthy", Message: row.HealthMessage, StorageClasses: row.StorageClasses,
+			KubeVirt: row.KubevirtVersion, Capabilities: row.Capabilities,
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"kv-shepherd.io/shepherd/ent/cluster"
+	"kv-shepherd.io/shepherd/internal/domain"
 )
 
 // Cluster is the model entity for the Cluster schema.
@@ -39,6 +40,8 @@ type Cluster struct {
 	StorageClasses []string `json:"storage_classes,omitempty"`
 	// DefaultStorageClass holds the value of the "default_storage_class" field.
 	DefaultStorageClass string `json:"default_storage_class,omitempty"`
+	// Capabilities holds the value of the "capabilities" field.
+	Capabilities *domain.Capabilities `json:"capabilities,omitempty"`
 	// CheckedAt holds the value of the "checked_at" field.
 	CheckedAt *time.Time `json:"checked_at,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -51,7 +54,7 @@ func (*Cluster) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case cluster.FieldKubeconfig, cluster.FieldStorageClasses:
+		case cluster.FieldKubeconfig, cluster.FieldStorageClasses, cluster.FieldCapabilities:
 			values[i] = new([]byte)
 		case cluster.FieldGeneration:
 			values[i] = new(sql.NullInt64)
@@ -142,6 +145,14 @@ func (_m *Cluster) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.DefaultStorageClass = value.String
 			}
+		case cluster.FieldCapabilities:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field capabilities", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Capabilities); err != nil {
+					return fmt.Errorf("unmarshal field capabilities: %w", err)
+				}
+			}
 		case cluster.FieldCheckedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field checked_at", values[i])
@@ -219,6 +230,9 @@ func (_m *Cluster) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("default_storage_class=")
 	builder.WriteString(_m.DefaultStorageClass)
+	builder.WriteString(", ")
+	builder.WriteString("capabilities=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Capabilities))
 	builder.WriteString(", ")
 	if v := _m.CheckedAt; v != nil {
 		builder.WriteString("checked_at=")

@@ -13,6 +13,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 	"kv-shepherd.io/shepherd/ent/cluster"
+	"kv-shepherd.io/shepherd/internal/domain"
 )
 
 // ClusterCreate is the builder for creating a Cluster entity.
@@ -128,6 +129,12 @@ func (_c *ClusterCreate) SetNillableDefaultStorageClass(v *string) *ClusterCreat
 	if v != nil {
 		_c.SetDefaultStorageClass(*v)
 	}
+	return _c
+}
+
+// SetCapabilities sets the "capabilities" field.
+func (_c *ClusterCreate) SetCapabilities(v *domain.Capabilities) *ClusterCreate {
+	_c.mutation.SetCapabilities(v)
 	return _c
 }
 
@@ -343,6 +350,10 @@ func (_c *ClusterCreate) createSpec() (*Cluster, *sqlgraph.CreateSpec) {
 		_spec.SetField(cluster.FieldDefaultStorageClass, field.TypeString, value)
 		_node.DefaultStorageClass = value
 	}
+	if value, ok := _c.mutation.Capabilities(); ok {
+		_spec.SetField(cluster.FieldCapabilities, field.TypeJSON, value)
+		_node.Capabilities = value
+	}
 	if value, ok := _c.mutation.CheckedAt(); ok {
 		_spec.SetField(cluster.FieldCheckedAt, field.TypeTime, value)
 		_node.CheckedAt = &value
@@ -520,6 +531,24 @@ func (u *ClusterUpsert) SetDefaultStorageClass(v string) *ClusterUpsert {
 // UpdateDefaultStorageClass sets the "default_storage_class" field to the value that was provided on create.
 func (u *ClusterUpsert) UpdateDefaultStorageClass() *ClusterUpsert {
 	u.SetExcluded(cluster.FieldDefaultStorageClass)
+	return u
+}
+
+// SetCapabilities sets the "capabilities" field.
+func (u *ClusterUpsert) SetCapabilities(v *domain.Capabilities) *ClusterUpsert {
+	u.Set(cluster.FieldCapabilities, v)
+	return u
+}
+
+// UpdateCapabilities sets the "capabilities" field to the value that was provided on create.
+func (u *ClusterUpsert) UpdateCapabilities() *ClusterUpsert {
+	u.SetExcluded(cluster.FieldCapabilities)
+	return u
+}
+
+// ClearCapabilities clears the value of the "capabilities" field.
+func (u *ClusterUpsert) ClearCapabilities() *ClusterUpsert {
+	u.SetNull(cluster.FieldCapabilities)
 	return u
 }
 
@@ -732,6 +761,27 @@ func (u *ClusterUpsertOne) SetDefaultStorageClass(v string) *ClusterUpsertOne {
 func (u *ClusterUpsertOne) UpdateDefaultStorageClass() *ClusterUpsertOne {
 	return u.Update(func(s *ClusterUpsert) {
 		s.UpdateDefaultStorageClass()
+	})
+}
+
+// SetCapabilities sets the "capabilities" field.
+func (u *ClusterUpsertOne) SetCapabilities(v *domain.Capabilities) *ClusterUpsertOne {
+	return u.Update(func(s *ClusterUpsert) {
+		s.SetCapabilities(v)
+	})
+}
+
+// UpdateCapabilities sets the "capabilities" field to the value that was provided on create.
+func (u *ClusterUpsertOne) UpdateCapabilities() *ClusterUpsertOne {
+	return u.Update(func(s *ClusterUpsert) {
+		s.UpdateCapabilities()
+	})
+}
+
+// ClearCapabilities clears the value of the "capabilities" field.
+func (u *ClusterUpsertOne) ClearCapabilities() *ClusterUpsertOne {
+	return u.Update(func(s *ClusterUpsert) {
+		s.ClearCapabilities()
 	})
 }
 
@@ -1114,6 +1164,27 @@ func (u *ClusterUpsertBulk) SetDefaultStorageClass(v string) *ClusterUpsertBulk 
 func (u *ClusterUpsertBulk) UpdateDefaultStorageClass() *ClusterUpsertBulk {
 	return u.Update(func(s *ClusterUpsert) {
 		s.UpdateDefaultStorageClass()
+	})
+}
+
+// SetCapabilities sets the "capabilities" field.
+func (u *ClusterUpsertBulk) SetCapabilities(v *domain.Capabilities) *ClusterUpsertBulk {
+	return u.Update(func(s *ClusterUpsert) {
+		s.SetCapabilities(v)
+	})
+}
+
+// UpdateCapabilities sets the "capabilities" field to the value that was provided on create.
+func (u *ClusterUpsertBulk) UpdateCapabilities() *ClusterUpsertBulk {
+	return u.Update(func(s *ClusterUpsert) {
+		s.UpdateCapabilities()
+	})
+}
+
+// ClearCapabilities clears the value of the "capabilities" field.
+func (u *ClusterUpsertBulk) ClearCapabilities() *ClusterUpsertBulk {
+	return u.Update(func(s *ClusterUpsert) {
+		s.ClearCapabilities()
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"entgo.io/ent/schema/field"
 	"kv-shepherd.io/shepherd/ent/cluster"
 	"kv-shepherd.io/shepherd/ent/predicate"
+	"kv-shepherd.io/shepherd/internal/domain"
 )
 
 // ClusterUpdate is the builder for updating Cluster entities.
@@ -158,6 +159,18 @@ func (_u *ClusterUpdate) SetNillableDefaultStorageClass(v *string) *ClusterUpdat
 	return _u
 }
 
+// SetCapabilities sets the "capabilities" field.
+func (_u *ClusterUpdate) SetCapabilities(v *domain.Capabilities) *ClusterUpdate {
+	_u.mutation.SetCapabilities(v)
+	return _u
+}
+
+// ClearCapabilities clears the value of the "capabilities" field.
+func (_u *ClusterUpdate) ClearCapabilities() *ClusterUpdate {
+	_u.mutation.ClearCapabilities()
+	return _u
+}
+
 // SetCheckedAt sets the "checked_at" field.
 func (_u *ClusterUpdate) SetCheckedAt(v time.Time) *ClusterUpdate {
 	_u.mutation.SetCheckedAt(v)
@@ -269,6 +282,12 @@ func (_u *ClusterUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.DefaultStorageClass(); ok {
 		_spec.SetField(cluster.FieldDefaultStorageClass, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Capabilities(); ok {
+		_spec.SetField(cluster.FieldCapabilities, field.TypeJSON, value)
+	}
+	if _u.mutation.CapabilitiesCleared() {
+		_spec.ClearField(cluster.FieldCapabilities, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.CheckedAt(); ok {
 		_spec.SetField(cluster.FieldCheckedAt, field.TypeTime, value)
@@ -425,6 +444,18 @@ func (_u *ClusterUpdateOne) SetNillableDefaultStorageClass(v *string) *ClusterUp
 	return _u
 }
 
+// SetCapabilities sets the "capabilities" field.
+func (_u *ClusterUpdateOne) SetCapabilities(v *domain.Capabilities) *ClusterUpdateOne {
+	_u.mutation.SetCapabilities(v)
+	return _u
+}
+
+// ClearCapabilities clears the value of the "capabilities" field.
+func (_u *ClusterUpdateOne) ClearCapabilities() *ClusterUpdateOne {
+	_u.mutation.ClearCapabilities()
+	return _u
+}
+
 // SetCheckedAt sets the "checked_at" field.
 func (_u *ClusterUpdateOne) SetCheckedAt(v time.Time) *ClusterUpdateOne {
 	_u.mutation.SetCheckedAt(v)
@@ -566,6 +597,12 @@ func (_u *ClusterUpdateOne) sqlSave(ctx context.Context) (_node *Cluster, err er
 	}
 	if value, ok := _u.mutation.DefaultStorageClass(); ok {
 		_spec.SetField(cluster.FieldDefaultStorageClass, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Capabilities(); ok {
+		_spec.SetField(cluster.FieldCapabilities, field.TypeJSON, value)
+	}
+	if _u.mutation.CapabilitiesCleared() {
+		_spec.ClearField(cluster.FieldCapabilities, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.CheckedAt(); ok {
 		_spec.SetField(cluster.FieldCheckedAt, field.TypeTime, value)

@@ -36,6 +36,7 @@ import (
 	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/ent/vm"
 	"kv-shepherd.io/shepherd/ent/vmrevision"
+	"kv-shepherd.io/shepherd/internal/domain"
 )
 
 const (
@@ -2599,6 +2600,7 @@ type ClusterMutation struct {
 	storage_classes       *[]string
 	appendstorage_classes []string
 	default_storage_class *string
+	capabilities          **domain.Capabilities
 	checked_at            *time.Time
 	created_at            *time.Time
 	clearedFields         map[string]struct{}
@@ -3120,6 +3122,55 @@ func (m *ClusterMutation) ResetDefaultStorageClass() {
 	m.default_storage_class = nil
 }
 
+// SetCapabilities sets the "capabilities" field.
+func (m *ClusterMutation) SetCapabilities(d *domain.Capabilities) {
+	m.capabilities = &d
+}
+
+// Capabilities returns the value of the "capabilities" field in the mutation.
+func (m *ClusterMutation) Capabilities() (r *domain.Capabilities, exists bool) {
+	v := m.capabilities
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCapabilities returns the old "capabilities" field's value of the Cluster entity.
+// If the Cluster object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ClusterMutation) OldCapabilities(ctx context.Context) (v *domain.Capabilities, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCapabilities is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCapabilities requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCapabilities: %w", err)
+	}
+	return oldValue.Capabilities, nil
+}
+
+// ClearCapabilities clears the value of the "capabilities" field.
+func (m *ClusterMutation) ClearCapabilities() {
+	m.capabilities = nil
+	m.clearedFields[cluster.FieldCapabilities] = struct{}{}
+}
+
+// CapabilitiesCleared returns if the "capabilities" field was cleared in this mutation.
+func (m *ClusterMutation) CapabilitiesCleared() bool {
+	_, ok := m.clearedFields[cluster.FieldCapabilities]
+	return ok
+}
+
+// ResetCapabilities resets all changes to the "capabilities" field.
+func (m *ClusterMutation) ResetCapabilities() {
+	m.capabilities = nil
+	delete(m.clearedFields, cluster.FieldCapabilities)
+}
+
 // SetCheckedAt sets the "checked_at" field.
 func (m *ClusterMutation) SetCheckedAt(t time.Time) {
 	m.checked_at = &t
@@ -3239,7 +3290,7 @@ func (m *ClusterMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ClusterMutation) Fields() []string {
-	fields := make([]string, 0, 12)
+	fields := make([]string, 0, 13)
 	if m.kubeconfig != nil {
 		fields = append(fields, cluster.FieldKubeconfig)
 	}
@@ -3269,6 +3320,9 @@ func (m *ClusterMutation) Fields() []string {
 	}
 	if m.default_storage_class != nil {
 		fields = append(fields, cluster.FieldDefaultStorageClass)
+	}
+	if m.capabilities != nil {
+		fields = append(fields, cluster.FieldCapabilities)
 	}
 	if m.checked_at != nil {
 		fields = append(fields, cluster.FieldCheckedAt)
@@ -3304,6 +3358,8 @@ func (m *ClusterMutation) Field(name string) (ent.Value, bool) {
 		return m.StorageClasses()
 	case cluster.FieldDefaultStorageClass:
 		return m.DefaultStorageClass()
+	case cluster.FieldCapabilities:
+		return m.Capabilities()
 	case cluster.FieldCheckedAt:
 		return m.CheckedAt()
 	case cluster.FieldCreatedAt:
@@ -3337,6 +3393,8 @@ func (m *ClusterMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldStorageClasses(ctx)
 	case cluster.FieldDefaultStorageClass:
 		return m.OldDefaultStorageClass(ctx)
+	case cluster.FieldCapabilities:
+		return m.OldCapabilities(ctx)
 	case cluster.FieldCheckedAt:
 		return m.OldCheckedAt(ctx)
 	case cluster.FieldCreatedAt:
@@ -3420,6 +3478,13 @@ func (m *ClusterMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetDefaultStorageClass(v)
 		return nil
+	case cluster.FieldCapabilities:
+		v, ok := value.(*domain.Capabilities)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCapabilities(v)
+		return nil
 	case cluster.FieldCheckedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -3482,6 +3547,9 @@ func (m *ClusterMutation) ClearedFields() []string {
 	if m.FieldCleared(cluster.FieldStorageClasses) {
 		fields = append(fields, cluster.FieldStorageClasses)
 	}
+	if m.FieldCleared(cluster.FieldCapabilities) {
+		fields = append(fields, cluster.FieldCapabilities)
+	}
 	if m.FieldCleared(cluster.FieldCheckedAt) {
 		fields = append(fields, cluster.FieldCheckedAt)
 	}
@@ -3501,6 +3569,9 @@ func (m *ClusterMutation) ClearField(name string) error {
 	switch name {
 	case cluster.FieldStorageClasses:
 		m.ClearStorageClasses()
+		return nil
+	case cluster.FieldCapabilities:
+		m.ClearCapabilities()
 		return nil
 	case cluster.FieldCheckedAt:
 		m.ClearCheckedAt()
@@ -3542,6 +3613,9 @@ func (m *ClusterMutation) ResetField(name string) error {
 		return nil
 	case cluster.FieldDefaultStorageClass:
 		m.ResetDefaultStorageClass()
+		return nil
+	case cluster.FieldCapabilities:
+		m.ResetCapabilities()
 		return nil
 	case cluster.FieldCheckedAt:
 		m.ResetCheckedAt()

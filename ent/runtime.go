@@ -133,7 +133,7 @@ func init() {
 	// cluster.DefaultDefaultStorageClass holds the default value on creation for the default_storage_class field.
 	cluster.DefaultDefaultStorageClass = clusterDescDefaultStorageClass.Default.(string)
 	// clusterDescCreatedAt is the schema descriptor for created_at field.
-	clusterDescCreatedAt := clusterFields[12].Descriptor()
+	clusterDescCreatedAt := clusterFields[13].Descriptor()
 	// cluster.DefaultCreatedAt holds the default value on creation for the created_at field.
 	cluster.DefaultCreatedAt = clusterDescCreatedAt.Default.(func() time.Time)
 	commandFields := schema.Command{}.Fields()

@@ -66,7 +66,7 @@ func printFacts(out io.Writer, name, health string, f provider.Facts, missing []
 	fmt.Fprintf(out, "cluster %s: %s\n", name, health)
 	for _, line := range [][2]string{
 		{"uid", f.UID}, {"Kubernetes", f.KubernetesVersion}, {"KubeVirt", f.KubeVirtVersion}, {"CDI", f.CDIVersion},
-		{"feature gates", strings.Join(f.FeatureGates, ", ")}, {"storage classes", strings.Join(classes, ", ")}, {"not known", strings.Join(f.Unknown, ", ")},
+		{"feature gates", strings.Join(f.Capabilities.FeatureGates, ", ")}, {"storage classes", strings.Join(classes, ", ")}, {"not known", strings.Join(f.Unknown, ", ")},
 	} {
 		fmt.Fprintf(out, "  %-16s %s\n", line[0], orNone(line[1]))
 	}

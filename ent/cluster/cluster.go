@@ -34,6 +34,8 @@ const (
 	FieldStorageClasses = "storage_classes"
 	// FieldDefaultStorageClass holds the string denoting the default_storage_class field in the database.
 	FieldDefaultStorageClass = "default_storage_class"
+	// FieldCapabilities holds the string denoting the capabilities field in the database.
+	FieldCapabilities = "capabilities"
 	// FieldCheckedAt holds the string denoting the checked_at field in the database.
 	FieldCheckedAt = "checked_at"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
@@ -55,6 +57,7 @@ var Columns = []string{
 	FieldKubevirtVersion,
 	FieldStorageClasses,
 	FieldDefaultStorageClass,
+	FieldCapabilities,
 	FieldCheckedAt,
 	FieldCreatedAt,
 }

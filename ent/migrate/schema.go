@@ -137,6 +137,7 @@ var (
 		{Name: "kubevirt_version", Type: field.TypeString, Default: ""},
 		{Name: "storage_classes", Type: field.TypeJSON, Nullable: true},
 		{Name: "default_storage_class", Type: field.TypeString, Default: ""},
+		{Name: "capabilities", Type: field.TypeJSON, Nullable: true},
 		{Name: "checked_at", Type: field.TypeTime, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime},
 	}

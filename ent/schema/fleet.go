@@ -9,6 +9,8 @@ import (
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
 	"github.com/google/uuid"
+
+	"kv-shepherd.io/shepherd/internal/domain"
 )
 
 // Accepted is the last spec of a governed path that passed the gate.
@@ -151,6 +153,7 @@ func (Cluster) Fields() []ent.Field {
 		field.String("kubevirt_version").Default(""),
 		field.JSON("storage_classes", []string{}).Optional(),
 		field.String("default_storage_class").Default(""),
+		field.JSON("capabilities", &domain.Capabilities{}).Optional(),
 		field.Time("checked_at").Optional().Nillable(),
 		createdAt(),
 	}

@@ -159,8 +159,10 @@ type Claim struct {
 // ClusterFacts is what is known of a cluster whose credentials the server has.
 type ClusterFacts struct {
 	Healthy        bool
-	Message        string   // why it is not
-	StorageClasses []string // empty: not known
+	Message        string               // why it is not
+	StorageClasses []string             // empty: not known
+	KubeVirt       string               // KubeVirt's version, empty: not known
+	Capabilities   *domain.Capabilities // nil: not known
 }
 
 // Limits bounds what one pull request may ask for in an environment; 0 is no limit. Modifications are all that

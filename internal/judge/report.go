@@ -90,7 +90,9 @@ type Plan struct {
 	// DeletionPolicy is what becomes of the disks, for DELETE_VM.
 	DeletionPolicy  spec.DeletionPolicy `json:"deletionPolicy,omitempty"`
 	EffectiveDigest string              `json:"effectiveDigest"`
-	Manifests       []render.Manifest   `json:"-"`
+	// Preview is what the cluster answered to a rehearsal, where it was asked; it is no part of what is approved.
+	Preview   *render.Preview   `json:"preview,omitempty"`
+	Manifests []render.Manifest `json:"-"`
 }
 
 // Choice is what an approver may choose and the bot suggests.

@@ -28,9 +28,17 @@ type Change struct {
 	UID, ResourceVersion  string
 	// Fields are the paths that changed, without their values.
 	Fields []string
+	// Diffs are the same fields with their values; of a Secret without them.
+	Diffs []FieldDiff
 	// Notes are sentences for people: what was kept although it differs, whose field was taken
 	// over, what the API server warned of.
 	Notes []string
+}
+
+// FieldDiff is a field with its value on the cluster and the one that it gets; nil is absent.
+type FieldDiff struct {
+	Path     []string
+	From, To any
 }
 
 // ChangeSet is what happened to the objects of a VM, in order.

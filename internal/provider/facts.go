@@ -30,9 +30,9 @@ type Facts struct {
 	KubeVirtVersion     string
 	KubeVirtPhase       string
 	CDIVersion          string
-	FeatureGates        []string
-	RolloutStrategy     string
-	StorageClasses      []StorageClass
+	// Capabilities is what suggestion, preview and impact go by.
+	Capabilities   domain.Capabilities
+	StorageClasses []StorageClass
 	// Unknown names what the credentials do not allow to be read. What stands here is empty above
 	// because it is not known, not because it is not there.
 	Unknown []string
@@ -82,8 +82,8 @@ func (c *Cluster) readKubeVirt(ctx context.Context, f *Facts) error {
 	kubevirt := found[0].Object
 	f.KubeVirtVersion, _, _ = unstructured.NestedString(kubevirt, "status", "observedKubeVirtVersion")
 	f.KubeVirtPhase, _, _ = unstructured.NestedString(kubevirt, "status", "phase")
-	f.RolloutStrategy, _, _ = unstructured.NestedString(kubevirt, "spec", "configuration", "vmRolloutStrategy")
-	f.FeatureGates, _, _ = unstructured.NestedStringSlice(kubevirt, "spec", "configuration", "developerConfiguration", "featureGates")
+	f.Capabilities.RolloutStrategy, _, _ = unstructured.NestedString(kubevirt, "spec", "configuration", "vmRolloutStrategy")
+	f.Capabilities.FeatureGates, _, _ = unstructured.NestedStringSlice(kubevirt, "spec", "configuration", "developerConfiguration", "featureGates")
 	return nil
 }
 

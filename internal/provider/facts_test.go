@@ -74,7 +74,7 @@ func TestFactsOfKubeVirt(t *testing.T) {
 	}
 	want := Facts{
 		UID: "u", KubernetesVersion: "v1.34.3", HasKubeVirt: true, HasCDI: true, KubeVirtVersion: "v1.9.0", KubeVirtPhase: "Deployed",
-		CDIVersion: "v1.65.0", FeatureGates: []string{"Snapshot"}, RolloutStrategy: "Stage",
+		CDIVersion: "v1.65.0", Capabilities: domain.Capabilities{FeatureGates: []string{"Snapshot"}, RolloutStrategy: "Stage"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -110,7 +110,8 @@ func (c *Clusters) note(ctx context.Context, tx *store.Tx, row *ent.Cluster, f p
 	classes, standard := classesOf(f)
 	err := tx.Cluster.UpdateOne(row).SetHealth(health).SetHealthMessage(message).
 		SetKubernetesVersion(f.KubernetesVersion).SetKubevirtVersion(f.KubeVirtVersion).
-		SetStorageClasses(classes).SetDefaultStorageClass(standard).SetCheckedAt(c.now()).Exec(ctx)
+		SetStorageClasses(classes).SetDefaultStorageClass(standard).
+		SetCapabilities(&f.Capabilities).SetCheckedAt(c.now()).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("note the facts of cluster %s: %w", row.ID, err)
 	}

@@ -1,0 +1,56 @@
+package render
+
+import (
+	"time"
+
+	"kv-shepherd.io/shepherd/internal/domain"
+)
+
+// Impact is what applying a change does to a VM that runs, in a word for people.
+type Impact string
+
+// The impacts, from the least to the gravest. Ignored stands apart: KubeVirt takes the change and does
+// nothing about it.
+const (
+	ImpactNone     Impact = "no-op"
+	ImpactLive     Impact = "live"
+	ImpactMigrates Impact = "migrates"
+	ImpactRestart  Impact = "restart"
+	ImpactDestroys Impact = "destroys disk"
+	ImpactIgnored  Impact = "ignored by KubeVirt"
+)
+
+// Preview is what a cluster answered when it was asked, by dry-runs alone, what applying a plan would do.
+type Preview struct {
+	Cluster string    `json:"cluster"`
+	At      time.Time `json:"at"`
+	// For is the effective digest of the plan that was previewed.
+	For string `json:"for"`
+	// Unanswered is why there is no answer: the cluster is silent, or cannot be asked. Nothing is wrong with
+	// the plan then, and nothing is known of it.
+	Unanswered string `json:"unanswered,omitempty"`
+	// Refused is what the cluster, or what is on it, does not let pass.
+	Refused *domain.Problem `json:"refused,omitempty"`
+	// Objects are what would be written, in order; empty where Unanswered or Refused.
+	Objects []ObjectPreview `json:"objects,omitempty"`
+	// Impact is the gravest of all fields'; empty for what is created, and where it is not known.
+	Impact Impact `json:"impact,omitempty"`
+	// Notes are sentences for people: what the cluster warns of, what it has otherwise and is kept.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// ObjectPreview is one object of a preview.
+type ObjectPreview struct {
+	Kind   string        `json:"kind"`
+	Name   string        `json:"name"`
+	Action string        `json:"action"` // created, configured, unchanged
+	Fields []FieldChange `json:"fields,omitempty"`
+}
+
+// FieldChange is one field that differs from what the cluster has. Values are short, and never a Secret's.
+type FieldChange struct {
+	Path   string `json:"path"`
+	From   string `json:"from,omitempty"` // empty: absent
+	To     string `json:"to,omitempty"`   // empty: removed
+	Impact Impact `json:"impact,omitempty"`
+}
