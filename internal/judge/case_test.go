@@ -64,9 +64,11 @@ type claim struct {
 }
 
 type cluster struct {
-	Healthy        bool     `json:"healthy"`
-	Message        string   `json:"message"`
-	StorageClasses []string `json:"storageClasses"`
+	Healthy        bool                 `json:"healthy"`
+	Message        string               `json:"message"`
+	StorageClasses []string             `json:"storageClasses"`
+	KubeVirt       string               `json:"kubevirt"`
+	Capabilities   *domain.Capabilities `json:"capabilities"`
 }
 
 type limits struct {
