@@ -3,6 +3,7 @@ package render
 import (
 	"time"
 
+	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
 )
 
@@ -53,4 +54,25 @@ type FieldChange struct {
 	From   string `json:"from,omitempty"` // empty: absent
 	To     string `json:"to,omitempty"`   // empty: removed
 	Impact Impact `json:"impact,omitempty"`
+}
+
+// PreviewRequest asks a cluster what applying a plan would do.
+type PreviewRequest struct {
+	Cluster         string
+	Ref             spec.Ref
+	Environment     domain.Environment
+	Namespace       string // on the cluster
+	Operation       domain.Operation
+	Manifests       []Manifest
+	EffectiveDigest string
+
+	// UID is that of the VM's object; empty for one that was never applied.
+	UID string
+	// Previous is what was applied last; nil where nothing was.
+	Previous []Manifest
+	// Running says that the VM runs, as far as is known: what changes at its next start disturbs nobody
+	// else.
+	Running bool
+	// DeletionPolicy is what becomes of the disks, for DELETE_VM.
+	DeletionPolicy spec.DeletionPolicy
 }
