@@ -6,6 +6,7 @@
 //	judge.go         a pull request is recomputed from the forge and from git, and submitted
 //	world.go         what a judging has to know of the database and the platform; machines.go: of the machines
 //	request.go       what people have chosen, confirmed and asked for lately
+//	preview.go       clusters are asked, by dry-runs, what would be applied to them
 //	people.go        who the author and the pushers are to the policy: their teams
 //	contributors.go  who made each change, from pushes and commits
 //	decide.go        reviews are weighed, for every ticket

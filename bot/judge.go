@@ -51,6 +51,7 @@ type Judge struct {
 	mirror   *gitops.Mirror
 	rules    *RuleBook
 	people   *People
+	previews previewer
 	repo     Repository
 	self     forge.Person
 	settings Settings
@@ -68,6 +69,7 @@ type JudgeDeps struct {
 	Mirror   *gitops.Mirror
 	Rules    *RuleBook
 	People   *People
+	Previews previewer // nil: no cluster is asked
 	Repo     Repository
 	Self     forge.Person
 	Settings Settings
@@ -79,7 +81,7 @@ type JudgeDeps struct {
 func NewJudge(d JudgeDeps) *Judge {
 	return &Judge{
 		pool: d.Pool, db: d.DB, gateway: d.Gateway, queue: d.Queue, forge: d.Forge, mirror: d.Mirror, rules: d.Rules,
-		people: d.People, repo: d.Repo, self: d.Self, settings: d.Settings, now: d.Now, log: d.Log,
+		people: d.People, previews: d.Previews, repo: d.Repo, self: d.Self, settings: d.Settings, now: d.Now, log: d.Log,
 	}
 }
 
@@ -172,7 +174,10 @@ func (j *Judge) open(ctx context.Context, pull forge.PullRequest, wanted int64) 
 	if err != nil {
 		return fmt.Errorf("judge #%d: %w", pull.Number, err)
 	}
-	report := bounded(judge.Judge(in))
+	report, err := j.preview(ctx, pull.Number, in, bounded(judge.Judge(in)))
+	if err != nil {
+		return fmt.Errorf("judge #%d: %w", pull.Number, err)
+	}
 	c, err := j.convene(ctx, pull, head, report, in)
 	if err != nil {
 		return fmt.Errorf("judge #%d: %w", pull.Number, err)

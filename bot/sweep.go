@@ -77,15 +77,18 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 // clusters that come back.
 var passes = []domain.Code{domain.RateLimitExceeded, domain.NoEligibleCluster, domain.ClusterUnreachable}
 
+// unsettled finds plans that their cluster refused, or was silent about, when it was asked for a preview.
+const unsettled = "$.changes[*].plan.preview ? (exists(@.refused) || exists(@.unanswered))"
+
 // passing are the open pull requests with such a problem.
 func passing(ctx context.Context, tx *store.Tx) ([]int, error) {
-	const query = `select id from pull_requests where state = 'open' and (report @? $1::jsonpath or report @? $2::jsonpath)`
+	const query = `select id from pull_requests where state = 'open' and (report @? $1::jsonpath or report @? $2::jsonpath or report @? $3::jsonpath)`
 	var any []string
 	for _, code := range passes {
 		any = append(any, fmt.Sprintf("@.code == %q", code))
 	}
 	filter := " ? (" + strings.Join(any, " || ") + ")"
-	rows, err := tx.PGX.Query(ctx, query, "$.problems[*]"+filter, "$.changes[*].problems[*]"+filter)
+	rows, err := tx.PGX.Query(ctx, query, "$.problems[*]"+filter, "$.changes[*].problems[*]"+filter, unsettled)
 	if err != nil {
 		return nil, fmt.Errorf("sweep: look for problems that pass: %w", err)
 	}

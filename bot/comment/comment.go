@@ -180,9 +180,9 @@ func tooLong(rows []entry) bool {
 	for _, columns := range [][]column{summaryColumns, planColumns} {
 		size := len(tableHead(columns))
 		for _, r := range rows {
-			size += len(line(r, columns, "")) + maxState
+			size += len(line(r, columns, "")) + maxState + maxImpact
 		}
-		if size > limit-around {
+		if size > limit-around && groupedSize(rows, columns) > limit-around {
 			return true
 		}
 	}

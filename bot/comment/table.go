@@ -15,28 +15,35 @@ type column struct {
 	title  string
 	always bool
 	cell   func(entry) string
+	// own says that every change has a value of its own here, so that it cannot be said of many at once.
+	own bool
 }
 
 // summaryColumns are those of the comment, but for the state.
 var summaryColumns = []column{
-	{"Change", true, func(r entry) string { return subject(r.Row) }},
-	{"Operation", true, func(r entry) string { return operation(r.Change) }},
-	{"Environment", false, func(r entry) string { return cell(string(r.Change.Environment), 20) }},
-	{"Size", false, func(r entry) string { return r.step(r.size(), func(vm *spec.VirtualMachine) string { return vm.Size }) }},
-	{"Cluster", false, func(r entry) string { return cell(r.cluster(), 40) }},
-	{"Digest", true, func(r entry) string { return digest(r.Change.Digest) }},
+	{title: "Change", always: true, own: true, cell: func(r entry) string { return subject(r.Row) }},
+	{title: "Operation", always: true, cell: func(r entry) string { return operation(r.Change) }},
+	{title: "Impact", cell: func(r entry) string { return impact(r.Change) }},
+	{title: "Environment", cell: func(r entry) string { return cell(string(r.Change.Environment), 20) }},
+	{title: "Size", cell: func(r entry) string {
+		return r.step(r.size(), func(vm *spec.VirtualMachine) string { return vm.Size })
+	}},
+	{title: "Cluster", cell: func(r entry) string { return cell(r.cluster(), 40) }},
+	{title: "Digest", always: true, own: true, cell: func(r entry) string { return digest(r.Change.Digest) }},
 }
 
 // planColumns are those of the approval check: what an approver signs.
 var planColumns = []column{
-	summaryColumns[0], summaryColumns[1], summaryColumns[2],
-	{"Template", false, func(r entry) string { return cell(r.template(), 60) }},
-	summaryColumns[3],
-	{"Disk", false, func(r entry) string { return r.step(r.disk(), func(vm *spec.VirtualMachine) string { return vm.Disk }) }},
+	summaryColumns[0], summaryColumns[1], summaryColumns[2], summaryColumns[3],
+	{title: "Template", cell: func(r entry) string { return cell(r.template(), 60) }},
 	summaryColumns[4],
-	{"Storage class", false, func(r entry) string { return cell(r.storageClass(), 40) }},
+	{title: "Disk", cell: func(r entry) string {
+		return r.step(r.disk(), func(vm *spec.VirtualMachine) string { return vm.Disk })
+	}},
 	summaryColumns[5],
-	{"Plan digest", false, func(r entry) string { return digest(r.effective()) }},
+	{title: "Storage class", cell: func(r entry) string { return cell(r.storageClass(), 40) }},
+	summaryColumns[6],
+	{title: "Plan digest", own: true, cell: func(r entry) string { return digest(r.effective()) }},
 }
 
 // subject is the name of what changes.
@@ -68,8 +75,9 @@ func (r Row) step(to string, of func(*spec.VirtualMachine) string) string {
 // digest is the part of a digest that people are shown and repeat.
 func digest(d string) string { return code(spec.Digest8(d)) }
 
-// table is one line a change. It takes no more than limit bytes: states get their short form first; only
-// what can never be approved, because it does not fit even then, is cut.
+// table is one line a change. It takes no more than limit bytes: states get their short form first, then
+// what many changes have in common is said once; only what can never be approved, because it does not fit
+// even then, is cut.
 func table(rows []entry, columns []column, state func(r entry, short bool) string, limit int) string {
 	columns = used(columns, rows)
 	for _, short := range []bool{false, true} {
@@ -81,6 +89,9 @@ func table(rows []entry, columns []column, state func(r entry, short bool) strin
 		if b.Len() <= limit {
 			return b.String()
 		}
+	}
+	if text := grouped(rows, columns, state); len(text) <= limit {
+		return text
 	}
 	return cutTable(rows, columns, state, limit)
 }

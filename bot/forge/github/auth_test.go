@@ -98,7 +98,7 @@ func checkScope(t *testing.T, body string) {
 		"repository_ids": []any{float64(testRepoID)},
 		"permissions": map[string]any{
 			"metadata": "read", "members": "read", "contents": "write", "pull_requests": "write", "checks": "write",
-			"statuses": "write", "issues": "write", "deployments": "write",
+			"statuses": "write", "issues": "write",
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

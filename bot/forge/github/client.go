@@ -56,6 +56,7 @@ type AppConfig struct {
 type Client struct {
 	gh       *gh.Client
 	apps     *gh.Client // signs as the App itself; nil with a token
+	deployer *gh.Client // with a token for deployments alone: an App need not be given that permission
 	minter   *ghinstallation.Transport
 	token    string
 	web      string // the address that people and git use, without a slash at the end
@@ -163,6 +164,7 @@ func (c *Client) connect(ctx context.Context, cfg Config, api *url.URL) error {
 	}
 	if cfg.App == nil {
 		c.gh = c.restClient(cfg, api, &bearer{token: cfg.Token, next: guarded})
+		c.deployer = c.gh
 		return nil
 	}
 	signer, err := ghinstallation.NewAppsTransport(guarded, cfg.App.ID, cfg.App.PrivateKeyPEM)
@@ -180,6 +182,9 @@ func (c *Client) connect(ctx context.Context, cfg Config, api *url.URL) error {
 	c.minter = ghinstallation.NewFromAppsTransport(signer, installation)
 	c.minter.InstallationTokenOptions = tokenScope(c.repoID)
 	c.gh = c.restClient(cfg, api, c.minter)
+	deploys := ghinstallation.NewFromAppsTransport(signer, installation)
+	deploys.InstallationTokenOptions = deploymentScope(c.repoID)
+	c.deployer = c.restClient(cfg, api, deploys)
 	return nil
 }
 

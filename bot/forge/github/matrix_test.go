@@ -40,6 +40,19 @@ var methods = map[string]func(context.Context, *Client) error{
 		_, err := c.Suggest(ctx, 1, headSHA, "a.yaml", 1, 2, "x")
 		return err
 	},
+	"CreateDeployment": func(ctx context.Context, c *Client) error {
+		_, err := c.CreateDeployment(ctx, forge.Deployment{SHA: headSHA, Environment: "prod/prod-1"})
+		return err
+	},
+	"FindDeployment": func(ctx context.Context, c *Client) error {
+		_, err := c.FindDeployment(ctx, headSHA, "prod/prod-1")
+		return err
+	},
+	"CreateDeploymentStatus": func(ctx context.Context, c *Client) error {
+		_, err := c.CreateDeploymentStatus(ctx, 60, forge.DeploymentStatus{State: forge.DeploymentQueued})
+		return err
+	},
+	"DeploymentStatuses": func(ctx context.Context, c *Client) error { _, err := c.DeploymentStatuses(ctx, 60); return err },
 	"Dismissals": func(ctx context.Context, c *Client) error { _, err := c.Dismissals(ctx, 1); return err },
 	"Merge":      func(ctx context.Context, c *Client) error { _, err := c.Merge(ctx, 1, headSHA, "merge"); return err },
 	"RequestReviewers": func(ctx context.Context, c *Client) error {
@@ -114,7 +127,8 @@ func TestEveryMethodSortsFailures(t *testing.T) {
 				if calls.Load() != want {
 					t.Errorf("%d calls", calls.Load())
 				}
-				inRepo := name == "404" && method != "Self" && method != "User" && method != "Repository" && method != "FindComment"
+				inRepo := name == "404" && method != "Self" && method != "User" && method != "Repository" && method != "FindComment" &&
+					method != "FindDeployment" && method != "DeploymentStatuses"
 				if (lookups.Load() == 1) != inRepo {
 					t.Errorf("%d look-ups", lookups.Load())
 				}

@@ -92,8 +92,17 @@ func tokenScope(repositoryID int64) *gh.InstallationTokenOptions {
 		RepositoryIDs: []int64{repositoryID},
 		Permissions: &gh.InstallationPermissions{
 			Metadata: read, Members: read,
-			Contents: write, PullRequests: write, Checks: write, Statuses: write, Issues: write, Deployments: write,
+			Contents: write, PullRequests: write, Checks: write, Statuses: write, Issues: write,
 		},
+	}
+}
+
+// deploymentScope is that of the token for deployments: GitHub mints none that asks for a permission which the App was
+// not given, and without this one everything else has to go on.
+func deploymentScope(repositoryID int64) *gh.InstallationTokenOptions {
+	return &gh.InstallationTokenOptions{
+		RepositoryIDs: []int64{repositoryID},
+		Permissions:   &gh.InstallationPermissions{Metadata: gh.String("read"), Deployments: gh.String("write")},
 	}
 }
 
