@@ -44,42 +44,6 @@ func (c *Cluster) Apply(ctx context.Context, t Target, ms []Manifest) (ChangeSet
 	return done, nil
 }
 
-// Preview says what Apply would do, and fails as Apply would, by dry-runs alone. In a namespace that
-// does not exist yet the cluster cannot check anything; the changes say so in a note.
-func (c *Cluster) Preview(ctx context.Context, t Target, ms []Manifest) (ChangeSet, error) {
-	objects, err := t.decode(ms)
-	if err != nil {
-		return nil, err
-	}
-	exists, err := c.namespaceExists(ctx, objects[0].GetNamespace())
-	if err != nil {
-		return nil, err
-	}
-	if !exists && t.UID == "" {
-		return unchecked(objects), nil
-	}
-	steps, err := c.rehearseAll(ctx, t, ms)
-	if err != nil {
-		return nil, err
-	}
-	var set ChangeSet
-	for _, s := range steps {
-		set = append(set, s.change())
-	}
-	return set, nil
-}
-
-func unchecked(objects []*unstructured.Unstructured) ChangeSet {
-	var set ChangeSet
-	for _, u := range objects {
-		note := fmt.Sprintf("namespace %s does not exist yet: the cluster checks this when it is applied", u.GetNamespace())
-		set = append(set, Change{
-			Kind: u.GetKind(), Namespace: u.GetNamespace(), Name: u.GetName(), Action: Created, Notes: []string{note},
-		})
-	}
-	return set
-}
-
 // decode parses the manifests and checks that they are this target's.
 func (t Target) decode(ms []Manifest) ([]*unstructured.Unstructured, error) {
 	objects, err := decodeAll(ms)
@@ -129,7 +93,7 @@ type step struct {
 	body     *unstructured.Unstructured // what is sent
 	result   *unstructured.Unstructured // what the cluster answered last
 	action   Action
-	fields   []string
+	fields   []FieldDiff
 	notes    []string
 
 	grows   bool   // a disk that is to be larger than it is
@@ -262,7 +226,14 @@ func (s *step) note(format string, args ...any) {
 func (s *step) change() Change {
 	change := Change{
 		Kind: s.want.GetKind(), Namespace: s.want.GetNamespace(), Name: s.want.GetName(),
-		Action: s.action, Fields: s.fields, Notes: s.notes,
+		Action: s.action, Notes: s.notes,
+	}
+	for _, d := range s.fields {
+		change.Fields = append(change.Fields, d.String())
+		if s.want.GroupVersionKind() == secretKind {
+			d.From, d.To = nil, nil
+		}
+		change.Diffs = append(change.Diffs, d)
 	}
 	source := s.result
 	if s.action == Unchanged {

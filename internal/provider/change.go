@@ -28,7 +28,7 @@ type Change struct {
 	UID, ResourceVersion  string
 	// Fields are the paths that changed, without their values.
 	Fields []string
-	// Diffs are the same fields with their values; of a Secret without them.
+	// Diffs are the same fields with their values; of a Secret without them. A list is one value.
 	Diffs []FieldDiff
 	// Notes are sentences for people: what was kept although it differs, whose field was taken
 	// over, what the API server warned of.
@@ -40,6 +40,9 @@ type FieldDiff struct {
 	Path     []string
 	From, To any
 }
+
+// String is the path as Fields has it.
+func (d FieldDiff) String() string { return strings.Join(d.Path, ".") }
 
 // ChangeSet is what happened to the objects of a VM, in order.
 type ChangeSet []Change

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -18,16 +17,16 @@ var bookkeeping = [][]string{
 	{"metadata", "creationTimestamp"}, {"metadata", "uid"}, {"metadata", "selfLink"},
 }
 
-// changedFields returns the paths on which a dry-run's answer differs from the live object because
+// changedFields returns the fields in which a dry-run's answer differs from the live object because
 // of what was sent. Differences in fields that were neither sent nor ours before (what webhooks
 // default, perhaps anew each time) do not count.
-func changedFields(live, body, result *unstructured.Unstructured) []string {
+func changedFields(live, body, result *unstructured.Unstructured) []FieldDiff {
 	ours := owned(live)
-	var changed []string
-	visitDifferences(nil, live.Object, result.Object, func(path []string) {
-		_, sent, _ := unstructured.NestedFieldNoCopy(body.Object, path...)
-		if sent || owns(ours, path) {
-			changed = append(changed, strings.Join(path, "."))
+	var changed []FieldDiff
+	visitDifferences(nil, live.Object, result.Object, func(d FieldDiff) {
+		_, sent, _ := unstructured.NestedFieldNoCopy(body.Object, d.Path...)
+		if sent || owns(ours, d.Path) {
+			changed = append(changed, d)
 		}
 	})
 	return changed
@@ -87,7 +86,7 @@ func mentions(object map[string]any, path fieldpath.Path) bool {
 	return true
 }
 
-func visitDifferences(path []string, a, b any, visit func(path []string)) {
+func visitDifferences(path []string, a, b any, visit func(FieldDiff)) {
 	if slices.ContainsFunc(bookkeeping, func(p []string) bool { return slices.Equal(p, path) }) {
 		return
 	}
@@ -95,7 +94,7 @@ func visitDifferences(path []string, a, b any, visit func(path []string)) {
 	right, rightMap := b.(map[string]any)
 	if !leftMap || !rightMap {
 		if !reflect.DeepEqual(a, b) {
-			visit(path)
+			visit(FieldDiff{path, a, b})
 		}
 		return
 	}

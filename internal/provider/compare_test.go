@@ -20,6 +20,14 @@ func object(t *testing.T, text string) *unstructured.Unstructured {
 	return u
 }
 
+func paths(diffs []FieldDiff) []string {
+	var all []string
+	for _, d := range diffs {
+		all = append(all, d.String())
+	}
+	return all
+}
+
 // liveText is an object of which we applied a and list, and somebody else theirs.
 const liveText = `
 metadata:
@@ -81,7 +89,7 @@ func TestChangedFieldsAreThoseThatWeMeant(t *testing.T) {
 			if _, ok := result.Object["metadata"]; !ok {
 				result.SetName("x")
 			}
-			if diff := cmp.Diff(tt.want, changedFields(object(t, liveText), object(t, tt.body), result)); diff != "" {
+			if diff := cmp.Diff(tt.want, paths(changedFields(object(t, liveText), object(t, tt.body), result))); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -52,6 +52,9 @@ type Target struct {
 	// Previous is what was applied last, if known: it tells which of KubeVirt's lists this change
 	// touches. Without it every list that differs counts as touched.
 	Previous []Manifest
+	// Kept are the keys of labels and annotations that an object keeps as the cluster has them where its
+	// manifest does not say them: a preview does not know yet which approval it will carry.
+	Kept []string
 }
 
 // The kinds that Apply accepts, in the order in which they are applied.

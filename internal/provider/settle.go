@@ -30,7 +30,20 @@ func (s *step) settle() error {
 	case s.want.GroupVersionKind() == dataVolumeKind:
 		s.keepSize()
 	}
+	s.keepMarks()
 	return s.keepLists()
+}
+
+// keepMarks sends the labels and annotations that the manifest leaves out and the object keeps.
+func (s *step) keepMarks() {
+	for _, part := range []string{"annotations", "labels"} {
+		for _, key := range s.target.Kept {
+			is, onCluster, _ := unstructured.NestedString(s.live.Object, "metadata", part, key)
+			if _, said, _ := unstructured.NestedString(s.want.Object, "metadata", part, key); onCluster && !said {
+				_ = unstructured.SetNestedField(s.body.Object, is, "metadata", part, key)
+			}
+		}
+	}
 }
 
 // keepLists decides about every list of the spec. KubeVirt's lists are atomic: whoever sets one sets

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -43,6 +44,9 @@ var envelopeAnnotations = []string{
 // envelopeLabels are kept as labels too, to select by, where the value is a legal label: a person's
 // name on a forge ("renovate[bot]", an e-mail address) often is not.
 var envelopeLabels = []string{AnnotationTicket, AnnotationCreator}
+
+// EnvelopeKeys are the keys of the labels and annotations that an envelope may write.
+func EnvelopeKeys() []string { return slices.Clone(envelopeAnnotations) }
 
 func (e Envelope) annotations() map[string]string {
 	out := map[string]string{
