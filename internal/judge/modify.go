@@ -90,7 +90,35 @@ func (j *judging) planChange(c *change, old *spec.VirtualMachine, m Machine, ns 
 	if restarts {
 		plan.RestartedAt = vm.RestartedAt
 	}
+	if !j.able(c, plan, m, to) {
+		return
+	}
 	j.write(c, vm, to, plan)
+}
+
+// able holds the cluster where the VM lives to what the change asks for anew.
+func (j *judging) able(c *change, plan Plan, m Machine, to attachments) bool {
+	size, template, networks := plan.SizeSnapshot, plan.TemplateSnapshot, maps.Clone(to.networks)
+	hardware := *size
+	hardware.Disk = m.Plan.SizeSnapshot.Disk // a rule for requests
+	if spec.Equal(hardware, *m.Plan.SizeSnapshot) {
+		size = nil
+	}
+	if template.Preference == m.Plan.TemplateSnapshot.Preference {
+		template = nil
+	}
+	for _, was := range render.Attached(m.Plan.Manifests) {
+		maps.DeleteFunc(networks, func(_ string, is spec.Network) bool { return spec.Equal(is.Attachment, was.Attachment) })
+	}
+	needs := needsOf(c.vm, size, template, networks)
+	facts := j.in.World.Clusters[m.Cluster]
+	if unmet, _ := facts.unmet(needs); len(unmet) > 0 {
+		c.at(domain.NoEligibleCluster, unmet[0].field, "cluster "+m.Cluster+", where the VM lives, "+facts.lacks(unmet),
+			"ask for something else; a VM stays on its cluster")
+		return false
+	}
+	j.unsure(c, m.Cluster, needs)
+	return true
 }
 
 // unchosen refuses to move an existing VM or its disks.
@@ -203,6 +231,7 @@ func (j *judging) dataDisks(c *change, old *spec.VirtualMachine, m Machine) (ok 
 			c.at(domain.StorageClassUnknown, field+".storageClass", "cluster "+m.Cluster+", where the VM lives, has no storage class "+disk.StorageClass,
 				spec.Suggest(disk.StorageClass, facts.StorageClasses)+"; or leave it out to get the cluster's own")
 		case at < 0:
+			j.unsureOfStorage(c, m.Cluster, field+".storageClass", disk.StorageClass)
 		case smaller(disk.Size, old.Disks[at].Size):
 			ok = false
 			c.at(domain.DiskShrink, field+".size", "disk "+disk.Name+" has "+old.Disks[at].Size+" and cannot shrink to "+disk.Size,

@@ -21,7 +21,7 @@ func (j *judging) planNew(c *change) {
 	if ns == nil || template == nil || size == nil || networks == nil {
 		return
 	}
-	choice, ok := j.suggest(c, c.vm, ns.Environment)
+	choice, ok := j.suggest(c, c.vm, ns.Environment, needsOf(c.vm, size, template, networks))
 	if !ok {
 		return
 	}

@@ -36,6 +36,8 @@ func (j *judging) nextPlatform() {
 func (j *judging) changePlatform(c *change) {
 	c.Claims = nameKeys(c.Ref)
 	j.undrifted(c)
+	j.offered(c)
+	defer j.try(c)
 	if c.Ref.Kind == spec.KindForge || c.Accepted == nil {
 		return
 	}

@@ -3,6 +3,7 @@ package judge
 import (
 	"cmp"
 	"hash/fnv"
+	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -12,15 +13,16 @@ import (
 	"kv-shepherd.io/shepherd/internal/domain"
 )
 
-// suggest chooses the cluster: one of the same environment that is active, known to the server and
-// healthy. The one already chosen stays while it is eligible; else the service's own in that
-// namespace; else by weight and a hash of the identity, so that the same VM is always sent to the same
-// place and machines spread by weight. What an approver chose is taken, or refused.
-func (j *judging) suggest(c *change, vm *spec.VirtualMachine, env domain.Environment) (Choice, bool) {
+// suggest chooses the cluster: one of the same environment that is active, known to the server, healthy and
+// not known to lack what the VM needs. The one already chosen stays while it is eligible; else those of which it
+// is known that they have it come first; of them the service's own in that namespace; else by weight and a hash
+// of the identity, so that the same VM is always sent to the same place and machines spread by weight. What an
+// approver chose is taken, or refused.
+func (j *judging) suggest(c *change, vm *spec.VirtualMachine, env domain.Environment, needs []need) (Choice, bool) {
 	var eligible []string
 	if name := c.chosen().Cluster; name == "" {
-		eligible = j.eligible(c, env)
-	} else if j.mayTake(c, name, env) {
+		eligible = j.eligible(c, env, needs)
+	} else if j.mayTake(c, name, env, needs) {
 		eligible = []string{name}
 	}
 	if class := c.chosen().StorageClass; class != "" && len(eligible) > 0 {
@@ -34,18 +36,67 @@ func (j *judging) suggest(c *change, vm *spec.VirtualMachine, env domain.Environ
 	if len(eligible) == 0 {
 		return Choice{}, false
 	}
-	return j.choose(c, eligible), true
+	choice := j.choose(c, j.surer(c, vm, eligible, needs))
+	j.unsure(c, choice.Cluster, needs)
+	for field, class := range j.classes(c, vm, choice.Cluster) {
+		j.unsureOfStorage(c, choice.Cluster, field, class)
+	}
+	return choice, true
+}
+
+// surer are the clusters of which everything that the VM needs is known, where there are some and the one already
+// chosen is no other.
+func (j *judging) surer(c *change, vm *spec.VirtualMachine, eligible []string, needs []need) []string {
+	if slices.Contains(eligible, j.in.World.Chosen[c.Path]) {
+		return eligible
+	}
+	sure := slices.DeleteFunc(slices.Clone(eligible), func(name string) bool {
+		facts := j.in.World.Clusters[name]
+		_, unknown := facts.unmet(needs)
+		for _, class := range j.classes(c, vm, name) {
+			if class != "" && len(facts.StorageClasses) == 0 {
+				return true
+			}
+		}
+		return len(unknown) > 0
+	})
+	if len(sure) == 0 {
+		return eligible
+	}
+	return sure
+}
+
+// classes are the storage classes that a VM's disks would name on a cluster, by the field that says so: the root
+// disk's under none.
+func (j *judging) classes(c *change, vm *spec.VirtualMachine, cluster string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		if !yield("", cmp.Or(c.chosen().StorageClass, j.in.Platform.Clusters[cluster].StorageClass)) {
+			return
+		}
+		for i, disk := range vm.Disks {
+			if !yield("spec.disks["+number(i)+"].storageClass", disk.StorageClass) {
+				return
+			}
+		}
+	}
 }
 
 // eligible are the clusters that can take a new VM; without one there is a problem that says why for each.
-func (j *judging) eligible(c *change, env domain.Environment) (eligible []string) {
+func (j *judging) eligible(c *change, env domain.Environment, needs []need) (eligible []string) {
 	var why []string
+	p := domain.Problem{Code: domain.NoEligibleCluster, Hint: "ask whoever runs Shepherd; nothing in this file is wrong"}
+	field := ""
 	for _, name := range slices.Sorted(maps.Keys(j.in.Platform.Clusters)) {
 		cluster := j.in.Platform.Clusters[name]
 		if cluster.Environment != env {
 			continue
 		}
-		if no := j.ineligible(c, name, cluster); no != "" {
+		no := j.ineligible(c, name, cluster)
+		if unmet, _ := j.in.World.Clusters[name].unmet(needs); no == "" && len(unmet) > 0 {
+			no, field = j.in.World.Clusters[name].lacks(unmet), unmet[0].field
+			p.Hint = "ask for something else, or have whoever runs Shepherd add a cluster that has it"
+		}
+		if no != "" {
 			why = append(why, name+" "+no)
 			continue
 		}
@@ -54,17 +105,20 @@ func (j *judging) eligible(c *change, env domain.Environment) (eligible []string
 	if len(why) == 0 {
 		why = []string{"the platform has none"}
 	}
-	if len(eligible) == 0 {
-		c.add(domain.Problem{
-			Code: domain.NoEligibleCluster, Message: "no cluster of " + string(env) + " can take this VM: " + strings.Join(why, "; "),
-			Hint: "ask whoever runs Shepherd; nothing in this file is wrong",
-		})
+	if len(eligible) > 0 {
+		return eligible
 	}
-	return eligible
+	p.Message = "no cluster of " + string(env) + " can take this VM: " + strings.Join(why, "; ")
+	if field == "" {
+		c.add(p)
+	} else {
+		c.found(&p, field)
+	}
+	return nil
 }
 
 // mayTake holds the cluster that an approver chose to what every suggestion keeps.
-func (j *judging) mayTake(c *change, name string, env domain.Environment) bool {
+func (j *judging) mayTake(c *change, name string, env domain.Environment, needs []need) bool {
 	cluster := j.in.Platform.Clusters[name]
 	var others []string
 	for other, of := range j.in.Platform.Clusters {
@@ -86,7 +140,7 @@ func (j *judging) mayTake(c *change, name string, env domain.Environment) bool {
 	case cluster.Status != spec.ClusterActive:
 		return refuse(domain.ClusterCordoned, "cluster "+name+" is "+string(cluster.Status)+" and takes no new VMs")
 	}
-	if no := j.ineligible(c, name, cluster); no != "" {
+	if no := cmp.Or(j.ineligible(c, name, cluster), j.in.World.Clusters[name].lacks(needs)); no != "" {
 		return refuse(domain.NoEligibleCluster, "cluster "+name+" "+no)
 	}
 	return true
@@ -135,6 +189,8 @@ func (j *judging) ineligible(c *change, name string, cluster *spec.Cluster) stri
 		return "is not healthy"
 	case !facts.Healthy:
 		return "is not healthy: " + facts.Message
+	case facts.outdated() != "":
+		return facts.outdated()
 	case c.chosen().StorageClass == "" && !facts.has(cluster.StorageClass):
 		return "lacks the storage class " + cluster.StorageClass + ", which its file names"
 	}
