@@ -156,6 +156,17 @@ func (a *App) InstallOn(o *Organization) *Installation {
 	return a.installed(a.s.installationOn(a.a, o.a))
 }
 
+// Installations lists where the App is installed, in the order in which it was.
+func (a *App) Installations() []*Installation {
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	var out []*Installation
+	for _, i := range a.a.installations {
+		out = append(out, &Installation{s: a.s, i: i})
+	}
+	return out
+}
+
 func (s *Server) installationOn(a *app, acc *account) *installation {
 	i := &installation{id: s.nextID(), app: a, account: acc, permissions: maps.Clone(a.permissions), createdAt: s.now()}
 	a.installations = append(a.installations, i)

@@ -3,7 +3,47 @@ package forgetest
 import (
 	"net/http"
 	"slices"
+	"time"
 )
+
+// Deployment is a deployment as it stands.
+type Deployment struct {
+	ID          int64
+	SHA         string
+	Environment string
+	Production  bool
+	Description string
+	Creator     string
+	Statuses    []DeploymentStatus // oldest first
+}
+
+// DeploymentStatus is a status that was given to a deployment.
+type DeploymentStatus struct {
+	State          string
+	Description    string
+	LogURL         string
+	EnvironmentURL string
+	CreatedAt      time.Time
+}
+
+// Deployments lists all deployments of the repository, oldest first.
+func (r *Repository) Deployments() []Deployment {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	var out []Deployment
+	for _, d := range r.r.deployments {
+		snapshot := Deployment{
+			ID: d.id, SHA: d.sha, Environment: d.environment, Production: d.production, Description: d.description, Creator: d.creator.login,
+		}
+		for _, st := range d.statuses {
+			snapshot.Statuses = append(snapshot.Statuses, DeploymentStatus{
+				State: st.state, Description: st.description, LogURL: st.logURL, EnvironmentURL: st.environmentURL, CreatedAt: st.createdAt,
+			})
+		}
+		out = append(out, snapshot)
+	}
+	return out
+}
 
 func (s *Server) deploymentView(r *repository, d *deployment) obj {
 	u := s.apiURL("/repos/%s/deployments/%d", r.fullName(), d.id)
@@ -121,7 +161,8 @@ func postDeploymentStatus(c *call) (reply, error) {
 		EnvironmentURL string `json:"environment_url"`
 		LogURL         string `json:"log_url"`
 		TargetURL      string `json:"target_url"`
-	}{Environment: d.environment}
+		AutoInactive   bool   `json:"auto_inactive"`
+	}{Environment: d.environment, AutoInactive: true}
 	if err := c.decode(&in); err != nil {
 		return reply{}, err
 	}
@@ -131,15 +172,38 @@ func postDeploymentStatus(c *call) (reply, error) {
 	if len([]rune(in.Description)) > 140 {
 		return reply{}, invalid("DeploymentStatus", "description", "custom", "description is too long (maximum is 140 characters)")
 	}
+	if in.LogURL == "" {
+		in.LogURL = in.TargetURL // the same under its old name
+	}
 	st := &deploymentStatus{
 		id: c.s.nextID(), state: in.State, description: in.Description, environment: in.Environment,
-		environmentURL: in.EnvironmentURL, logURL: in.LogURL, targetURL: in.TargetURL, creator: c.actor.user, createdAt: c.s.now(),
+		environmentURL: in.EnvironmentURL, logURL: in.LogURL, targetURL: in.LogURL, creator: c.actor.user, createdAt: c.s.now(),
 	}
+	c.say(d, st)
+	if in.State == "success" && in.AutoInactive {
+		c.retire(d)
+	}
+	return created(c.s.deploymentStatusView(c.repo, d, st))
+}
+
+// say adds a status to a deployment, and tells those who listen.
+func (c *call) say(d *deployment, st *deploymentStatus) {
 	d.statuses = append(d.statuses, st)
 	d.updatedAt = st.createdAt
 	c.s.emit(c.actor, c.repo, "deployment_status", "created", obj{
 		"deployment_status": c.s.deploymentStatusView(c.repo, d, st), "deployment": c.s.deploymentView(c.repo, d),
 		"check_run": nil, "workflow": nil, "workflow_run": nil,
 	})
-	return created(c.s.deploymentStatusView(c.repo, d, st))
+}
+
+// retire makes the earlier successful deployments to the same environment inactive, but for those to production and to
+// what is transient.
+func (c *call) retire(now *deployment) {
+	for _, d := range c.repo.deployments {
+		n := len(d.statuses)
+		if d == now || d.id > now.id || d.environment != now.environment || d.production || d.transient || n == 0 || d.statuses[n-1].state != "success" {
+			continue
+		}
+		c.say(d, &deploymentStatus{id: c.s.nextID(), state: "inactive", environment: d.environment, creator: c.actor.user, createdAt: c.s.now()})
+	}
 }

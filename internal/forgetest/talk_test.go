@@ -310,3 +310,41 @@ func TestDeployments(t *testing.T) {
 		t.Errorf("deployment with a failing status: %v", err)
 	}
 }
+
+// A deployment that succeeds makes the earlier ones to its environment inactive, unless they are to production or it
+// is asked not to.
+func TestDeploymentsBecomeInactive(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, bot := w.app("")
+	c := bot.Repositories
+	deploy := func(production bool) int64 {
+		return got[*github.Deployment](t)(c.CreateDeployment(t.Context(), "acme", "vms", &github.DeploymentRequest{
+			Ref: github.String("main"), Environment: github.String("test"), RequiredContexts: &[]string{}, ProductionEnvironment: &production,
+		})).GetID()
+	}
+	succeed := func(id int64, inactive *bool) {
+		got[*github.DeploymentStatus](t)(c.CreateDeploymentStatus(t.Context(), "acme", "vms", id, &github.DeploymentStatusRequest{
+			State: github.String("success"), LogURL: github.String("https://log.test"), AutoInactive: inactive,
+		}))
+	}
+	states := func() (out []string) {
+		for _, d := range w.repo.Deployments() {
+			out = append(out, d.Statuses[len(d.Statuses)-1].State)
+		}
+		return out
+	}
+	succeed(deploy(false), nil)
+	succeed(deploy(true), nil)
+	if diff := cmp.Diff([]string{"inactive", "success"}, states()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	succeed(deploy(false), github.Bool(false))
+	succeed(deploy(false), nil)
+	if diff := cmp.Diff([]string{"inactive", "success", "inactive", "success"}, states()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if s := w.repo.Deployments()[0].Statuses[0]; s.LogURL != "https://log.test" {
+		t.Errorf("status %+v", s)
+	}
+}

@@ -53,8 +53,8 @@ var methods = map[string]func(context.Context, *Client) error{
 		return err
 	},
 	"DeploymentStatuses": func(ctx context.Context, c *Client) error { _, err := c.DeploymentStatuses(ctx, 60); return err },
-	"Dismissals": func(ctx context.Context, c *Client) error { _, err := c.Dismissals(ctx, 1); return err },
-	"Merge":      func(ctx context.Context, c *Client) error { _, err := c.Merge(ctx, 1, headSHA, "merge"); return err },
+	"Dismissals":         func(ctx context.Context, c *Client) error { _, err := c.Dismissals(ctx, 1); return err },
+	"Merge":              func(ctx context.Context, c *Client) error { _, err := c.Merge(ctx, 1, headSHA, "merge"); return err },
 	"RequestReviewers": func(ctx context.Context, c *Client) error {
 		_, err := c.RequestReviewers(ctx, 1, []string{"bob"}, nil)
 		return err
