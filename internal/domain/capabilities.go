@@ -1,10 +1,12 @@
 package domain
 
 // Capabilities are what a cluster has for VMs, as it was last seen there. What stands in Unknown could not be
-// read, and is empty here because it is not known.
+// read, or not to its end: what is missing of it here is missing because it is not known.
 type Capabilities struct {
 	// FeatureGates are those that KubeVirt's configuration switches on.
 	FeatureGates []string `json:"featureGates,omitempty"`
+	// DisabledFeatureGates are those that it switches off, although they are on by themselves.
+	DisabledFeatureGates []string `json:"disabledFeatureGates,omitempty"`
 	// RolloutStrategy is KubeVirt's vmRolloutStrategy: LiveUpdate, Stage, or empty for its default.
 	RolloutStrategy string `json:"rolloutStrategy,omitempty"`
 	// Devices are the extended resources that nodes have to give, by name, such as

@@ -35,8 +35,12 @@ var needs = map[schema.GroupVersionKind][]string{
 	vmiKind:          {"get"},
 	restartKind:      {"update"},
 	storageClassKind: {"get", "list"},
-	kubeVirtKind:     {"get", "list"},
-	cdiKind:          {"get", "list"},
+	kubeVirtKind:     {"list"},
+	cdiKind:          {"list"},
+	nodeKind:         {"list"},
+	attachmentKind:   {"list"},
+	instancetypeKind: {"list"},
+	preferenceKind:   {"list"},
 }
 
 // Needs lists what Shepherd has to be allowed, in every namespace, in a fixed order.

@@ -62,10 +62,13 @@ func TestFactsOfKubeVirt(t *testing.T) {
 		"/apis/cdi.kubevirt.io/v1beta1":          `{"resources":[{"kind":"DataVolume"}]}`,
 		"/apis/cdi.kubevirt.io/v1beta1/cdis":     `{"apiVersion":"cdi.kubevirt.io/v1beta1","kind":"CDIList","items":[{"status":{"observedVersion":"v1.65.0"}}]}`,
 		"/apis/storage.k8s.io/v1/storageclasses": `{"apiVersion":"storage.k8s.io/v1","kind":"StorageClassList","items":[]}`,
-		"/apis/kubevirt.io/v1/kubevirts":         `{"apiVersion":"kubevirt.io/v1","kind":"KubeVirtList","items":[{"apiVersion":"kubevirt.io/v1","kind":"KubeVirt","spec":{"configuration":{"vmRolloutStrategy":"Stage","developerConfiguration":{"featureGates":["Snapshot"]}}},"status":{"phase":"Deployed","observedKubeVirtVersion":"v1.9.0"}}]}`,
+		"/apis/kubevirt.io/v1/kubevirts":         `{"apiVersion":"kubevirt.io/v1","kind":"KubeVirtList","items":[{"apiVersion":"kubevirt.io/v1","kind":"KubeVirt","spec":{"configuration":{"vmRolloutStrategy":"Stage","developerConfiguration":{"featureGates":["Snapshot"],"disabledFeatureGates":["VideoConfig"]}}},"status":{"phase":"Deployed","observedKubeVirtVersion":"v1.9.0"}}]}`,
 	}
 	c := served(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
+		if answers[r.URL.Path] == "" {
+			w.WriteHeader(http.StatusNotFound)
+		}
 		_, _ = io.WriteString(w, answers[r.URL.Path])
 	})
 	got, err := c.Facts(t.Context())
@@ -74,7 +77,12 @@ func TestFactsOfKubeVirt(t *testing.T) {
 	}
 	want := Facts{
 		UID: "u", KubernetesVersion: "v1.34.3", HasKubeVirt: true, HasCDI: true, KubeVirtVersion: "v1.9.0", KubeVirtPhase: "Deployed",
-		CDIVersion: "v1.65.0", Capabilities: domain.Capabilities{FeatureGates: []string{"Snapshot"}, RolloutStrategy: "Stage"},
+		CDIVersion: "v1.65.0",
+		Capabilities: domain.Capabilities{
+			FeatureGates: []string{"Snapshot"}, DisabledFeatureGates: []string{"VideoConfig"}, RolloutStrategy: "Stage",
+			Unknown: []string{"Node", "NetworkAttachmentDefinition", "VirtualMachineClusterInstancetype", "VirtualMachineClusterPreference"},
+		},
+		Unknown: []string{"Node", "NetworkAttachmentDefinition", "VirtualMachineClusterInstancetype", "VirtualMachineClusterPreference"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -19,6 +19,12 @@ var (
 	dataVolumeKind   = schema.GroupVersionKind{Group: "cdi.kubevirt.io", Version: "v1beta1", Kind: "DataVolume"}
 	restartKind      = schema.GroupVersionKind{Group: "subresources.kubevirt.io", Version: "v1", Kind: "VirtualMachine"}
 	cdiKind          = schema.GroupVersionKind{Group: "cdi.kubevirt.io", Version: "v1beta1", Kind: "CDI"}
+
+	// What a cluster can do is read off these.
+	nodeKind         = schema.GroupVersionKind{Version: "v1", Kind: "Node"}
+	attachmentKind   = schema.GroupVersionKind{Group: "k8s.cni.cncf.io", Version: "v1", Kind: "NetworkAttachmentDefinition"}
+	instancetypeKind = schema.GroupVersionKind{Group: "instancetype.kubevirt.io", Version: "v1beta1", Kind: "VirtualMachineClusterInstancetype"}
+	preferenceKind   = schema.GroupVersionKind{Group: "instancetype.kubevirt.io", Version: "v1beta1", Kind: "VirtualMachineClusterPreference"}
 )
 
 // resources maps a kind to its plural, as URLs and RBAC rules name it.
@@ -26,7 +32,8 @@ var resources = map[schema.GroupVersionKind]string{
 	namespaceKind: "namespaces", secretKind: "secrets", claimKind: "persistentvolumeclaims",
 	storageClassKind: "storageclasses", vmKind: "virtualmachines", vmiKind: "virtualmachineinstances",
 	kubeVirtKind: "kubevirts", dataVolumeKind: "datavolumes", cdiKind: "cdis",
-	restartKind: "virtualmachines/restart",
+	restartKind: "virtualmachines/restart", nodeKind: "nodes", attachmentKind: "network-attachment-definitions",
+	instancetypeKind: "virtualmachineclusterinstancetypes", preferenceKind: "virtualmachineclusterpreferences",
 }
 
 // staticMapper maps the kinds above without asking a server.
@@ -34,7 +41,8 @@ func staticMapper() meta.RESTMapper {
 	mapper := meta.NewDefaultRESTMapper(nil)
 	for kind, plural := range resources {
 		scope := meta.RESTScopeNamespace
-		if kind == namespaceKind || kind == storageClassKind || kind == cdiKind {
+		switch kind {
+		case namespaceKind, storageClassKind, cdiKind, nodeKind, instancetypeKind, preferenceKind:
 			scope = meta.RESTScopeRoot
 		}
 		resource := kind.GroupVersion().WithResource(plural)
