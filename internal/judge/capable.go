@@ -185,9 +185,12 @@ func needsOf(vm *spec.VirtualMachine, size *spec.InstanceSize, template *spec.Te
 func (f ClusterFacts) unmet(needs []need) (unmet, unknown []need) {
 	for _, n := range needs {
 		switch {
-		case f.Capabilities == nil || slices.Contains(f.Capabilities.Unknown, n.kind):
+		case f.Capabilities == nil:
 			unknown = append(unknown, n)
-		case n.lack(f.Capabilities) != "":
+		case n.lack(f.Capabilities) == "":
+		case slices.Contains(f.Capabilities.Unknown, n.kind):
+			unknown = append(unknown, n)
+		default:
 			unmet = append(unmet, n)
 		}
 	}
