@@ -73,6 +73,13 @@ func apiServerFlags(keys *pki, etcdURL string, port int) []string {
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--api-audiences=https://kubernetes.default.svc",
 		"--authorization-mode=RBAC",
+		"--proxy-client-cert-file=" + keys.proxyCert,
+		"--proxy-client-key-file=" + keys.proxyKey,
+		"--requestheader-client-ca-file=" + keys.caCert,
+		"--requestheader-allowed-names=" + proxyName,
+		"--requestheader-username-headers=X-Remote-User",
+		"--requestheader-group-headers=X-Remote-Group",
+		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
 		// Pods may be created before the service account of a new namespace is there.
 		"--disable-admission-plugins=ServiceAccount",
 

@@ -23,6 +23,10 @@ import (
 // clusterName is the name of the cluster and its context in the kubeconfig.
 const clusterName = "controlplane"
 
+// proxyName is the API server's name towards the servers of aggregated APIs, and the only one whose
+// word about users they may take.
+const proxyName = "front-proxy-client"
+
 var loopback = net.IPv4(127, 0, 0, 1)
 
 // pki names the files with the keys of a control plane.
@@ -31,6 +35,7 @@ type pki struct {
 	caCert                string
 	serverCert, serverKey string
 	adminCert, adminKey   string
+	proxyCert, proxyKey   string // the API server's own, for the servers of aggregated APIs
 	accountKey            string // signs the tokens of service accounts
 }
 
@@ -42,6 +47,7 @@ func ensurePKI(dir string) (*pki, error) {
 		caCert:     file("ca.crt"),
 		serverCert: file("apiserver.crt"), serverKey: file("apiserver.key"),
 		adminCert: file("admin.crt"), adminKey: file("admin.key"),
+		proxyCert: file("front-proxy.crt"), proxyKey: file("front-proxy.key"),
 		accountKey: file("service-account.key"),
 	}
 	// The certificate of the authority is written last: where it is, all is.
@@ -70,6 +76,10 @@ func (p *pki) create() error {
 		Subject:     pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
+	proxy := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: proxyName},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
 	accountKey, err := newKey()
 	if err != nil {
 		return err
@@ -77,6 +87,7 @@ func (p *pki) create() error {
 	return errors.Join(
 		issue(server, p.serverCert, p.serverKey, ca, key),
 		issue(admin, p.adminCert, p.adminKey, ca, key),
+		issue(proxy, p.proxyCert, p.proxyKey, ca, key),
 		writeKey(p.accountKey, accountKey),
 		writePEM(p.caCert, "CERTIFICATE", ca.Raw),
 	)
