@@ -64,9 +64,9 @@ type Template struct {
 	CloudInit string `json:"cloudInit,omitempty" jsonschema:"maxLength=32768"`
 	// A KubeVirt preference of the clusters.
 	Preference string `json:"preference,omitempty" jsonschema:"format=dns-name,example=ubuntu"`
-	// What requests may do with the common fields.
+	// What requests may do with the common fields: cpu, memory, disk, disks, networks, size, sshKeys, deletionPolicy, gpu. Without a mask requests cannot set cpu, memory and gpu, and can set the others.
 	QuickFields map[string]FieldMask `json:"quickFields,omitempty"`
-	// What requests may do with the special fields.
+	// What requests may do with fields for those who know: the same fields, each in one of the two places.
 	AdvancedFields map[string]FieldMask `json:"advancedFields,omitempty"`
 }
 
@@ -112,19 +112,19 @@ type ObjectRef struct {
 
 // FieldMask says what a request may do with one field.
 type FieldMask struct {
-	// Whether the field is shown.
+	// Whether the field is shown where requests are made with a form.
 	Visible bool `json:"visible,omitempty"`
 	// Whether a request may set the field.
 	Editable bool `json:"editable,omitempty"`
 	// Whether a request must set the field.
 	Required bool `json:"required,omitempty"`
-	// The value of requests that set none.
+	// The value of requests that set none: of cpu, memory, gpu and disk.
 	Default string `json:"default,omitempty" jsonschema:"maxLength=200"`
-	// The least value.
+	// The least value; of a list the least number of entries, where there are any.
 	Min string `json:"min,omitempty" jsonschema:"maxLength=200"`
-	// The greatest value.
+	// The greatest value; of a list the greatest number of entries.
 	Max string `json:"max,omitempty" jsonschema:"maxLength=200"`
-	// The only values allowed.
+	// The only values allowed; of networks their names.
 	Options []string `json:"options,omitempty" jsonschema:"maxItems=50,maxLength=200"`
 }
 
@@ -150,6 +150,9 @@ type InstanceSize struct {
 	Overcommit *Overcommit `json:"overcommit,omitempty"`
 	// Parts of the VirtualMachine's spec, by path, that are set as they stand here.
 	SpecOverrides map[string]any `json:"specOverrides,omitempty"`
+	// Named is what the size itself gives, in the copy of a size that a VM has with hardware of its own (see
+	// Given). Documents have no such field.
+	Named *Hardware `json:"named,omitempty" jsonschema:"-"`
 }
 
 // DiskRange bounds the root disk. Empty members mean 100Gi within 50Gi and 500Gi.

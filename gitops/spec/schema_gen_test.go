@@ -104,6 +104,13 @@ func tie(kind Kind, s *jsonschema.Schema) {
 		image.MinProperties, image.MaxProperties = &one, &one
 		cloudInit, _ := s.Properties.Get("cloudInit")
 		cloudInit.Pattern = `^#cloud-config[ \r]*(\n|$)`
+		for _, name := range []string{"quickFields", "advancedFields"} {
+			masks, _ := s.Properties.Get(name)
+			masks.PropertyNames = &jsonschema.Schema{}
+			for _, field := range MaskFields() {
+				masks.PropertyNames.Enum = append(masks.PropertyNames.Enum, field)
+			}
+		}
 	case KindNetwork:
 		s.OneOf = []*jsonschema.Schema{podOnly(), {Required: []string{"attachment"}}}
 	case KindRoleBinding:

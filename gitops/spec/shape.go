@@ -62,6 +62,9 @@ func shapeOf(t reflect.Type) *shape {
 	s := &shape{}
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Tag.Get("jsonschema") == "-" {
+			continue // no part of documents
+		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		s.fields = append(s.fields, field{
 			name: name, index: i, required: options == "", rule: parseRule(f.Tag.Get("jsonschema"), f.Type),

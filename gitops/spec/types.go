@@ -72,6 +72,12 @@ type VirtualMachine struct {
 	Size string `json:"size" jsonschema:"format=platform-name,example=medium"`
 	// The size of the root disk, with its unit and within the size's range. The size's default when left out.
 	Disk string `json:"disk,omitempty" jsonschema:"format=quantity,example=120Gi"`
+	// Cores instead of the size's, where the template lets requests say so.
+	CPU int `json:"cpu,omitempty" jsonschema:"minimum=1,maximum=512,example=4"`
+	// Memory instead of the size's, where the template lets requests say so.
+	Memory string `json:"memory,omitempty" jsonschema:"format=quantity,example=8Gi"`
+	// The one device that the VM is given instead of the size's, as clusters list it, where the template lets requests say so.
+	GPU string `json:"gpu,omitempty" jsonschema:"format=device-name,example=nvidia.com/GA102GL_A10"`
 	// Whether the VM is to run.
 	Power Power `json:"power" jsonschema:"example=running"`
 	// Why the VM is needed, for those who decide.

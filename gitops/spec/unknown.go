@@ -1,8 +1,6 @@
 package spec
 
 import (
-	"slices"
-
 	"go.yaml.in/yaml/v3"
 
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -29,8 +27,8 @@ var immutable = map[string]domain.Code{
 	"service": domain.ServiceImmutable, "system": domain.ServiceImmutable, "index": domain.ServiceImmutable,
 }
 
-// fromSize are fields of the hardware, which a VM does not have of its own.
-var fromSize = []string{"cpu", "cpus", "cores", "memory", "ram", "gpu", "gpus", "hugepages", "numa", "sriov"}
+// fromSize are words for hardware that a VM does not have of its own, or under another name.
+var fromSize = map[string]string{"cpus": "cpu", "cores": "cpu", "ram": "memory", "gpus": "gpu", "hugepages": "", "numa": "", "sriov": ""}
 
 // unknown reports a field that the group at path does not have. known are those it has; the one that
 // was probably meant is returned.
@@ -46,8 +44,11 @@ func (d *decoder) unknown(key *yaml.Node, known []string, path string) (meant st
 		return ""
 	}
 	hint := Suggest(key.Value, known)
-	if d.kind == KindVirtualMachine && path == "spec" && slices.Contains(fromSize, key.Value) {
+	if own, hardware := fromSize[key.Value]; hardware && d.kind == KindVirtualMachine && path == "spec" {
 		hint = "the hardware comes from the size: choose another size, or ask the platform team for one"
+		if own != "" {
+			hint += "; where the template lets requests say it, the field is called " + own
+		}
 	}
 	where := "the file"
 	if path != "" {

@@ -93,11 +93,7 @@ func (v *validator) template(t *Template) {
 		}
 		v.cloudInit(p)
 	}
-	for name := range t.AdvancedFields {
-		if _, both := t.QuickFields[name]; both {
-			v.invalid("spec.advancedFields"+step(name), quote(name)+" is a quick field and an advanced one", "keep one of the two")
-		}
-	}
+	v.masks(t)
 }
 
 // cloudInit puts a problem of the text inside at its line of the file, which is known where the text
