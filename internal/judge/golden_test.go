@@ -174,6 +174,9 @@ func notes(c Change) (out []string) {
 		noteUsage(note, "namespace", u.Namespace, u.NamespaceLimits)
 		noteUsage(note, "system", u.System, u.SystemLimits)
 	}
+	for _, t := range c.Trials {
+		note(true, "%s", trialText(t))
+	}
 	if c.Plan != nil {
 		note(c.Plan.RestartedAt != "", "restarts, as of %s", c.Plan.RestartedAt)
 		for _, object := range c.Plan.Objects {
@@ -181,6 +184,14 @@ func notes(c Change) (out []string) {
 		}
 	}
 	return out
+}
+
+// trialText is what is tried of a document, and where.
+func trialText(t Trial) string {
+	if t.Untried != "" {
+		return fmt.Sprintf("not tried in %s: %s", t.Environment, t.Untried)
+	}
+	return fmt.Sprintf("tried in %s with %s on %s", t.Environment, t.With, t.Cluster)
 }
 
 // noteUsage tells what somebody with limits takes, before and after.

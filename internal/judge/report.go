@@ -64,8 +64,10 @@ type Change struct {
 	System string `json:"system,omitempty"`
 	VM     string `json:"vm,omitempty"`
 	// Usage is what the namespace and the system of a VM take; nil where the change is of no such thing.
-	Usage    *Usage `json:"usage,omitempty"`
-	Document []byte `json:"-"` // the file at head
+	Usage *Usage `json:"usage,omitempty"`
+	// Trials are VMs that a template or a size of the platform makes, one for each environment.
+	Trials   []Trial `json:"trials,omitempty"`
+	Document []byte  `json:"-"` // the file at head
 }
 
 // Decides reports whether a ticket that was opened for the digest is about this change: as it was asked

@@ -76,3 +76,6 @@ type PreviewRequest struct {
 	// DeletionPolicy is what becomes of the disks, for DELETE_VM.
 	DeletionPolicy spec.DeletionPolicy
 }
+
+// PreviewNamespace is where objects are tried that have no namespace of their own yet. Nothing is ever kept there.
+const PreviewNamespace = "kubevirt-shepherd-preview"

@@ -1,0 +1,158 @@
+package judge
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/render"
+)
+
+// Trial is a VM that a template or a size makes and that nobody has asked for: it shows, before requests build
+// on the document, whether KubeVirt takes what comes out of it.
+type Trial struct {
+	Environment domain.Environment `json:"environment"`
+	// With is the other document that it takes to make a VM, such as "size small".
+	With string `json:"with,omitempty"`
+	// Cluster is the one to be asked; empty where the environment has none that can be.
+	Cluster string `json:"cluster,omitempty"`
+	// Untried is why nothing is asked.
+	Untried         string            `json:"untried,omitempty"`
+	Ref             spec.Ref          `json:"ref"`
+	EffectiveDigest string            `json:"effectiveDigest,omitempty"`
+	Preview         *render.Preview   `json:"preview,omitempty"`
+	Manifests       []render.Manifest `json:"-"`
+}
+
+// try makes a VM of a template or a size that changes, for each environment that has clusters. What cannot be
+// made anywhere is a problem of the document; what one environment refuses is only said: nobody has to use it
+// there.
+func (j *judging) try(c *change) {
+	if j.in.Next == nil || c.doc == nil || c.Problems.Blocking() {
+		return
+	}
+	template, isTemplate := spec.As[spec.Template](c.doc)
+	size, isSize := spec.As[spec.InstanceSize](c.doc)
+	var made []mixture
+	switch {
+	case isTemplate && (template.Status == spec.TemplateDraft || template.Status == spec.TemplateActive):
+		made = j.sizes(c.Ref, template)
+	case isSize:
+		made = j.templates(c.Ref, size)
+	}
+	possible := true
+	for _, env := range []domain.Environment{domain.Test, domain.Prod} {
+		if len(made) == 0 || !j.hasClusters(env) {
+			continue
+		}
+		t, faulty := j.trial(c, env, made)
+		possible = !faulty || len(c.Trials) > 0 && possible
+		c.Trials = append(c.Trials, t)
+	}
+	if !possible {
+		c.at(domain.PlanInvalid, "spec", "no VM can be made of it: "+c.Trials[0].Untried, "mend the document; requests that use it would be refused")
+	}
+}
+
+// mixture is a template and a size that make a VM together.
+type mixture struct {
+	template        *spec.Template
+	templateName    string
+	templateVersion int
+	size            *spec.InstanceSize
+	sizeName        string
+	with            string
+}
+
+// sizes are what a template can be tried with, the plainest first.
+func (j *judging) sizes(ref spec.Ref, t *spec.Template) (out []mixture) {
+	sizes := j.in.Next.Platform.Sizes
+	names := slices.Sorted(maps.Keys(sizes))
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(demands(sizes[a]), demands(sizes[b])) })
+	for _, name := range names {
+		out = append(out, mixture{t, ref.Name, ref.Version, sizes[name], name, "size " + name})
+	}
+	return out
+}
+
+// demands counts what not every cluster has.
+func demands(s *spec.InstanceSize) (n int) {
+	for _, yes := range []bool{len(s.GPUs) > 0, s.Hugepages != "", s.SRIOV, s.DedicatedCPU, len(s.SpecOverrides) > 0, s.Overcommit != nil} {
+		if yes {
+			n++
+		}
+	}
+	return n
+}
+
+// templates are what a size can be tried with: active versions, by name.
+func (j *judging) templates(ref spec.Ref, s *spec.InstanceSize) (out []mixture) {
+	for _, name := range slices.Sorted(maps.Keys(j.in.Next.Platform.Templates)) {
+		if t, version, p := j.in.Next.Platform.ActiveTemplate(name); p == nil {
+			out = append(out, mixture{t, name, version, s, ref.Name, "template " + name + " v" + number(version)})
+		}
+	}
+	return out
+}
+
+func (j *judging) hasClusters(env domain.Environment) bool {
+	for _, cluster := range j.in.Next.Platform.Clusters {
+		if cluster.Environment == env && cluster.Status == spec.ClusterActive {
+			return true
+		}
+	}
+	return false
+}
+
+// trial is the first mixture that makes a VM in an environment, with the cluster that is to be asked about it.
+// faulty says that there is none because of the document itself.
+func (j *judging) trial(c *change, env domain.Environment, made []mixture) (out Trial, faulty bool) {
+	out = Trial{Environment: env, Ref: spec.Ref{Kind: spec.KindVirtualMachine, System: "shepherd", Service: "trial", Namespace: string(env), Index: 1}}
+	for _, m := range made {
+		manifests, problems := render.Render(render.Input{
+			Ref: out.Ref, Environment: env, KubernetesNamespace: render.PreviewNamespace,
+			VM:       spec.VirtualMachine{Template: m.templateName, Size: m.sizeName, Power: spec.PowerRunning, Reason: "a trial"},
+			Template: *m.template, TemplateName: m.templateName, TemplateVersion: m.templateVersion, Size: *m.size, SizeName: m.sizeName,
+		})
+		if problems.Blocking() {
+			if guilty := blames(problems, c.Ref.Kind); out.Untried == "" || guilty && !faulty {
+				out.Untried, faulty = problems.Plain().Sorted()[0].Message, guilty
+			}
+			continue
+		}
+		out.With, out.Untried, out.Manifests = m.with, "", manifests
+		out.EffectiveDigest, _ = render.EffectiveDigest(nil, manifests)
+		if out.Cluster = j.tester(env); out.Cluster == "" {
+			out.Untried = "no cluster of " + string(env) + " can be asked now"
+		}
+		return out, false
+	}
+	return out, faulty
+}
+
+// blames reports whether problems are those of a document of the kind, and not of what it was tried with.
+func blames(problems render.Problems, kind spec.Kind) bool {
+	origin := render.OriginSize
+	if kind == spec.KindTemplate {
+		origin = render.OriginTemplate
+	}
+	return slices.ContainsFunc(problems, func(p render.Problem) bool {
+		return p.Severity == domain.Error && (p.Origin == origin || p.Origin == render.OriginRendered)
+	})
+}
+
+// tester is the cluster of an environment that is asked: a healthy one, the heaviest first.
+func (j *judging) tester(env domain.Environment) (name string) {
+	for _, n := range slices.Sorted(maps.Keys(j.in.Next.Platform.Clusters)) {
+		cluster := j.in.Next.Platform.Clusters[n]
+		if cluster.Environment != env || cluster.Status != spec.ClusterActive || !j.in.World.Clusters[n].Healthy {
+			continue
+		}
+		if name == "" || cluster.EffectiveWeight() > j.in.Next.Platform.Clusters[name].EffectiveWeight() {
+			name = n
+		}
+	}
+	return name
+}
