@@ -81,19 +81,6 @@ func TestPreviewWritesNothing(t *testing.T) {
 	}
 }
 
-func TestPreviewWhereTheNamespaceIsMissing(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.ns += "-missing"
-	m := b.machine("vm")
-	preview, err := b.Preview(t.Context(), m.creating(), m.manifests())
-	if err != nil || len(preview) != 3 || !strings.Contains(notes(preview), "does not exist yet") {
-		t.Errorf("%v, %v", preview, err)
-	}
-	_, err = b.Apply(t.Context(), m.creating(), m.manifests())
-	refusedAs(t, err, domain.NamespaceTerminating, Retry, b.ns)
-}
-
 func TestApplyChangesAndRemovesPlainFields(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

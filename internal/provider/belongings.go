@@ -157,7 +157,7 @@ func (r *removal) keep(ctx context.Context) error {
 func (r *removal) release(ctx context.Context, b belonging) error {
 	o := b.object
 	for range looks {
-		err := r.cluster.disown(ctx, &o, r.isVM)
+		err := r.cluster.disown(ctx, &o, r.isVM, r.rehearsal)
 		if err == nil {
 			r.did(o, Configured, "kept: it "+b.why+"; it no longer ends with the VM")
 			r.done[len(r.done)-1].Fields = []string{"metadata.ownerReferences"}
@@ -178,8 +178,8 @@ func (r *removal) release(ctx context.Context, b belonging) error {
 	return restless(about("patch", &o))
 }
 
-// disown takes owners off an object, provided that it is still the one that was looked at.
-func (c *Cluster) disown(ctx context.Context, o *metav1.PartialObjectMetadata, match func(metav1.OwnerReference) bool) error {
+// disown takes owners off an object, or asks whether it may, provided that it is still the one that was looked at.
+func (c *Cluster) disown(ctx context.Context, o *metav1.PartialObjectMetadata, match func(metav1.OwnerReference) bool, rehearsal bool) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"uid": o.UID, "resourceVersion": o.ResourceVersion,
 		"ownerReferences": slices.DeleteFunc(slices.Clone(o.OwnerReferences), match),
@@ -187,9 +187,13 @@ func (c *Cluster) disown(ctx context.Context, o *metav1.PartialObjectMetadata, m
 	if err != nil {
 		return err
 	}
+	options := []client.PatchOption{client.FieldOwner(FieldManager)}
+	if rehearsal {
+		options = append(options, client.DryRunAll)
+	}
 	kind := o.GroupVersionKind()
 	_, err = c.do(ctx, about("patch", o), func(ctx context.Context) error {
-		return c.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(FieldManager))
+		return c.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), options...)
 	})
 	o.SetGroupVersionKind(kind)
 	return err

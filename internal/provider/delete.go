@@ -44,6 +44,7 @@ type removal struct {
 	cluster    *Cluster
 	target     Target
 	options    DeleteOptions
+	rehearsal  bool                          // nothing is written
 	vm         *metav1.PartialObjectMetadata // nil when absent
 	belongings []belonging
 	done       ChangeSet
@@ -110,7 +111,7 @@ func (r *removal) delete(ctx context.Context, o metav1.PartialObjectMetadata) er
 			r.did(o, Unchanged, NoteEnding)
 			return nil
 		}
-		err := r.cluster.delete(ctx, o)
+		err := r.cluster.delete(ctx, o, r.rehearsal)
 		if err == nil || isAbsent(err) {
 			r.did(o, Deleted)
 			return nil
@@ -154,17 +155,22 @@ func (r *removal) did(o metav1.PartialObjectMetadata, action Action, notes ...st
 	})
 }
 
-// delete asks for the end of an object, provided that it is still the one that was looked at.
-func (c *Cluster) delete(ctx context.Context, o metav1.PartialObjectMetadata) error {
+// delete asks for the end of an object, or whether it may end, provided that it is still the one that was
+// looked at.
+func (c *Cluster) delete(ctx context.Context, o metav1.PartialObjectMetadata, rehearsal bool) error {
 	// Not by the metadata client: it cannot read the object that is answered when finalizers keep it.
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(o.GroupVersionKind())
 	u.SetNamespace(o.Namespace)
 	u.SetName(o.Name)
-	_, err := c.do(ctx, about("delete", u), func(ctx context.Context) error {
-		return c.client.Delete(ctx, u, client.PropagationPolicy(metav1.DeletePropagationBackground),
-			client.Preconditions{UID: &o.UID, ResourceVersion: &o.ResourceVersion})
-	})
+	options := []client.DeleteOption{
+		client.PropagationPolicy(metav1.DeletePropagationBackground),
+		client.Preconditions{UID: &o.UID, ResourceVersion: &o.ResourceVersion},
+	}
+	if rehearsal {
+		options = append(options, client.DryRunAll)
+	}
+	_, err := c.do(ctx, about("delete", u), func(ctx context.Context) error { return c.client.Delete(ctx, u, options...) })
 	return err
 }
 

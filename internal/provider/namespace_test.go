@@ -36,7 +36,7 @@ func TestEnsureNamespaceCreatesWhatIsMissing(t *testing.T) {
 	if err != nil || time.Since(at).Abs() > time.Minute {
 		t.Errorf("created at %v, %v", at, err)
 	}
-	created, err = b.EnsureNamespace(t.Context(), name, map[string]string{LabelEnvironment: "prod"})
+	created, err = b.EnsureNamespace(t.Context(), name, map[string]string{LabelEnvironment: "test", "team": "x"})
 	if err != nil || created {
 		t.Fatalf("%t, %v", created, err)
 	}
