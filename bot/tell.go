@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,6 +44,7 @@ type Teller struct {
 	merges   bool
 	queue    *jobs.Queue
 	now      func() time.Time
+	deploys  *deployments
 }
 
 // TellerDeps is what a Teller is made of.
@@ -58,14 +60,18 @@ type TellerDeps struct {
 	RemindAfter time.Duration
 	// AutoMerge lets the bot merge what needs nobody's approval and only starts or stops machines.
 	AutoMerge bool
-	Queue     *jobs.Queue
-	Now       func() time.Time
+	// Deployments is where they are announced; nil: nowhere.
+	Deployments deployForge
+	Queue       *jobs.Queue
+	Now         func() time.Time
+	Log         *slog.Logger
 }
 
 // NewTeller gives a teller.
 func NewTeller(d TellerDeps) *Teller {
 	return &Teller{pool: d.Pool, db: d.DB, gateway: d.Gateway, forge: d.Forge, grace: d.Grace,
-		interval: d.Interval, remind: d.RemindAfter, merges: d.AutoMerge, queue: d.Queue, now: d.Now}
+		interval: d.Interval, remind: d.RemindAfter, merges: d.AutoMerge, queue: d.Queue, now: d.Now,
+		deploys: &deployments{forge: d.Deployments, log: d.Log}}
 }
 
 // Run tells of one pull request. What is said already is not said again.
@@ -117,7 +123,7 @@ func (t *Teller) run(ctx context.Context, number int) error {
 		if err := t.comment(ctx, row, v); err != nil {
 			return err
 		}
-		return t.close(ctx, row, v)
+		return errors.Join(t.close(ctx, row, v), t.deploy(ctx, row, v))
 	}
 	if v.Report.Head != "" {
 		if err := t.checks(ctx, row, v); err != nil {

@@ -188,20 +188,26 @@ func (a *App) wire(ctx context.Context) error {
 		return err
 	}
 	a.metrics = api.NewMetrics(a.Pool, a.Log)
+	connections := provider.New(clusters, options)
 	grace := time.Duration(cfg.Approval.Grace)
 	gateway := approval.New(a.DB, queue, time.Now)
 	router := bot.NewRouter(a.DB, queue, github.Parse, a.Repo, self, time.Now)
 	judging := bot.NewJudge(bot.JudgeDeps{
 		Pool: a.Pool, DB: a.DB, Gateway: gateway, Queue: queue, Forge: a.Forge, Mirror: a.Mirror, Rules: a.Rules,
 		People: bot.NewPeople(a.DB, a.Forge, time.Duration(cfg.Approval.TeamCache), time.Now), Repo: a.Repo, Self: self, Now: time.Now, Log: a.Log,
+		Previews: service.NewPreviewer(service.PreviewerDeps{DB: a.DB, Clusters: connections, Log: a.Log, Now: time.Now}),
 		Settings: bot.Settings{
 			Administrators: administrators(cfg), Limits: limitRules(cfg.Limits), SoloAdmin: cfg.Approval.SoloAdmin, Grace: grace,
 		},
 	})
-	teller := bot.NewTeller(bot.TellerDeps{
+	telling := bot.TellerDeps{
 		Pool: a.Pool, DB: a.DB, Gateway: gateway, Forge: a.Forge, Grace: grace, Interval: time.Duration(cfg.Approval.CommentInterval),
-		RemindAfter: time.Duration(cfg.Approval.RemindAfter), AutoMerge: cfg.Approval.AutoMerge, Queue: queue, Now: time.Now,
-	})
+		RemindAfter: time.Duration(cfg.Approval.RemindAfter), AutoMerge: cfg.Approval.AutoMerge, Queue: queue, Now: time.Now, Log: a.Log,
+	}
+	if cfg.GitHub.Deployments {
+		telling.Deployments = a.Forge
+	}
+	teller := bot.NewTeller(telling)
 	commander := bot.NewCommander(judging, teller, a.Forge, cfg.Approval.PushModifiedSpecs, a.Log)
 	merger := bot.NewMerger(judging, teller, a.Forge, a.Log)
 	grouper := bot.NewGrouper(judging, a.Forge)
@@ -209,7 +215,7 @@ func (a *App) wire(ctx context.Context) error {
 	sweeper := bot.NewSweeper(a.DB, queue, a.Forge, a.Repo, a.Log, time.Now)
 	undoer := bot.NewUndoer(judging, a.Forge, queue, time.Now)
 	vms := service.NewVMs(service.VMsDeps{
-		Pool: a.Pool, DB: a.DB, Gateway: gateway, Clusters: provider.New(clusters, options), Environment: a.environment,
+		Pool: a.Pool, DB: a.DB, Gateway: gateway, Clusters: connections, Environment: a.environment,
 		Log: a.Log, Now: time.Now, Observe: a.metrics.Step,
 	})
 	if a.clusters, err = a.DB.Cluster.Query().IDs(ctx); err != nil {

@@ -62,6 +62,8 @@ type GitHub struct {
 	Token   seal.Secret `json:"token" env:"TOKEN"`
 	// WebhookSecrets sign webhooks; several while one is being replaced.
 	WebhookSecrets []seal.Secret `json:"webhookSecrets" env:"WEBHOOK_SECRETS"`
+	// Deployments announces what merges bring to clusters as deployments; it takes a permission of its own.
+	Deployments bool `json:"deployments" env:"DEPLOYMENTS"`
 }
 
 // App are the credentials of a GitHub App.
@@ -149,6 +151,7 @@ func Defaults() Config {
 	return Config{
 		Listen: "127.0.0.1:8080", DataDir: "/var/lib/shepherd",
 		Repository: Repository{Forge: "github", Branch: "main", WalkEvery: Duration(time.Minute), SweepEvery: Duration(10 * time.Minute)},
+		GitHub:     GitHub{Deployments: true},
 		Approval: Approval{
 			Grace: Duration(10 * time.Second), TeamCache: Duration(5 * time.Minute), CommentInterval: Duration(10 * time.Second),
 			AutoMerge: true, RemindAfter: Duration(7 * 24 * time.Hour),

@@ -54,6 +54,7 @@ github:
   baseURL: https://github.example
   app: {id: 7, installationID: 8, privateKey: PEM}
   webhookSecrets: [the first of the secrets, the second of the secrets]
+  deployments: false
 encryptionKeys: k1
 administrators:
 - {login: dave, id: 104}
@@ -77,6 +78,9 @@ func TestLoadFile(t *testing.T) {
 	}
 	if got := time.Duration(c.Approval.Grace); got != 30*time.Second {
 		t.Errorf("grace %s", got)
+	}
+	if c.GitHub.Deployments {
+		t.Error("deployments are announced")
 	}
 	if diff := cmp.Diff([]Administrator{{Login: "dave", ID: 104}, {Login: "erin", ID: 105}}, c.Administrators); diff != "" {
 		t.Error(diff)
