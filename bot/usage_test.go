@@ -19,13 +19,18 @@ func vmFor(system, namespace, instance string) string {
 // planned writes a plan of 2 cores, 4Gi and a root disk of 100Gi.
 func (d *database) planned(path string, ephemeral bool) string {
 	d.Helper()
+	return d.sized(path, `{"cores": 2, "memory": "4Gi"}`, "100Gi", ephemeral)
+}
+
+func (d *database) sized(path, size, disk string, ephemeral bool) string {
+	d.Helper()
 	id := uuid.NewString()
 	template := `{"image": {"containerDisk": {"image": "quay.io/a/b"}}}`
 	if ephemeral {
 		template = `{"image": {"containerDisk": {"image": "quay.io/a/b", "ephemeral": true}}}`
 	}
 	d.exec(`insert into plans (id, pull_request, path, change_digest, effective_digest, disk, size_snapshot, template_snapshot, created_at)
-values ($1, 1, $2, 'd', 'e', '100Gi', '{"cores": 2, "memory": "4Gi"}', $3, now())`, id, path, template)
+values ($1, 1, $2, 'd', 'e', $3, $4, $5, now())`, id, path, disk, size, template)
 	return id
 }
 
@@ -116,6 +121,47 @@ func TestUsageOfWhatIsAskedFor(t *testing.T) {
 		if diff := cmp.Diff(want, d.usageOf(number, vmFor("shop", "prod-a", "09"))); diff != "" {
 			t.Errorf("#%d: -want +got\n%s", number, diff)
 		}
+	}
+}
+
+// VMs that other pull requests are to change count by what they take more, where the change was asked for first;
+// what they will take less is there until then.
+func TestUsageOfWhatIsToGrow(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		size, disk, status, eventStatus string
+		lives                           bool
+		want                            policy.Amount // more
+	}{
+		"grows":             {`{"cores": 8, "memory": "8Gi"}`, "200Gi", "PENDING_APPROVAL", "PENDING", true, amount(0, 6, 4, 60)},
+		"approved":          {`{"cores": 8, "memory": "8Gi"}`, "200Gi", "APPROVED", "PENDING", true, amount(0, 6, 4, 60)},
+		"shrinks":           {`{"cores": 1, "memory": "2Gi"}`, "100Gi", "APPROVED", "PENDING", true, policy.Amount{}},
+		"grows and shrinks": {`{"cores": 1, "memory": "8Gi"}`, "130Gi", "APPROVED", "PENDING", true, amount(0, 0, 4, 0)},
+		"withdrawn":         {`{"cores": 8, "memory": "8Gi"}`, "200Gi", "CANCELLED", "CANCELLED", true, policy.Amount{}},
+		"merged":            {`{"cores": 8, "memory": "8Gi"}`, "200Gi", "APPROVED", "PROCESSING", true, policy.Amount{}},
+		"of a deleted VM":   {`{"cores": 8, "memory": "8Gi"}`, "200Gi", "APPROVED", "PENDING", false, policy.Amount{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDatabase(t)
+			now, status := amount(1, 2, 4, 150), "RUNNING"
+			if !tt.lives {
+				now, status = policy.Amount{}, "DELETED"
+			}
+			d.lives("shop", "prod-a", "05", status, `{"disks": [{"name": "data", "size": "50Gi"}]}`, false)
+			d.asks(5, "MODIFY_VM", "shop", "prod-a", "05", tt.status, tt.eventStatus, 20) // its data disk: 10Gi
+			d.exec(`update tickets set plan_id = $1`, d.sized(vmFor("shop", "prod-a", "05"), tt.size, tt.disk, false))
+			d.exec(`insert into claims (id, pull_request, path, created_at) values ('vm:early', 6, 'p.yaml', now() - make_interval(mins => 25))`)
+			taken := policy.Amount{
+				VMs: now.VMs, Cores: now.Cores + tt.want.Cores, Memory: now.Memory + tt.want.Memory, Disk: now.Disk + tt.want.Disk,
+			}
+			for number, amount := range map[int]policy.Amount{5: now, 6: now, 7: taken} {
+				got := d.usageOf(number, vmFor("shop", "prod-a", "09"))
+				if diff := cmp.Diff([]policy.Amount{amount, amount}, []policy.Amount{got["namespace/prod-a"], got["system/shop"]}); diff != "" {
+					t.Errorf("#%d: -want +got\n%s", number, diff)
+				}
+			}
+		})
 	}
 }
 

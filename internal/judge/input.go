@@ -131,8 +131,8 @@ type World struct {
 	// platform/templates/NAME/vN.yaml, and so for clusters, namespaces and networks. What is not there has none.
 	InUse map[string]int
 	// Usage is what all VMs of a namespace or a system take, by "namespace/NAME" and "system/NAME": the accepted
-	// ones by their accepted plans, and those that other open pull requests asked for before. What is not there
-	// takes nothing; nil is not known.
+	// ones by their accepted plans, and what other open pull requests asked for before: new ones, and those that
+	// are to grow. What is not there takes nothing; nil is not known.
 	Usage map[string]policy.Amount
 	// SystemLimits are those of the accepted systems that have some.
 	SystemLimits map[string]*spec.Limits

@@ -40,6 +40,10 @@ func Count(usage map[string]policy.Amount, namespace, system string, a policy.Am
 	}
 }
 
+// Growth is what a VM takes more when it takes the one amount instead of the other. What it will take less is
+// there until it does.
+func Growth(was, is policy.Amount) policy.Amount { return grown(minus(is, was)) }
+
 func ofNamespace(name string) string { return "namespace/" + name }
 func ofSystem(name string) string    { return "system/" + name }
 
@@ -50,6 +54,10 @@ func bytesOf(quantity string) int64 {
 
 func plus(a, b policy.Amount) policy.Amount {
 	return policy.Amount{VMs: a.VMs + b.VMs, Cores: a.Cores + b.Cores, Memory: a.Memory + b.Memory, Disk: a.Disk + b.Disk}
+}
+
+func minus(a, b policy.Amount) policy.Amount {
+	return policy.Amount{VMs: a.VMs - b.VMs, Cores: a.Cores - b.Cores, Memory: a.Memory - b.Memory, Disk: a.Disk - b.Disk}
 }
 
 // released and grown are the two parts of a difference.
@@ -122,7 +130,7 @@ func (j *judging) difference(c *change) policy.Amount {
 	} else if c.Operation != domain.DeleteVM {
 		return policy.Amount{}
 	}
-	return policy.Amount{VMs: is.VMs - was.VMs, Cores: is.Cores - was.Cores, Memory: is.Memory - was.Memory, Disk: is.Disk - was.Disk}
+	return minus(is, was)
 }
 
 // wantedParts are what a VM made now would be made of; no size where the platform has none of the name.
@@ -188,7 +196,7 @@ func (j *judging) within(c *change, whose, key string, limits *spec.Limits, docu
 	if len(over) > 0 {
 		c.at(domain.QuotaExceeded, "spec", "with it "+whose+" would take "+strings.Join(over, ", "),
 			"ask for less, delete what is no longer needed, or have the limits in "+document.Path()+
-				" raised first; new VMs that other pull requests asked for before count too")
+				" raised first; what other pull requests asked for before counts too")
 	}
 }
 
