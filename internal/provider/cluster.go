@@ -52,6 +52,10 @@ type Cluster struct {
 	raw     *rest.RESTClient
 	http    *http.Client
 	timeout time.Duration
+
+	// Of a Registry's connections only: the name, the uid that it has to have, and what keeps calls from it.
+	name, pinned string
+	breaker      *breaker
 }
 
 // Connect reads a kubeconfig and asks the cluster for its version, so that a Cluster was reached at
@@ -133,9 +137,33 @@ func (s subject) String() string {
 	return s.kind.Kind + " " + s.namespace + "/" + s.name
 }
 
-// do sends one request under the call's deadline and sorts its error. It returns the warnings that
-// came with the answer.
+// do sends one request, unless the cluster is paused, and tells the breaker how it ended.
 func (c *Cluster) do(ctx context.Context, s subject, send func(context.Context) error) ([]string, error) {
+	if c.breaker == nil {
+		warnings, err := c.send(ctx, s, send)
+		if err != nil {
+			return nil, err
+		}
+		return warnings, nil
+	}
+	if refused := c.admit(ctx); refused != nil {
+		return nil, refused
+	}
+	warnings, err := c.send(ctx, s, send)
+	how := outcomeOf(ctx, err)
+	if how == outcomeDenied {
+		how, err = c.denied(ctx, err)
+	}
+	c.breaker.note(how, err)
+	if err != nil {
+		return nil, err
+	}
+	return warnings, nil
+}
+
+// send sends one request under the call's deadline and sorts its error. It returns the warnings that
+// came with the answer.
+func (c *Cluster) send(ctx context.Context, s subject, send func(context.Context) error) ([]string, *Error) {
 	inner, noted := withCall(ctx)
 	inner, cancel := context.WithTimeout(inner, c.timeout)
 	defer cancel()

@@ -41,6 +41,8 @@ type Error struct {
 	// RetryAfter is how long to wait at least; the server's own wish where it gave one.
 	RetryAfter time.Duration
 	err        error
+	// bars: nothing else can be done on the cluster either, until somebody repairs what is wrong.
+	bars bool
 }
 
 // Error is the problem's code, message and hint.
@@ -59,4 +61,10 @@ func retry(p domain.Problem, cause error) *Error {
 
 func later(p domain.Problem, wait time.Duration, cause error) *Error {
 	return &Error{Problem: p, Class: Later, RetryAfter: wait, err: cause}
+}
+
+// barred marks an error that holds for everything on the cluster.
+func barred(e *Error) *Error {
+	e.bars = true
+	return e
 }

@@ -86,7 +86,7 @@ func TestRegistryRefusesAnotherCluster(t *testing.T) {
 		refusedAs(t, err, domain.ClusterUnreachable, Later, "lead to another cluster", "another-uid")
 	}
 	uid, _ := b.uid(t.Context())
-	source.put("a", credentials{string(b.kube.Kubeconfig()), uid, "1"})
+	source.put("a", credentials{string(b.kube.Kubeconfig()), uid, "2"})
 	if _, err := r.Cluster(t.Context(), "a"); err != nil {
 		t.Errorf("a refusal sticks: %v", err)
 	}

@@ -11,7 +11,9 @@ import (
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/cluster"
 	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/governance/audit"
+	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/provider"
 	"kv-shepherd.io/shepherd/internal/seal"
 	"kv-shepherd.io/shepherd/internal/store"
@@ -51,7 +53,8 @@ func (c *Clusters) Kubeconfig(ctx context.Context, name string) (kubeconfig []by
 var ErrOtherCluster = errors.New("these credentials lead to another cluster than the one of that name")
 
 // Add tries the credentials and stores them. A cluster that is known keeps its pinned uid: credentials
-// that lead elsewhere are refused. by is written to the audit log.
+// that lead elsewhere are refused. The open pull requests that lean on it, or found no cluster, are judged again.
+// by is written to the audit log.
 func (c *Clusters) Add(ctx context.Context, name string, kubeconfig []byte, by audit.Actor) (provider.Facts, error) {
 	ref := spec.Ref{Kind: spec.KindCluster, Name: name}
 	if _, _, problems := spec.ParsePath(ref.Path()); problems.Blocking() {
@@ -61,7 +64,16 @@ func (c *Clusters) Add(ctx context.Context, name string, kubeconfig []byte, by a
 	if err != nil {
 		return facts, fmt.Errorf("add cluster %s: %w", name, err)
 	}
-	err = c.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return c.save(ctx, tx, name, kubeconfig, facts, by) })
+	queue, err := jobs.NewQueue()
+	if err != nil {
+		return facts, fmt.Errorf("add cluster %s: %w", name, err)
+	}
+	err = c.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := approval.WakeClusters(ctx, tx, queue, name); err != nil {
+			return err
+		}
+		return c.save(ctx, tx, name, kubeconfig, facts, by)
+	})
 	if err != nil {
 		return facts, fmt.Errorf("add cluster %s: %w", name, err)
 	}
@@ -96,6 +108,7 @@ func (c *Clusters) save(ctx context.Context, tx *store.Tx, name string, kubeconf
 	if err != nil {
 		return fmt.Errorf("store the credentials: %w", err)
 	}
+	facts.Capabilities = known(row.Capabilities, facts)
 	if err := c.note(ctx, tx, row, facts); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -23,7 +22,7 @@ import (
 // many looks in a row it may leave unanswered before it counts as unreachable.
 const (
 	looksAtOnce = 8
-	lookTimeout = 10 * time.Second
+	lookTimeout = 20 * time.Second
 	maxSilence  = 3
 )
 
@@ -40,8 +39,9 @@ func NewHealth(c *Clusters, queue *jobs.Queue, log *slog.Logger) *Health {
 }
 
 // Run looks at every cluster once, side by side, so that a dead one delays no other by more than one look. How
-// a cluster is, is no error; only that it cannot be read or noted in the database is one. Where health or
-// storage classes change, that is logged and audited, and the open pull requests that lean on it are judged again.
+// a cluster is, is no error; only that it cannot be read or noted in the database is one. Where health,
+// storage classes or capabilities change, that is logged and audited, and the open pull requests that lean on it
+// are judged again.
 func (h *Health) Run(ctx context.Context, _ jobs.CheckClusters) error {
 	rows, err := h.clusters.db.Cluster.Query().Order(ent.Asc(cluster.FieldID)).All(ctx)
 	if err != nil {
@@ -92,6 +92,7 @@ func (h *Health) look(ctx context.Context, row *ent.Cluster) finding {
 	case facts.UID != row.UID:
 		return finding{health: cluster.HealthUnhealthy, message: "leads to another cluster"}
 	}
+	facts.Capabilities = known(row.Capabilities, facts)
 	health, message := Condition(facts)
 	return finding{health, message, &facts}
 }
@@ -132,7 +133,7 @@ var errOvertaken = errors.New("the cluster was changed meanwhile")
 func (h *Health) note(ctx context.Context, row *ent.Cluster, found finding) error {
 	changed := found.changes(row)
 	err := h.clusters.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if changed {
+		if len(changed) > 0 {
 			if err := approval.WakeClusters(ctx, tx, h.queue, row.ID); err != nil {
 				return err
 			}
@@ -149,8 +150,12 @@ func (h *Health) note(ctx context.Context, row *ent.Cluster, found finding) erro
 	if errors.Is(err, errOvertaken) {
 		return nil
 	}
-	if err == nil && changed {
-		h.log.WarnContext(ctx, "a cluster has changed", "cluster", row.ID, "was", row.Health, "health", found.health, "message", found.message)
+	if err == nil && len(changed) > 0 {
+		level := slog.LevelInfo
+		if found.health != row.Health {
+			level = slog.LevelWarn
+		}
+		h.log.Log(ctx, level, "a cluster has changed", "cluster", row.ID, "was", row.Health, "health", found.health, "message", found.message, "changed", changed)
 	}
 	return err
 }
@@ -159,7 +164,7 @@ func overtaken(was, now *ent.Cluster) bool {
 	return was.Generation != now.Generation || was.Health != now.Health || was.HealthMessage != now.HealthMessage
 }
 
-func (h *Health) store(ctx context.Context, tx *store.Tx, row *ent.Cluster, found finding, changed bool) error {
+func (h *Health) store(ctx context.Context, tx *store.Tx, row *ent.Cluster, found finding, changed []string) error {
 	if found.facts != nil {
 		if err := h.clusters.note(ctx, tx, row, *found.facts); err != nil {
 			return err
@@ -170,26 +175,34 @@ func (h *Health) store(ctx context.Context, tx *store.Tx, row *ent.Cluster, foun
 			return fmt.Errorf("note its health: %w", err)
 		}
 	}
-	if !changed {
+	if len(changed) == 0 {
 		return nil
 	}
-	params := map[string]any{"was": row.Health, "health": found.health, "message": found.message}
+	params := map[string]any{"was": row.Health, "health": found.health, "message": found.message, "changed": changed}
 	if found.facts != nil {
 		params["storageClasses"], params["defaultStorageClass"] = classesOf(*found.facts)
 	}
 	return audit.Append(ctx, tx, audit.Entry{Action: audit.ClusterHealth, Subject: row.ID, Params: params})
 }
 
-// changes reports whether plans may come out otherwise than before.
-func (f finding) changes(row *ent.Cluster) bool {
+// changes says what is otherwise than before, so that plans may come out otherwise too; a line each.
+func (f finding) changes(row *ent.Cluster) []string {
+	var out []string
 	if f.health != row.Health {
-		return true
+		out = append(out, fmt.Sprintf("health: %s, was %s", f.health, row.Health))
 	}
 	if f.facts == nil {
-		return false
+		return out
 	}
 	classes, standard := classesOf(*f.facts)
-	return !slices.Equal(classes, row.StorageClasses) || standard != row.DefaultStorageClass
+	out = append(out, difference("storage classes", row.StorageClasses, classes)...)
+	if standard != row.DefaultStorageClass {
+		out = append(out, fmt.Sprintf("default storage class: %q, was %q", standard, row.DefaultStorageClass))
+	}
+	if row.KubevirtVersion != f.facts.KubeVirtVersion {
+		out = append(out, fmt.Sprintf("KubeVirt: %q, was %q", f.facts.KubeVirtVersion, row.KubevirtVersion))
+	}
+	return append(out, differences(row.Capabilities, f.facts.Capabilities)...)
 }
 
 // Condition is what facts say of a cluster's health. A phase that is not known is not held against it.

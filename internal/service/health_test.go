@@ -176,6 +176,48 @@ func TestHealthRefreshesStorageClasses(t *testing.T) {
 	w.same("judged again", []string{"20 at 4"}, w.judgings())
 }
 
+// What a cluster can do is noted, and whoever leans on it is judged again when that changes; the log says what
+// has changed, and warns of health alone.
+func TestHealthRefreshesCapabilities(t *testing.T) {
+	t.Parallel()
+	w := newWatched(t)
+	var log strings.Builder
+	w.health.log = slog.New(slog.NewTextHandler(&log, nil))
+	w.look()
+	before := w.lines(`select capabilities::text from clusters`)
+	_, err := w.pool.Exec(t.Context(), `update clusters set capabilities = '{"devices": {"nvidia.com/A10": 2}, "networks": ["default/gone"]}'`)
+	w.ok(err)
+	w.reports(map[int]string{20: `{"changes": [{"plan": {"cluster": "prod-1"}}]}`, 21: `{"changes": [{"plan": {"cluster": "test-1"}}]}`})
+	w.look()
+	w.same("capabilities", before, w.lines(`select capabilities::text from clusters`))
+	w.same("judged again", []string{"20 at 4"}, w.judgings())
+	w.same("changed", []string{"devices: -nvidia.com/A10=2", "networks: -default/gone"},
+		w.lines(`select c from audit_log, jsonb_array_elements_text(params->'changed') c where action_code = 'CLUSTER_HEALTH' and c not like 'not known%'`))
+	if got := log.String(); !strings.Contains(got, "level=INFO") || strings.Contains(got, "level=WARN") || !strings.Contains(got, "devices: -nvidia.com/A10=2") {
+		t.Errorf("log %s", got)
+	}
+	w.instead("/apis/kubevirt.io/v1", http.StatusNotFound)
+	w.look()
+	if got := log.String(); !strings.Contains(got, "level=WARN") {
+		t.Errorf("log %s", got)
+	}
+}
+
+// What is not answered for this time stays as it was.
+func TestHealthKeepsWhatIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	w := newWatched(t)
+	_, err := w.pool.Exec(t.Context(), `update clusters set capabilities = jsonb_set(capabilities, '{devices}', '{"nvidia.com/A10": 2}')`)
+	w.ok(err)
+	w.instead("/api/v1/nodes", http.StatusInternalServerError)
+	w.look()
+	w.same("trail", nil, w.lines(trail))
+	w.same("devices", []string{"2"}, w.lines(`select capabilities->'devices'->>'nvidia.com/A10' from clusters`))
+	w.instead("/api/v1/nodes", http.StatusForbidden)
+	w.look()
+	w.same("not known", []string{"true"}, w.lines(`select (capabilities->'unknown' ? 'Node')::text from clusters`))
+}
+
 // A dead cluster keeps no other one from being looked at, and each is noted under its own name.
 func TestHealthOfMany(t *testing.T) {
 	t.Parallel()
