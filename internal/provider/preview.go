@@ -40,32 +40,42 @@ func Silent(err error) bool {
 // Preview says what Apply, and EnsureNamespace before it where the VM is new, would do, and fails as they
 // would, by dry-runs alone. What is meant for a namespace that does not exist yet is tried in
 // PreviewNamespace; where that cannot be, a note on the Namespace's change says that the cluster did not
-// look at the rest.
+// look at the rest. What is meant for PreviewNamespace itself is a trial alone: that it cannot be made is an
+// error of class Later.
 func (c *Cluster) Preview(ctx context.Context, t Target, ms []Manifest) (ChangeSet, error) {
 	objects, err := t.decode(ms)
 	if err != nil {
 		return nil, err
 	}
-	if name := objects[0].GetNamespace(); t.UID == "" {
-		exists, err := c.namespaceFor(ctx, name, t.Identity[LabelEnvironment])
-		if err != nil {
-			return nil, err
-		}
-		if !exists {
-			exists, err = c.rehearseNamespace(ctx, name, t)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if !exists {
-			return c.previewElsewhere(ctx, name, t, objects)
-		}
+	elsewhere, err := c.isElsewhere(ctx, objects[0].GetNamespace(), t)
+	if err != nil {
+		return nil, err
+	}
+	if elsewhere {
+		return c.previewElsewhere(ctx, objects[0].GetNamespace(), t, objects)
 	}
 	steps, err := c.rehearseAll(ctx, t, ms)
 	if err != nil {
 		return nil, err
 	}
 	return changes(steps), nil
+}
+
+// isElsewhere reports whether a namespace is missing, and could be made.
+func (c *Cluster) isElsewhere(ctx context.Context, name string, t Target) (bool, error) {
+	if name == PreviewNamespace || t.UID != "" {
+		return name == PreviewNamespace, nil
+	}
+	environment := t.Identity[LabelEnvironment]
+	exists, err := c.namespaceFor(ctx, name, environment)
+	if err != nil || exists {
+		return false, err
+	}
+	err = c.createNamespace(ctx, namespaceOf(name, map[string]string{LabelEnvironment: environment}), client.DryRunAll)
+	if apierrors.IsAlreadyExists(err) { // somebody just made it
+		exists, err = c.namespaceFor(ctx, name, environment)
+	}
+	return !exists, err
 }
 
 func changes(steps []*step) ChangeSet {
@@ -76,70 +86,78 @@ func changes(steps []*step) ChangeSet {
 	return set
 }
 
-// rehearseNamespace asks whether a namespace could be made. It reports true where somebody just did.
-func (c *Cluster) rehearseNamespace(ctx context.Context, name string, t Target) (exists bool, err error) {
-	err = c.createNamespace(ctx, namespaceOf(name, map[string]string{LabelEnvironment: t.Identity[LabelEnvironment]}), client.DryRunAll)
-	if apierrors.IsAlreadyExists(err) {
-		return c.namespaceFor(ctx, name, t.Identity[LabelEnvironment])
-	}
-	return false, err
-}
-
 // previewElsewhere rehearses, in PreviewNamespace, the creation of objects whose namespace is missing.
 func (c *Cluster) previewElsewhere(ctx context.Context, name string, t Target, objects []*unstructured.Unstructured) (ChangeSet, error) {
-	notes, err := c.rehearseElsewhere(ctx, t, objects)
-	if err != nil {
-		var sorted *Error
-		if !errors.As(err, &sorted) {
-			return nil, err
-		}
-		return nil, fmt.Errorf("try it in namespace %s: %w", PreviewNamespace, sorted.about(name))
+	var set ChangeSet
+	for _, u := range objects {
+		set = append(set, Change{Kind: u.GetKind(), Namespace: name, Name: u.GetName(), Action: Created})
 	}
-	set := ChangeSet{{Kind: namespaceKind.Kind, Name: name, Action: Created, Notes: notes[len(objects)]}}
-	for i, u := range objects {
-		set = append(set, Change{Kind: u.GetKind(), Namespace: name, Name: u.GetName(), Action: Created, Notes: notes[i]})
+	err := c.rehearseElsewhere(ctx, t, objects, set)
+	note := "it does not exist yet and is made first; the rest was tried in namespace " + PreviewNamespace
+	var (
+		sorted *Error
+		room   *roomError
+	)
+	switch trial := name == PreviewNamespace; {
+	case trial && err == nil:
+		return set, nil
+	case trial:
+		return nil, err
+	case errors.As(err, &room):
+		note = "it does not exist yet; the cluster checks the rest when it is made, as " + room.sorted.Problem.Message
+	case errors.As(err, &sorted):
+		return nil, fmt.Errorf("try it in namespace %s: %w", PreviewNamespace, sorted.meant(name))
+	case err != nil:
+		return nil, err
 	}
-	return set, nil
+	return append(ChangeSet{{Kind: namespaceKind.Kind, Name: name, Action: Created, Notes: []string{note}}}, set...), nil
 }
 
-// rehearseElsewhere dry-runs objects, of which nothing exists so far, in PreviewNamespace. It returns the notes
-// on each of them and, behind these, on the namespace.
-func (c *Cluster) rehearseElsewhere(ctx context.Context, t Target, objects []*unstructured.Unstructured) ([][]string, error) {
-	notes := make([][]string, len(objects)+1)
+// rehearseElsewhere dry-runs objects, of which nothing exists so far, in PreviewNamespace, and notes on their
+// changes what the cluster said.
+func (c *Cluster) rehearseElsewhere(ctx context.Context, t Target, objects []*unstructured.Unstructured, set ChangeSet) error {
 	_, err := c.EnsureNamespace(ctx, PreviewNamespace, nil)
-	made := err == nil
-	for i := 0; i < len(objects) && err == nil; i++ {
-		s := &step{cluster: c, target: t, want: objects[i].DeepCopy()}
+	if err != nil {
+		return closed(err, true)
+	}
+	for i, u := range objects {
+		s := &step{cluster: c, target: t, want: u.DeepCopy()}
 		s.want.SetNamespace(PreviewNamespace)
-		err = s.dryRun(ctx)
-		notes[i] = s.notes
+		if err := s.dryRun(ctx); err != nil {
+			return closed(err, false)
+		}
+		set[i].Notes = s.notes
 	}
+	return nil
+}
+
+// roomError is an error about PreviewNamespace alone, which says nothing about what was to be tried there.
+type roomError struct{ sorted *Error }
+
+func (e *roomError) Error() string { return e.sorted.Error() }
+func (e *roomError) Unwrap() error { return e.sorted }
+
+// closed is a roomError of class Later where an error says that PreviewNamespace may not be made or used, that
+// it goes, or that somebody put something into it; otherwise it is the error.
+func closed(err error, making bool) error {
 	var sorted *Error
-	switch {
-	case err == nil:
-		notes[len(objects)] = []string{"it does not exist yet and is made first; the rest was tried in namespace " + PreviewNamespace}
-		return notes, nil
-	case errors.As(err, &sorted) && sorted.closes(made):
-		clear(notes)
-		notes[len(objects)] = []string{fmt.Sprintf("it does not exist yet; the cluster checks the rest when it is made, as that cannot be tried in namespace %s: %s",
-			PreviewNamespace, sorted.Problem.Message)}
-		return notes, nil
+	if !errors.As(err, &sorted) {
+		return err
 	}
-	return nil, err
-}
-
-// closes reports whether an error is about PreviewNamespace alone: that it may not be made or used, that it
-// goes, or that somebody put something into it. That says nothing about the namespace that is meant.
-func (e *Error) closes(made bool) bool {
-	switch e.Problem.Code {
+	switch sorted.Problem.Code {
 	case domain.NamespacePermissionDenied, domain.NamespaceQuotaExceeded, domain.NamespaceTerminating, domain.FieldConflict:
-		return true
+	default:
+		if !making || sorted.Class != Never {
+			return err
+		}
 	}
-	return !made && e.Class == Never
+	p := sorted.Problem
+	p.Message = fmt.Sprintf("it cannot be tried in namespace %s: %s", PreviewNamespace, p.Message)
+	return &roomError{later(p, waitTerminating, err)}
 }
 
-// about is the error with the namespace that is meant in the place of PreviewNamespace.
-func (e *Error) about(namespace string) *Error {
+// meant is the error with the namespace that is meant in the place of PreviewNamespace.
+func (e *Error) meant(namespace string) *Error {
 	moved := *e
 	moved.Problem.Message = strings.ReplaceAll(e.Problem.Message, PreviewNamespace, namespace)
 	return &moved

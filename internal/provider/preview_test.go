@@ -248,6 +248,12 @@ func TestPreviewWithoutARoom(t *testing.T) {
 			if text := notes(got); !strings.Contains(text, "cannot be tried") || !strings.Contains(text, tt.text) {
 				t.Errorf("notes %q", text)
 			}
+			b.ns = PreviewNamespace
+			trial := b.machine("vm")
+			_, err := b.Preview(t.Context(), trial.creating(), trial.manifests())
+			if e := refusedAs(t, err, code(err), Later, "cannot be tried", tt.text); e.RetryAfter <= 0 {
+				t.Error("no time to wait")
+			}
 		})
 	}
 	t.Run("refused-by-a-webhook", func(t *testing.T) {
@@ -272,6 +278,28 @@ func TestPreviewWithoutARoom(t *testing.T) {
 			t.Errorf("notes %q", text)
 		}
 	})
+}
+
+func code(err error) domain.Code {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Problem.Code
+	}
+	return ""
+}
+
+// What is made up, to see whether a cluster takes it, has no other namespace.
+func TestPreviewOfATrial(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.ns = PreviewNamespace
+	m := b.machine("vm")
+	if got := b.preview(m.creating(), m); actions(got) != "Secret created, DataVolume created, VirtualMachine created" || notes(got) != "" {
+		t.Errorf("%s\n%s", actions(got), notes(got))
+	}
+	set(m.vm.Object, "two", coresPath...)
+	_, err := b.Preview(t.Context(), m.creating(), m.manifests())
+	refusedAs(t, err, domain.ClusterRefused, Never, "cores: expected numeric", PreviewNamespace+"/vm")
 }
 
 func TestNamespaceOfAnotherEnvironment(t *testing.T) {
