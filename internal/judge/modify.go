@@ -71,14 +71,19 @@ func (j *judging) stays(c *change, m Machine) bool {
 func (j *judging) planChange(c *change, old *spec.VirtualMachine, m Machine, ns *spec.Namespace, restarts bool) {
 	stays := j.stays(c, m) && j.unchosen(c, m)
 	template, version, fixed := j.keptTemplate(c, old, m)
-	size := j.keptSize(c, old, m)
+	if template == m.Plan.TemplateSnapshot {
+		fixed = fixed && c.masked(template, m.Plan.Template, version, old)
+	} else {
+		fixed = fixed && c.masked(template, c.vm.Template, version, nil)
+	}
+	filled, size := c.given(template, j.keptSize(c, old, m))
 	kept, detached := j.dataDisks(c, old, m)
 	to, attached := j.keptNetworks(c, old, m, ns)
 	if !stays || !fixed || size == nil || !kept || !attached {
 		return
 	}
 	vm := *c.vm
-	disk, ok := j.rootDisk(c, old, m, template, size)
+	disk, ok := j.rootDisk(c, old, m, template, diskOf(&filled, size), size)
 	if !ok {
 		return
 	}
@@ -137,8 +142,7 @@ func (j *judging) unchosen(c *change, m Machine) bool {
 
 // keptTemplate is the recorded version, or another one that makes the very same root disk.
 func (j *judging) keptTemplate(c *change, old *spec.VirtualMachine, m Machine) (template *spec.Template, version int, ok bool) {
-	chosen := c.chosen().TemplateVersion
-	if c.vm.Template == old.Template && (chosen == 0 || chosen == m.Plan.TemplateVersion) {
+	if c.vm.Template == old.Template && c.keeps(m.Plan) {
 		return m.Plan.TemplateSnapshot, m.Plan.TemplateVersion, true
 	}
 	if template, version = j.newTemplate(c); template == nil {
@@ -175,15 +179,14 @@ func (j *judging) keptSize(c *change, old *spec.VirtualMachine, m Machine) *spec
 	return &size
 }
 
-// rootDisk is how large the root disk is to be. It stays as it is while the change does not name it.
-func (j *judging) rootDisk(c *change, old *spec.VirtualMachine, m Machine, template *spec.Template, size *spec.InstanceSize) (string, bool) {
+// rootDisk is how large the root disk is to be: what is wanted, unless the change does not name it.
+func (j *judging) rootDisk(c *change, old *spec.VirtualMachine, m Machine, template *spec.Template, want string, size *spec.InstanceSize) (string, bool) {
 	if d := template.Image.ContainerDisk; m.Plan.Disk == "" || d != nil && d.Ephemeral {
-		return diskOf(c.vm, size), true
+		return want, true
 	}
 	if c.vm.Disk == old.Disk {
 		return m.Plan.Disk, c.vm.Size == old.Size || c.fits(m.Plan.Disk, size)
 	}
-	want := diskOf(c.vm, size)
 	if !smaller(want, m.Plan.Disk) {
 		return want, true
 	}

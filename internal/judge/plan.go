@@ -18,7 +18,9 @@ func (j *judging) planNew(c *change) {
 	template, version := j.newTemplate(c)
 	size := j.newSize(c)
 	networks := j.networks(c, ns)
-	if ns == nil || template == nil || size == nil || networks == nil {
+	lets := c.masked(template, c.vm.Template, version, nil)
+	vm, size := c.given(template, size)
+	if ns == nil || template == nil || size == nil || networks == nil || !lets {
 		return
 	}
 	choice, ok := j.suggest(c, c.vm, ns.Environment, needsOf(c.vm, size, template, networks))
@@ -26,7 +28,7 @@ func (j *judging) planNew(c *change) {
 		return
 	}
 	j.write(c, *c.vm, attachments{networks, ns.Network}, Plan{
-		Choice: choice, Template: c.vm.Template, TemplateVersion: version, Size: c.vm.Size, Disk: diskOf(c.vm, size),
+		Choice: choice, Template: c.vm.Template, TemplateVersion: version, Size: c.vm.Size, Disk: diskOf(&vm, size),
 		KubernetesNamespace: ns.ObjectName(c.Ref.Namespace), TemplateSnapshot: template, SizeSnapshot: size,
 	})
 }

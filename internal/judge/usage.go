@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"maps"
 	"strconv"
 	"strings"
@@ -119,14 +120,16 @@ func (j *judging) difference(c *change) policy.Amount {
 	}
 	is := policy.Amount{}
 	if vm := machine(c.doc); vm != nil {
-		size, template, disk := j.wantedParts(c, vm)
+		size, template := j.wantedParts(c, vm)
+		disk := ""
 		if agreed {
-			size, template, disk = keptParts(vm, old, m.Plan, size)
+			size, template, disk = keptParts(c, vm, old, m.Plan, size, template)
 		}
 		if size == nil {
 			return policy.Amount{}
 		}
-		is = amountOf(size, template, disk, vm.Disks)
+		filled, given := spec.Given(*vm, template, size)
+		is = amountOf(&given, template, cmp.Or(disk, diskOf(&filled, &given)), vm.Disks)
 	} else if c.Operation != domain.DeleteVM {
 		return policy.Amount{}
 	}
@@ -134,29 +137,33 @@ func (j *judging) difference(c *change) policy.Amount {
 }
 
 // wantedParts are what a VM made now would be made of; no size where the platform has none of the name.
-func (j *judging) wantedParts(c *change, vm *spec.VirtualMachine) (size *spec.InstanceSize, template *spec.Template, disk string) {
+func (j *judging) wantedParts(c *change, vm *spec.VirtualMachine) (size *spec.InstanceSize, template *spec.Template) {
 	size, p := j.in.Platform.Size(vm.Size)
 	if p != nil {
-		return nil, nil, ""
+		return nil, nil
 	}
 	if version := c.chosen().TemplateVersion; version > 0 {
 		template, _ = j.in.Platform.Template(vm.Template, version)
 	} else {
 		template, _, _ = j.in.Platform.ActiveTemplate(vm.Template)
 	}
-	return size, template, diskOf(vm, size)
+	return size, template
 }
 
-// keptParts are what a VM that exists will be made of: what the change does not name stays as it was agreed on.
-func keptParts(vm, old *spec.VirtualMachine, plan *Plan, size *spec.InstanceSize) (*spec.InstanceSize, *spec.Template, string) {
+// keptParts are what a VM that exists will be made of: what the change does not name stays as it was agreed on. No
+// disk is that of the request.
+func keptParts(c *change, vm, old *spec.VirtualMachine, plan *Plan, size *spec.InstanceSize, template *spec.Template) (*spec.InstanceSize, *spec.Template, string) {
 	disk := plan.Disk
-	if vm.Disk != old.Disk && size != nil {
-		disk = diskOf(vm, size)
+	if vm.Disk != old.Disk {
+		disk = ""
 	}
 	if vm.Size == old.Size {
 		size = plan.SizeSnapshot
 	}
-	return size, plan.TemplateSnapshot, disk
+	if template == nil || vm.Template == old.Template && c.keeps(plan) {
+		template = plan.TemplateSnapshot
+	}
+	return size, template, disk
 }
 
 func amountOf(size *spec.InstanceSize, template *spec.Template, root string, data []spec.VMDisk) policy.Amount {
@@ -196,7 +203,7 @@ func (j *judging) within(c *change, whose, key string, limits *spec.Limits, docu
 	if len(over) > 0 {
 		c.at(domain.QuotaExceeded, "spec", "with it "+whose+" would take "+strings.Join(over, ", "),
 			"ask for less, delete what is no longer needed, or have the limits in "+document.Path()+
-				" raised first; what other pull requests asked for before counts too")
+				" raised first; new VMs that other pull requests asked for before count too")
 	}
 }
 

@@ -92,7 +92,7 @@ func (r *renderer) rootSize() (resource.Quantity, bool) {
 	}
 	origin, field := OriginSize, "disk.default"
 	if r.in.VM.Disk != "" {
-		origin, field = OriginRequest, "disk"
+		origin, field = r.from("disk", "disk", r.asked.Disk != "")
 		var ok bool
 		if want, ok = r.amount(origin, field, r.in.VM.Disk, spec.Bytes); !ok {
 			return want, false

@@ -22,11 +22,13 @@ const maxCores = 512
 func (r *renderer) hardware(instance *kubevirtv1.VirtualMachineInstanceSpec) {
 	size := r.in.Size
 	if size.Cores < 1 || size.Cores > maxCores {
-		r.problems.add(domain.PlanInvalid, OriginSize, "cores", "cores is %d", size.Cores).
+		origin, field := r.from("cpu", "cores", r.asked.CPU != 0)
+		r.problems.add(domain.PlanInvalid, origin, field, "%s is %d", field, size.Cores).
 			hint("use 1 to %d", maxCores)
 		return
 	}
-	guest, ok := r.amount(OriginSize, "memory", size.Memory, spec.Bytes)
+	origin, field := r.from("memory", "memory", r.asked.Memory != "")
+	guest, ok := r.amount(origin, field, size.Memory, spec.Bytes)
 	if !ok {
 		return
 	}
@@ -57,8 +59,8 @@ func (r *renderer) hugepages(memory *kubevirtv1.Memory) {
 	}
 	page, ok := r.amount(OriginSize, "hugepages", r.in.Size.Hugepages, spec.Bytes)
 	if ok && memory.Guest.Value()%page.Value() != 0 {
-		r.problems.add(domain.PlanInvalid, OriginSize, "memory", "%s of memory is no multiple of the huge pages' %s",
-			memory.Guest, &page)
+		origin, field := r.from("memory", "memory", r.asked.Memory != "")
+		r.problems.add(domain.PlanInvalid, origin, field, "%s of memory is no multiple of the huge pages' %s", memory.Guest, &page)
 	}
 	memory.Hugepages = &kubevirtv1.Hugepages{PageSize: r.in.Size.Hugepages}
 }

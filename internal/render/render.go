@@ -15,8 +15,10 @@ import (
 // the VirtualMachine. When a problem is an error there are no manifests; warnings come with them.
 // The rendered VM has passed Check.
 func Render(in Input) ([]Manifest, Problems) {
-	r := &renderer{in: in, name: in.Ref.VMName()}
+	r := &renderer{asked: in.VM, in: in, name: in.Ref.VMName()}
+	r.in.VM, r.in.Size = spec.Given(in.VM, &in.Template, &in.Size)
 	r.checkInput()
+	r.checkOwnHardware()
 	vm := r.virtualMachine()
 	if r.problems.Blocking() {
 		return nil, r.problems
@@ -38,6 +40,7 @@ func Render(in Input) ([]Manifest, Problems) {
 
 // renderer collects the objects beside the VM, and the problems, of one rendering.
 type renderer struct {
+	asked    spec.VirtualMachine // the request without what its template fills in
 	in       Input
 	name     string
 	secrets  []corev1.Secret
