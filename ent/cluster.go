@@ -44,6 +44,10 @@ type Cluster struct {
 	Capabilities *domain.Capabilities `json:"capabilities,omitempty"`
 	// CheckedAt holds the value of the "checked_at" field.
 	CheckedAt *time.Time `json:"checked_at,omitempty"`
+	// nothing is sent there before; one that has passed counts for nothing
+	PausedUntil *time.Time `json:"paused_until,omitempty"`
+	// PausedReason holds the value of the "paused_reason" field.
+	PausedReason string `json:"paused_reason,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt    time.Time `json:"created_at,omitempty"`
 	selectValues sql.SelectValues
@@ -58,9 +62,9 @@ func (*Cluster) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case cluster.FieldGeneration:
 			values[i] = new(sql.NullInt64)
-		case cluster.FieldID, cluster.FieldKeyID, cluster.FieldUID, cluster.FieldHealth, cluster.FieldHealthMessage, cluster.FieldKubernetesVersion, cluster.FieldKubevirtVersion, cluster.FieldDefaultStorageClass:
+		case cluster.FieldID, cluster.FieldKeyID, cluster.FieldUID, cluster.FieldHealth, cluster.FieldHealthMessage, cluster.FieldKubernetesVersion, cluster.FieldKubevirtVersion, cluster.FieldDefaultStorageClass, cluster.FieldPausedReason:
 			values[i] = new(sql.NullString)
-		case cluster.FieldCheckedAt, cluster.FieldCreatedAt:
+		case cluster.FieldCheckedAt, cluster.FieldPausedUntil, cluster.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -160,6 +164,19 @@ func (_m *Cluster) assignValues(columns []string, values []any) error {
 				_m.CheckedAt = new(time.Time)
 				*_m.CheckedAt = value.Time
 			}
+		case cluster.FieldPausedUntil:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field paused_until", values[i])
+			} else if value.Valid {
+				_m.PausedUntil = new(time.Time)
+				*_m.PausedUntil = value.Time
+			}
+		case cluster.FieldPausedReason:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field paused_reason", values[i])
+			} else if value.Valid {
+				_m.PausedReason = value.String
+			}
 		case cluster.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field created_at", values[i])
@@ -238,6 +255,14 @@ func (_m *Cluster) String() string {
 		builder.WriteString("checked_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	if v := _m.PausedUntil; v != nil {
+		builder.WriteString("paused_until=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("paused_reason=")
+	builder.WriteString(_m.PausedReason)
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

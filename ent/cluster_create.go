@@ -152,6 +152,34 @@ func (_c *ClusterCreate) SetNillableCheckedAt(v *time.Time) *ClusterCreate {
 	return _c
 }
 
+// SetPausedUntil sets the "paused_until" field.
+func (_c *ClusterCreate) SetPausedUntil(v time.Time) *ClusterCreate {
+	_c.mutation.SetPausedUntil(v)
+	return _c
+}
+
+// SetNillablePausedUntil sets the "paused_until" field if the given value is not nil.
+func (_c *ClusterCreate) SetNillablePausedUntil(v *time.Time) *ClusterCreate {
+	if v != nil {
+		_c.SetPausedUntil(*v)
+	}
+	return _c
+}
+
+// SetPausedReason sets the "paused_reason" field.
+func (_c *ClusterCreate) SetPausedReason(v string) *ClusterCreate {
+	_c.mutation.SetPausedReason(v)
+	return _c
+}
+
+// SetNillablePausedReason sets the "paused_reason" field if the given value is not nil.
+func (_c *ClusterCreate) SetNillablePausedReason(v *string) *ClusterCreate {
+	if v != nil {
+		_c.SetPausedReason(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *ClusterCreate) SetCreatedAt(v time.Time) *ClusterCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -231,6 +259,10 @@ func (_c *ClusterCreate) defaults() {
 		v := cluster.DefaultDefaultStorageClass
 		_c.mutation.SetDefaultStorageClass(v)
 	}
+	if _, ok := _c.mutation.PausedReason(); !ok {
+		v := cluster.DefaultPausedReason
+		_c.mutation.SetPausedReason(v)
+	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		v := cluster.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
@@ -270,6 +302,9 @@ func (_c *ClusterCreate) check() error {
 	}
 	if _, ok := _c.mutation.DefaultStorageClass(); !ok {
 		return &ValidationError{Name: "default_storage_class", err: errors.New(`ent: missing required field "Cluster.default_storage_class"`)}
+	}
+	if _, ok := _c.mutation.PausedReason(); !ok {
+		return &ValidationError{Name: "paused_reason", err: errors.New(`ent: missing required field "Cluster.paused_reason"`)}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Cluster.created_at"`)}
@@ -357,6 +392,14 @@ func (_c *ClusterCreate) createSpec() (*Cluster, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.CheckedAt(); ok {
 		_spec.SetField(cluster.FieldCheckedAt, field.TypeTime, value)
 		_node.CheckedAt = &value
+	}
+	if value, ok := _c.mutation.PausedUntil(); ok {
+		_spec.SetField(cluster.FieldPausedUntil, field.TypeTime, value)
+		_node.PausedUntil = &value
+	}
+	if value, ok := _c.mutation.PausedReason(); ok {
+		_spec.SetField(cluster.FieldPausedReason, field.TypeString, value)
+		_node.PausedReason = value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(cluster.FieldCreatedAt, field.TypeTime, value)
@@ -567,6 +610,36 @@ func (u *ClusterUpsert) UpdateCheckedAt() *ClusterUpsert {
 // ClearCheckedAt clears the value of the "checked_at" field.
 func (u *ClusterUpsert) ClearCheckedAt() *ClusterUpsert {
 	u.SetNull(cluster.FieldCheckedAt)
+	return u
+}
+
+// SetPausedUntil sets the "paused_until" field.
+func (u *ClusterUpsert) SetPausedUntil(v time.Time) *ClusterUpsert {
+	u.Set(cluster.FieldPausedUntil, v)
+	return u
+}
+
+// UpdatePausedUntil sets the "paused_until" field to the value that was provided on create.
+func (u *ClusterUpsert) UpdatePausedUntil() *ClusterUpsert {
+	u.SetExcluded(cluster.FieldPausedUntil)
+	return u
+}
+
+// ClearPausedUntil clears the value of the "paused_until" field.
+func (u *ClusterUpsert) ClearPausedUntil() *ClusterUpsert {
+	u.SetNull(cluster.FieldPausedUntil)
+	return u
+}
+
+// SetPausedReason sets the "paused_reason" field.
+func (u *ClusterUpsert) SetPausedReason(v string) *ClusterUpsert {
+	u.Set(cluster.FieldPausedReason, v)
+	return u
+}
+
+// UpdatePausedReason sets the "paused_reason" field to the value that was provided on create.
+func (u *ClusterUpsert) UpdatePausedReason() *ClusterUpsert {
+	u.SetExcluded(cluster.FieldPausedReason)
 	return u
 }
 
@@ -803,6 +876,41 @@ func (u *ClusterUpsertOne) UpdateCheckedAt() *ClusterUpsertOne {
 func (u *ClusterUpsertOne) ClearCheckedAt() *ClusterUpsertOne {
 	return u.Update(func(s *ClusterUpsert) {
 		s.ClearCheckedAt()
+	})
+}
+
+// SetPausedUntil sets the "paused_until" field.
+func (u *ClusterUpsertOne) SetPausedUntil(v time.Time) *ClusterUpsertOne {
+	return u.Update(func(s *ClusterUpsert) {
+		s.SetPausedUntil(v)
+	})
+}
+
+// UpdatePausedUntil sets the "paused_until" field to the value that was provided on create.
+func (u *ClusterUpsertOne) UpdatePausedUntil() *ClusterUpsertOne {
+	return u.Update(func(s *ClusterUpsert) {
+		s.UpdatePausedUntil()
+	})
+}
+
+// ClearPausedUntil clears the value of the "paused_until" field.
+func (u *ClusterUpsertOne) ClearPausedUntil() *ClusterUpsertOne {
+	return u.Update(func(s *ClusterUpsert) {
+		s.ClearPausedUntil()
+	})
+}
+
+// SetPausedReason sets the "paused_reason" field.
+func (u *ClusterUpsertOne) SetPausedReason(v string) *ClusterUpsertOne {
+	return u.Update(func(s *ClusterUpsert) {
+		s.SetPausedReason(v)
+	})
+}
+
+// UpdatePausedReason sets the "paused_reason" field to the value that was provided on create.
+func (u *ClusterUpsertOne) UpdatePausedReason() *ClusterUpsertOne {
+	return u.Update(func(s *ClusterUpsert) {
+		s.UpdatePausedReason()
 	})
 }
 
@@ -1206,6 +1314,41 @@ func (u *ClusterUpsertBulk) UpdateCheckedAt() *ClusterUpsertBulk {
 func (u *ClusterUpsertBulk) ClearCheckedAt() *ClusterUpsertBulk {
 	return u.Update(func(s *ClusterUpsert) {
 		s.ClearCheckedAt()
+	})
+}
+
+// SetPausedUntil sets the "paused_until" field.
+func (u *ClusterUpsertBulk) SetPausedUntil(v time.Time) *ClusterUpsertBulk {
+	return u.Update(func(s *ClusterUpsert) {
+		s.SetPausedUntil(v)
+	})
+}
+
+// UpdatePausedUntil sets the "paused_until" field to the value that was provided on create.
+func (u *ClusterUpsertBulk) UpdatePausedUntil() *ClusterUpsertBulk {
+	return u.Update(func(s *ClusterUpsert) {
+		s.UpdatePausedUntil()
+	})
+}
+
+// ClearPausedUntil clears the value of the "paused_until" field.
+func (u *ClusterUpsertBulk) ClearPausedUntil() *ClusterUpsertBulk {
+	return u.Update(func(s *ClusterUpsert) {
+		s.ClearPausedUntil()
+	})
+}
+
+// SetPausedReason sets the "paused_reason" field.
+func (u *ClusterUpsertBulk) SetPausedReason(v string) *ClusterUpsertBulk {
+	return u.Update(func(s *ClusterUpsert) {
+		s.SetPausedReason(v)
+	})
+}
+
+// UpdatePausedReason sets the "paused_reason" field to the value that was provided on create.
+func (u *ClusterUpsertBulk) UpdatePausedReason() *ClusterUpsertBulk {
+	return u.Update(func(s *ClusterUpsert) {
+		s.UpdatePausedReason()
 	})
 }
 

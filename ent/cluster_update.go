@@ -191,6 +191,40 @@ func (_u *ClusterUpdate) ClearCheckedAt() *ClusterUpdate {
 	return _u
 }
 
+// SetPausedUntil sets the "paused_until" field.
+func (_u *ClusterUpdate) SetPausedUntil(v time.Time) *ClusterUpdate {
+	_u.mutation.SetPausedUntil(v)
+	return _u
+}
+
+// SetNillablePausedUntil sets the "paused_until" field if the given value is not nil.
+func (_u *ClusterUpdate) SetNillablePausedUntil(v *time.Time) *ClusterUpdate {
+	if v != nil {
+		_u.SetPausedUntil(*v)
+	}
+	return _u
+}
+
+// ClearPausedUntil clears the value of the "paused_until" field.
+func (_u *ClusterUpdate) ClearPausedUntil() *ClusterUpdate {
+	_u.mutation.ClearPausedUntil()
+	return _u
+}
+
+// SetPausedReason sets the "paused_reason" field.
+func (_u *ClusterUpdate) SetPausedReason(v string) *ClusterUpdate {
+	_u.mutation.SetPausedReason(v)
+	return _u
+}
+
+// SetNillablePausedReason sets the "paused_reason" field if the given value is not nil.
+func (_u *ClusterUpdate) SetNillablePausedReason(v *string) *ClusterUpdate {
+	if v != nil {
+		_u.SetPausedReason(*v)
+	}
+	return _u
+}
+
 // Mutation returns the ClusterMutation object of the builder.
 func (_u *ClusterUpdate) Mutation() *ClusterMutation {
 	return _u.mutation
@@ -294,6 +328,15 @@ func (_u *ClusterUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.CheckedAtCleared() {
 		_spec.ClearField(cluster.FieldCheckedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PausedUntil(); ok {
+		_spec.SetField(cluster.FieldPausedUntil, field.TypeTime, value)
+	}
+	if _u.mutation.PausedUntilCleared() {
+		_spec.ClearField(cluster.FieldPausedUntil, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PausedReason(); ok {
+		_spec.SetField(cluster.FieldPausedReason, field.TypeString, value)
 	}
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -476,6 +519,40 @@ func (_u *ClusterUpdateOne) ClearCheckedAt() *ClusterUpdateOne {
 	return _u
 }
 
+// SetPausedUntil sets the "paused_until" field.
+func (_u *ClusterUpdateOne) SetPausedUntil(v time.Time) *ClusterUpdateOne {
+	_u.mutation.SetPausedUntil(v)
+	return _u
+}
+
+// SetNillablePausedUntil sets the "paused_until" field if the given value is not nil.
+func (_u *ClusterUpdateOne) SetNillablePausedUntil(v *time.Time) *ClusterUpdateOne {
+	if v != nil {
+		_u.SetPausedUntil(*v)
+	}
+	return _u
+}
+
+// ClearPausedUntil clears the value of the "paused_until" field.
+func (_u *ClusterUpdateOne) ClearPausedUntil() *ClusterUpdateOne {
+	_u.mutation.ClearPausedUntil()
+	return _u
+}
+
+// SetPausedReason sets the "paused_reason" field.
+func (_u *ClusterUpdateOne) SetPausedReason(v string) *ClusterUpdateOne {
+	_u.mutation.SetPausedReason(v)
+	return _u
+}
+
+// SetNillablePausedReason sets the "paused_reason" field if the given value is not nil.
+func (_u *ClusterUpdateOne) SetNillablePausedReason(v *string) *ClusterUpdateOne {
+	if v != nil {
+		_u.SetPausedReason(*v)
+	}
+	return _u
+}
+
 // Mutation returns the ClusterMutation object of the builder.
 func (_u *ClusterUpdateOne) Mutation() *ClusterMutation {
 	return _u.mutation
@@ -609,6 +686,15 @@ func (_u *ClusterUpdateOne) sqlSave(ctx context.Context) (_node *Cluster, err er
 	}
 	if _u.mutation.CheckedAtCleared() {
 		_spec.ClearField(cluster.FieldCheckedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PausedUntil(); ok {
+		_spec.SetField(cluster.FieldPausedUntil, field.TypeTime, value)
+	}
+	if _u.mutation.PausedUntilCleared() {
+		_spec.ClearField(cluster.FieldPausedUntil, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PausedReason(); ok {
+		_spec.SetField(cluster.FieldPausedReason, field.TypeString, value)
 	}
 	_node = &Cluster{config: _u.config}
 	_spec.Assign = _node.assignValues

@@ -2602,6 +2602,8 @@ type ClusterMutation struct {
 	default_storage_class *string
 	capabilities          **domain.Capabilities
 	checked_at            *time.Time
+	paused_until          *time.Time
+	paused_reason         *string
 	created_at            *time.Time
 	clearedFields         map[string]struct{}
 	done                  bool
@@ -3220,6 +3222,91 @@ func (m *ClusterMutation) ResetCheckedAt() {
 	delete(m.clearedFields, cluster.FieldCheckedAt)
 }
 
+// SetPausedUntil sets the "paused_until" field.
+func (m *ClusterMutation) SetPausedUntil(t time.Time) {
+	m.paused_until = &t
+}
+
+// PausedUntil returns the value of the "paused_until" field in the mutation.
+func (m *ClusterMutation) PausedUntil() (r time.Time, exists bool) {
+	v := m.paused_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPausedUntil returns the old "paused_until" field's value of the Cluster entity.
+// If the Cluster object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ClusterMutation) OldPausedUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPausedUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPausedUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPausedUntil: %w", err)
+	}
+	return oldValue.PausedUntil, nil
+}
+
+// ClearPausedUntil clears the value of the "paused_until" field.
+func (m *ClusterMutation) ClearPausedUntil() {
+	m.paused_until = nil
+	m.clearedFields[cluster.FieldPausedUntil] = struct{}{}
+}
+
+// PausedUntilCleared returns if the "paused_until" field was cleared in this mutation.
+func (m *ClusterMutation) PausedUntilCleared() bool {
+	_, ok := m.clearedFields[cluster.FieldPausedUntil]
+	return ok
+}
+
+// ResetPausedUntil resets all changes to the "paused_until" field.
+func (m *ClusterMutation) ResetPausedUntil() {
+	m.paused_until = nil
+	delete(m.clearedFields, cluster.FieldPausedUntil)
+}
+
+// SetPausedReason sets the "paused_reason" field.
+func (m *ClusterMutation) SetPausedReason(s string) {
+	m.paused_reason = &s
+}
+
+// PausedReason returns the value of the "paused_reason" field in the mutation.
+func (m *ClusterMutation) PausedReason() (r string, exists bool) {
+	v := m.paused_reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPausedReason returns the old "paused_reason" field's value of the Cluster entity.
+// If the Cluster object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ClusterMutation) OldPausedReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPausedReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPausedReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPausedReason: %w", err)
+	}
+	return oldValue.PausedReason, nil
+}
+
+// ResetPausedReason resets all changes to the "paused_reason" field.
+func (m *ClusterMutation) ResetPausedReason() {
+	m.paused_reason = nil
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *ClusterMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -3290,7 +3377,7 @@ func (m *ClusterMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ClusterMutation) Fields() []string {
-	fields := make([]string, 0, 13)
+	fields := make([]string, 0, 15)
 	if m.kubeconfig != nil {
 		fields = append(fields, cluster.FieldKubeconfig)
 	}
@@ -3327,6 +3414,12 @@ func (m *ClusterMutation) Fields() []string {
 	if m.checked_at != nil {
 		fields = append(fields, cluster.FieldCheckedAt)
 	}
+	if m.paused_until != nil {
+		fields = append(fields, cluster.FieldPausedUntil)
+	}
+	if m.paused_reason != nil {
+		fields = append(fields, cluster.FieldPausedReason)
+	}
 	if m.created_at != nil {
 		fields = append(fields, cluster.FieldCreatedAt)
 	}
@@ -3362,6 +3455,10 @@ func (m *ClusterMutation) Field(name string) (ent.Value, bool) {
 		return m.Capabilities()
 	case cluster.FieldCheckedAt:
 		return m.CheckedAt()
+	case cluster.FieldPausedUntil:
+		return m.PausedUntil()
+	case cluster.FieldPausedReason:
+		return m.PausedReason()
 	case cluster.FieldCreatedAt:
 		return m.CreatedAt()
 	}
@@ -3397,6 +3494,10 @@ func (m *ClusterMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldCapabilities(ctx)
 	case cluster.FieldCheckedAt:
 		return m.OldCheckedAt(ctx)
+	case cluster.FieldPausedUntil:
+		return m.OldPausedUntil(ctx)
+	case cluster.FieldPausedReason:
+		return m.OldPausedReason(ctx)
 	case cluster.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	}
@@ -3492,6 +3593,20 @@ func (m *ClusterMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCheckedAt(v)
 		return nil
+	case cluster.FieldPausedUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPausedUntil(v)
+		return nil
+	case cluster.FieldPausedReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPausedReason(v)
+		return nil
 	case cluster.FieldCreatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -3553,6 +3668,9 @@ func (m *ClusterMutation) ClearedFields() []string {
 	if m.FieldCleared(cluster.FieldCheckedAt) {
 		fields = append(fields, cluster.FieldCheckedAt)
 	}
+	if m.FieldCleared(cluster.FieldPausedUntil) {
+		fields = append(fields, cluster.FieldPausedUntil)
+	}
 	return fields
 }
 
@@ -3575,6 +3693,9 @@ func (m *ClusterMutation) ClearField(name string) error {
 		return nil
 	case cluster.FieldCheckedAt:
 		m.ClearCheckedAt()
+		return nil
+	case cluster.FieldPausedUntil:
+		m.ClearPausedUntil()
 		return nil
 	}
 	return fmt.Errorf("unknown Cluster nullable field %s", name)
@@ -3619,6 +3740,12 @@ func (m *ClusterMutation) ResetField(name string) error {
 		return nil
 	case cluster.FieldCheckedAt:
 		m.ResetCheckedAt()
+		return nil
+	case cluster.FieldPausedUntil:
+		m.ResetPausedUntil()
+		return nil
+	case cluster.FieldPausedReason:
+		m.ResetPausedReason()
 		return nil
 	case cluster.FieldCreatedAt:
 		m.ResetCreatedAt()

@@ -132,8 +132,12 @@ func init() {
 	clusterDescDefaultStorageClass := clusterFields[10].Descriptor()
 	// cluster.DefaultDefaultStorageClass holds the default value on creation for the default_storage_class field.
 	cluster.DefaultDefaultStorageClass = clusterDescDefaultStorageClass.Default.(string)
+	// clusterDescPausedReason is the schema descriptor for paused_reason field.
+	clusterDescPausedReason := clusterFields[14].Descriptor()
+	// cluster.DefaultPausedReason holds the default value on creation for the paused_reason field.
+	cluster.DefaultPausedReason = clusterDescPausedReason.Default.(string)
 	// clusterDescCreatedAt is the schema descriptor for created_at field.
-	clusterDescCreatedAt := clusterFields[13].Descriptor()
+	clusterDescCreatedAt := clusterFields[15].Descriptor()
 	// cluster.DefaultCreatedAt holds the default value on creation for the created_at field.
 	cluster.DefaultCreatedAt = clusterDescCreatedAt.Default.(func() time.Time)
 	commandFields := schema.Command{}.Fields()

@@ -38,6 +38,10 @@ const (
 	FieldCapabilities = "capabilities"
 	// FieldCheckedAt holds the string denoting the checked_at field in the database.
 	FieldCheckedAt = "checked_at"
+	// FieldPausedUntil holds the string denoting the paused_until field in the database.
+	FieldPausedUntil = "paused_until"
+	// FieldPausedReason holds the string denoting the paused_reason field in the database.
+	FieldPausedReason = "paused_reason"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// Table holds the table name of the cluster in the database.
@@ -59,6 +63,8 @@ var Columns = []string{
 	FieldDefaultStorageClass,
 	FieldCapabilities,
 	FieldCheckedAt,
+	FieldPausedUntil,
+	FieldPausedReason,
 	FieldCreatedAt,
 }
 
@@ -83,6 +89,8 @@ var (
 	DefaultKubevirtVersion string
 	// DefaultDefaultStorageClass holds the default value on creation for the "default_storage_class" field.
 	DefaultDefaultStorageClass string
+	// DefaultPausedReason holds the default value on creation for the "paused_reason" field.
+	DefaultPausedReason string
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
 	DefaultCreatedAt func() time.Time
 )
@@ -166,6 +174,16 @@ func ByDefaultStorageClass(opts ...sql.OrderTermOption) OrderOption {
 // ByCheckedAt orders the results by the checked_at field.
 func ByCheckedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCheckedAt, opts...).ToFunc()
+}
+
+// ByPausedUntil orders the results by the paused_until field.
+func ByPausedUntil(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPausedUntil, opts...).ToFunc()
+}
+
+// ByPausedReason orders the results by the paused_reason field.
+func ByPausedReason(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPausedReason, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

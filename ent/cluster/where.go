@@ -109,6 +109,16 @@ func CheckedAt(v time.Time) predicate.Cluster {
 	return predicate.Cluster(sql.FieldEQ(FieldCheckedAt, v))
 }
 
+// PausedUntil applies equality check predicate on the "paused_until" field. It's identical to PausedUntilEQ.
+func PausedUntil(v time.Time) predicate.Cluster {
+	return predicate.Cluster(sql.FieldEQ(FieldPausedUntil, v))
+}
+
+// PausedReason applies equality check predicate on the "paused_reason" field. It's identical to PausedReasonEQ.
+func PausedReason(v string) predicate.Cluster {
+	return predicate.Cluster(sql.FieldEQ(FieldPausedReason, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.Cluster {
 	return predicate.Cluster(sql.FieldEQ(FieldCreatedAt, v))
@@ -672,6 +682,121 @@ func CheckedAtIsNil() predicate.Cluster {
 // CheckedAtNotNil applies the NotNil predicate on the "checked_at" field.
 func CheckedAtNotNil() predicate.Cluster {
 	return predicate.Cluster(sql.FieldNotNull(FieldCheckedAt))
+}
+
+// PausedUntilEQ applies the EQ predicate on the "paused_until" field.
+func PausedUntilEQ(v time.Time) predicate.Cluster {
+	return predicate.Cluster(sql.FieldEQ(FieldPausedUntil, v))
+}
+
+// PausedUntilNEQ applies the NEQ predicate on the "paused_until" field.
+func PausedUntilNEQ(v time.Time) predicate.Cluster {
+	return predicate.Cluster(sql.FieldNEQ(FieldPausedUntil, v))
+}
+
+// PausedUntilIn applies the In predicate on the "paused_until" field.
+func PausedUntilIn(vs ...time.Time) predicate.Cluster {
+	return predicate.Cluster(sql.FieldIn(FieldPausedUntil, vs...))
+}
+
+// PausedUntilNotIn applies the NotIn predicate on the "paused_until" field.
+func PausedUntilNotIn(vs ...time.Time) predicate.Cluster {
+	return predicate.Cluster(sql.FieldNotIn(FieldPausedUntil, vs...))
+}
+
+// PausedUntilGT applies the GT predicate on the "paused_until" field.
+func PausedUntilGT(v time.Time) predicate.Cluster {
+	return predicate.Cluster(sql.FieldGT(FieldPausedUntil, v))
+}
+
+// PausedUntilGTE applies the GTE predicate on the "paused_until" field.
+func PausedUntilGTE(v time.Time) predicate.Cluster {
+	return predicate.Cluster(sql.FieldGTE(FieldPausedUntil, v))
+}
+
+// PausedUntilLT applies the LT predicate on the "paused_until" field.
+func PausedUntilLT(v time.Time) predicate.Cluster {
+	return predicate.Cluster(sql.FieldLT(FieldPausedUntil, v))
+}
+
+// PausedUntilLTE applies the LTE predicate on the "paused_until" field.
+func PausedUntilLTE(v time.Time) predicate.Cluster {
+	return predicate.Cluster(sql.FieldLTE(FieldPausedUntil, v))
+}
+
+// PausedUntilIsNil applies the IsNil predicate on the "paused_until" field.
+func PausedUntilIsNil() predicate.Cluster {
+	return predicate.Cluster(sql.FieldIsNull(FieldPausedUntil))
+}
+
+// PausedUntilNotNil applies the NotNil predicate on the "paused_until" field.
+func PausedUntilNotNil() predicate.Cluster {
+	return predicate.Cluster(sql.FieldNotNull(FieldPausedUntil))
+}
+
+// PausedReasonEQ applies the EQ predicate on the "paused_reason" field.
+func PausedReasonEQ(v string) predicate.Cluster {
+	return predicate.Cluster(sql.FieldEQ(FieldPausedReason, v))
+}
+
+// PausedReasonNEQ applies the NEQ predicate on the "paused_reason" field.
+func PausedReasonNEQ(v string) predicate.Cluster {
+	return predicate.Cluster(sql.FieldNEQ(FieldPausedReason, v))
+}
+
+// PausedReasonIn applies the In predicate on the "paused_reason" field.
+func PausedReasonIn(vs ...string) predicate.Cluster {
+	return predicate.Cluster(sql.FieldIn(FieldPausedReason, vs...))
+}
+
+// PausedReasonNotIn applies the NotIn predicate on the "paused_reason" field.
+func PausedReasonNotIn(vs ...string) predicate.Cluster {
+	return predicate.Cluster(sql.FieldNotIn(FieldPausedReason, vs...))
+}
+
+// PausedReasonGT applies the GT predicate on the "paused_reason" field.
+func PausedReasonGT(v string) predicate.Cluster {
+	return predicate.Cluster(sql.FieldGT(FieldPausedReason, v))
+}
+
+// PausedReasonGTE applies the GTE predicate on the "paused_reason" field.
+func PausedReasonGTE(v string) predicate.Cluster {
+	return predicate.Cluster(sql.FieldGTE(FieldPausedReason, v))
+}
+
+// PausedReasonLT applies the LT predicate on the "paused_reason" field.
+func PausedReasonLT(v string) predicate.Cluster {
+	return predicate.Cluster(sql.FieldLT(FieldPausedReason, v))
+}
+
+// PausedReasonLTE applies the LTE predicate on the "paused_reason" field.
+func PausedReasonLTE(v string) predicate.Cluster {
+	return predicate.Cluster(sql.FieldLTE(FieldPausedReason, v))
+}
+
+// PausedReasonContains applies the Contains predicate on the "paused_reason" field.
+func PausedReasonContains(v string) predicate.Cluster {
+	return predicate.Cluster(sql.FieldContains(FieldPausedReason, v))
+}
+
+// PausedReasonHasPrefix applies the HasPrefix predicate on the "paused_reason" field.
+func PausedReasonHasPrefix(v string) predicate.Cluster {
+	return predicate.Cluster(sql.FieldHasPrefix(FieldPausedReason, v))
+}
+
+// PausedReasonHasSuffix applies the HasSuffix predicate on the "paused_reason" field.
+func PausedReasonHasSuffix(v string) predicate.Cluster {
+	return predicate.Cluster(sql.FieldHasSuffix(FieldPausedReason, v))
+}
+
+// PausedReasonEqualFold applies the EqualFold predicate on the "paused_reason" field.
+func PausedReasonEqualFold(v string) predicate.Cluster {
+	return predicate.Cluster(sql.FieldEqualFold(FieldPausedReason, v))
+}
+
+// PausedReasonContainsFold applies the ContainsFold predicate on the "paused_reason" field.
+func PausedReasonContainsFold(v string) predicate.Cluster {
+	return predicate.Cluster(sql.FieldContainsFold(FieldPausedReason, v))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

@@ -139,6 +139,8 @@ var (
 		{Name: "default_storage_class", Type: field.TypeString, Default: ""},
 		{Name: "capabilities", Type: field.TypeJSON, Nullable: true},
 		{Name: "checked_at", Type: field.TypeTime, Nullable: true},
+		{Name: "paused_until", Type: field.TypeTime, Nullable: true},
+		{Name: "paused_reason", Type: field.TypeString, Default: ""},
 		{Name: "created_at", Type: field.TypeTime},
 	}
 	// ClustersTable holds the schema information for the "clusters" table.

@@ -155,6 +155,8 @@ func (Cluster) Fields() []ent.Field {
 		field.String("default_storage_class").Default(""),
 		field.JSON("capabilities", &domain.Capabilities{}).Optional(),
 		field.Time("checked_at").Optional().Nillable(),
+		field.Time("paused_until").Optional().Nillable().Comment("nothing is sent there before; one that has passed counts for nothing"),
+		field.String("paused_reason").Default(""),
 		createdAt(),
 	}
 }
