@@ -17,9 +17,10 @@ func TestSourceKey(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	p := program{sources: []string{"cmd"}}
 	key := func(goVersion string) string {
 		t.Helper()
-		k, err := sourceKey(dir, goVersion)
+		k, err := p.key(dir, goVersion)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -27,7 +28,11 @@ func TestSourceKey(t *testing.T) {
 	}
 	write("go.mod", "module x")
 	write("go.sum", "")
-	write("main.go", "package main")
+	if err := os.MkdirAll(filepath.Join(dir, "cmd", "part"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write("cmd/main.go", "package main")
+	write("cmd/part/part.go", "package part")
 	first := key("go1.26.0")
 	if again := key("go1.26.0"); again != first {
 		t.Errorf("the same sources have the keys %s and %s", first, again)
@@ -35,23 +40,23 @@ func TestSourceKey(t *testing.T) {
 	if other := key("go1.26.1"); other == first {
 		t.Error("another Go version has the same key")
 	}
-	for _, name := range []string{"main.go", "go.mod", "go.sum"} {
+	for _, name := range []string{"cmd/main.go", "cmd/part/part.go", "go.mod", "go.sum"} {
 		before := key("go1.26.0")
 		write(name, "changed "+name)
 		if key("go1.26.0") == before {
 			t.Errorf("the key does not depend on %s", name)
 		}
 	}
+	before := key("go1.26.0")
+	write("other.go", "package other")
+	if key("go1.26.0") != before {
+		t.Error("the key depends on what does not go in")
+	}
 }
 
-func TestLinkerFlags(t *testing.T) {
+func TestKubernetesFlags(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	mod := "module x\n\nrequire (\n\tk8s.io/api v0.40.0\n\tk8s.io/kubernetes v1.40.3\n)\n"
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(mod), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	flags, err := linkerFlags(dir)
+	flags, err := kubernetesFlags([]byte("module x\n\nrequire (\n\tk8s.io/api v0.40.0\n\tk8s.io/kubernetes v1.40.3\n)\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,10 +65,7 @@ func TestLinkerFlags(t *testing.T) {
 			t.Errorf("flags %q lack %q", flags, want)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module x\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if flags, err := linkerFlags(dir); err == nil {
+	if flags, err := kubernetesFlags([]byte("module x\n")); err == nil {
 		t.Errorf("without a version of Kubernetes the flags are %q", flags)
 	}
 }
@@ -74,10 +76,10 @@ func TestControlPlaneEndsOnSignal(t *testing.T) {
 	if _, err := p.start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.process.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Wait(); err != nil {
+	if err := p.process.cmd.Wait(); err != nil {
 		t.Errorf("it ended with %v, want success", err)
 	}
 }
