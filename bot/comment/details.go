@@ -3,8 +3,6 @@ package comment
 import (
 	"cmp"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
@@ -179,40 +177,6 @@ func image(t *spec.Template) string {
 		return object("data source", i.DataSource)
 	}
 	return ""
-}
-
-// hardware is what a size stands for.
-func hardware(s *spec.InstanceSize) string {
-	if s == nil {
-		return ""
-	}
-	text := ": " + count(s.Cores, "core") + ", " + cell(s.Memory, 20) + " memory"
-	if s.DedicatedCPU {
-		text += ", cores of its own"
-	}
-	if s.Hugepages != "" {
-		text += ", huge pages of " + cell(s.Hugepages, 20)
-	}
-	for _, g := range s.GPUs {
-		text += ", GPU " + code(g.DeviceName)
-	}
-	if s.SRIOV {
-		text += ", SR-IOV"
-	}
-	if o := s.Overcommit; o != nil {
-		text += reserved("cores", o.CPU) + reserved("memory", o.Memory)
-	}
-	for _, path := range slices.Sorted(maps.Keys(s.SpecOverrides)) {
-		text += ", sets " + Escape(path+" = "+compact(s.SpecOverrides[path]), maxReason)
-	}
-	return text
-}
-
-func reserved(what string, l *spec.RequestLimit) string {
-	if l == nil {
-		return ""
-	}
-	return ", reserves " + cell(l.Request, 20) + " of " + cell(l.Limit, 20) + " " + what
 }
 
 // wanted is what the request itself asks for, beside template, size and disk.

@@ -26,7 +26,7 @@ var summaryColumns = []column{
 	{title: "Impact", cell: func(r entry) string { return impact(r.Change) }},
 	{title: "Environment", cell: func(r entry) string { return cell(string(r.Change.Environment), 20) }},
 	{title: "Size", cell: func(r entry) string {
-		return r.step(r.size(), func(vm *spec.VirtualMachine) string { return vm.Size })
+		return r.step(r.size(), func(vm *spec.VirtualMachine) string { return vm.Size }) + ownHardware(r.Change.Plan)
 	}},
 	{title: "Cluster", cell: func(r entry) string { return cell(r.cluster(), 40) }},
 	{title: "Digest", always: true, own: true, cell: func(r entry) string { return digest(r.Change.Digest) }},
