@@ -34,7 +34,7 @@ var variables = []Variable{
 	{"request.reason", "string", "the reason given for the change"},
 	{"request.operations", "map(string, int)", "how many changes of each operation the pull request makes; every operation has an entry"},
 
-	{"size.name", "string", "the instance size that the VM would have"},
+	{"size.name", "string", "the instance size that the VM would have; what follows is as the VM would be given it, with the request's own cpu, memory and gpu"},
 	{"size.cores", "int", "its cores"},
 	{"size.memory", "int", "its memory in bytes"},
 	{"size.gpus", "int", "how many GPUs it has"},
