@@ -76,6 +76,12 @@ func contested(by ...int) func(*judge.Change) {
 	}
 }
 
+// crowded is a change for which there is no room.
+func crowded(c *judge.Change) {
+	c.Plan = nil
+	c.Problems = domain.Problems{{Code: domain.QuotaExceeded, Severity: domain.Error, Path: c.Path, Message: "no room"}}
+}
+
 // taken is contested by what will not give way.
 func taken(c *judge.Change) {
 	contested(7)(c)

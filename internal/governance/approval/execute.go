@@ -315,9 +315,16 @@ func (g *Gateway) Wait(ctx context.Context, id uuid.UUID, p domain.Problem) erro
 }
 
 // Observe notes what a cluster says of a VM after an event. Only a change is written down and told; once a
-// later event was applied, what is seen of the VM is that one's.
+// later event was applied, what is seen of the VM is that one's. Whoever waits for room has it where a VM is gone.
 func (g *Gateway) Observe(ctx context.Context, eventID uuid.UUID, status domain.VMStatus, message string) error {
 	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		var waits []int
+		if status == domain.VMDeleted {
+			var err error
+			if waits, err = waiting(ctx, tx, 0); err != nil {
+				return err
+			}
+		}
 		w, err := load(ctx, tx, eventID)
 		if err != nil {
 			return err
@@ -333,6 +340,9 @@ func (g *Gateway) Observe(ctx context.Context, eventID uuid.UUID, status domain.
 			return nil
 		}
 		if err := g.observe(ctx, tx, w.VM, status, message); err != nil {
+			return err
+		}
+		if err := wantAll(ctx, tx, g.queue, waits, false); err != nil {
 			return err
 		}
 		err = audit.Append(ctx, tx, entry(w.Ticket, audit.VMObserved, audit.Actor{}, map[string]any{"status": string(status), "message": message}))

@@ -22,7 +22,14 @@ func (g *Gateway) replan(ctx context.Context, tx *store.Tx, s Submission, t *ent
 	if err != nil {
 		return err
 	}
-	return g.wait(ctx, tx, t, "the plan changed", func(u *ent.TicketUpdate) { setPlan(u, id, c) })
+	if err := g.wait(ctx, tx, t, "the plan changed", func(u *ent.TicketUpdate) { setPlan(u, id, c) }); err != nil {
+		return err
+	}
+	was := t.Edges.Plan
+	if c.Plan != nil && (was.Size != c.Plan.Size || was.Disk != c.Plan.Disk || t.PlannedDigest != c.PlannedDigest) {
+		return wake(ctx, tx, g.queue, t.PullRequest) // it may take less
+	}
+	return nil
 }
 
 // writePlan keeps what would be applied, and that this head has it.

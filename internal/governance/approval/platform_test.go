@@ -96,8 +96,8 @@ func TestMergePlatformRace(t *testing.T) {
 	w.same("rules and cursor", []string{won + " " + won}, w.texts("select platform_commit || ' ' || cursor from repository"))
 }
 
-// Whoever was refused because of a name is judged again when it is free, for each way in which that happens,
-// in the same transaction; whoever waits for nothing is left alone.
+// Whoever was refused because of a name, or because there was no room, is judged again when it is free, for each way
+// in which that happens, in the same transaction; whoever waits for nothing is left alone.
 func TestWake(t *testing.T) {
 	t.Parallel()
 	closed := pullOf(7)
@@ -130,14 +130,22 @@ func TestWake(t *testing.T) {
 			_, err := w.g.Start(w.Context(), w.ticket(vm1.Path).EventID)
 			return expected(err, func(err error) bool { return errors.Is(err, ErrDone) })
 		}},
-		"removed":    {func(w *world) { w.removed(7, "c0", "c1", goneService) }, func(w *world) error { return removesService(w, w.g) }},
-		"taken over": {asked, func(w *world) error { return w.g.TakeOver(w.Context(), 8, Taking{twin, byAlice}) }},
+		"removed":         {func(w *world) { w.removed(7, "c0", "c1", goneService) }, func(w *world) error { return removesService(w, w.g) }},
+		"taken over":      {asked, func(w *world) error { return w.g.TakeOver(w.Context(), 8, Taking{twin, byAlice}) }},
+		"planned smaller": {asked, func(w *world) error { return w.g.Submit(w.Context(), submission(7, replanned(vm1, true))) }},
+		"gone from its cluster": {func(w *world) {
+			w.running(7, "c0", "c1", vm1)
+			w.removed(8, "c1", "c2", goneVM)
+			w.ok(w.g.Finish(w.Context(), w.started(vm1.Path), Applied{Summary: "deleted"}))
+		}, func(w *world) error {
+			return w.g.Observe(w.Context(), w.ticket(vm1.Path).EventID, domain.VMDeleted, "")
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			tt.before(w)
-			for number, c := range map[int]judge.Change{9: newVM(1, taken), 10: newVM(1, taken, free), 11: newVM(5), 12: newVM(1, taken)} {
+			for number, c := range map[int]judge.Change{9: newVM(1, taken), 10: newVM(1, taken, free), 11: newVM(5), 12: newVM(1, taken), 13: newVM(6, crowded)} {
 				w.pull(number)
 				w.submit(number, c)
 			}
@@ -151,7 +159,7 @@ func TestWake(t *testing.T) {
 					got = append(got, line)
 				}
 			}
-			want := []string{`judge_pull_request default {"number": 9}`, `judge_pull_request default {"number": 10}`}
+			want := []string{`judge_pull_request default {"number": 9}`, `judge_pull_request default {"number": 10}`, `judge_pull_request default {"number": 13}`}
 			if name == "taken over" {
 				want = append([]string{judgeSeven}, want...)
 			}
@@ -166,8 +174,11 @@ func TestWakeNobody(t *testing.T) {
 	w := newWorld(t)
 	w.submit(7, vm1)
 	waiting8(w)
+	w.pull(9)
+	w.submit(9, newVM(6, crowded))
 	w.judged()
 	since := w.last("river_job")
+	w.submit(9, newVM(6, crowded))
 	w.submit(7, vm1)
 	w.submit(7, newVM(1, cluster("west")))
 	w.submit(7, newVM(1, invalid))

@@ -272,6 +272,22 @@ EXECUTION_COMPLETED shepherd prod-shop-shop-redis-01 prod #7 ticket event {"uid"
 		nothing: true, statements: 5,
 	},
 	{
+		name: "observe: it is gone, and somebody waits for room",
+		given: after(func(w *world) {
+			w.running(7, "c0", "c1", vm1)
+			w.removed(8, "c1", "c2", goneVM)
+			w.ok(w.g.Finish(w.Context(), w.started(vm1.Path), Applied{Summary: "deleted"}))
+			w.pull(9)
+			w.submit(9, newVM(6, crowded))
+			w.judged()
+		}, func(w *world, g *Gateway) error {
+			return g.Observe(w.Context(), w.ticket(vm1.Path).EventID, domain.VMDeleted, "")
+		}),
+		trail:      `VM_OBSERVED shepherd prod-shop-shop-redis-01 prod #8 ticket event {"status": "DELETED", "message": ""}`,
+		jobs:       "judge_pull_request default {\"number\": 9}\ntell_pull_request default {\"number\": 8}",
+		statements: 9,
+	},
+	{
 		name: "wait",
 		given: after(gone, func(w *world, g *Gateway) error {
 			return g.Wait(w.Context(), w.ticket(vm1.Path).EventID, outOfQuota)

@@ -16,7 +16,8 @@ import (
 )
 
 // wake asks for the judging of those open pull requests that were refused because another one had a
-// name first: it may be free now. The one that frees it need not be asked.
+// name first, or because there was no room for their VMs: it may be free now. The one that frees it need not be
+// asked.
 func wake(ctx context.Context, tx *store.Tx, queue *jobs.Queue, freed int) error {
 	numbers, err := waiting(ctx, tx, freed)
 	if err != nil {
@@ -25,15 +26,15 @@ func wake(ctx context.Context, tx *store.Tx, queue *jobs.Queue, freed int) error
 	return wantAll(ctx, tx, queue, numbers, false)
 }
 
-// waiting locks those who wait for a name, and the pull request that may free it, in the order of their
-// numbers, so that of many who wake each other none waits for the other way round. It is called before
+// waiting locks those who wait for a name or for room, and the pull request that may free it, in the order of
+// their numbers, so that of many who wake each other none waits for the other way round. It is called before
 // anything else is locked where that can be known, and returns those who wait.
 func waiting(ctx context.Context, tx *store.Tx, freed int) ([]int, error) {
 	const query = `select id from pull_requests where id = $2 or state = 'open' and report @? $1::jsonpath order by id for update`
-	path := fmt.Sprintf(`$.changes[*].problems[*] ? (@.code == "%s")`, domain.DuplicatePendingRequest)
+	path := fmt.Sprintf(`$.changes[*].problems[*] ? (@.code == "%s" || @.code == "%s")`, domain.DuplicatePendingRequest, domain.QuotaExceeded)
 	numbers, err := numbersOf(ctx, tx, query, path, freed)
 	if err != nil {
-		return nil, fmt.Errorf("look for who waits for a name: %w", err)
+		return nil, fmt.Errorf("look for who waits for a name or for room: %w", err)
 	}
 	return slices.DeleteFunc(numbers, func(n int) bool { return n == freed }), nil
 }
