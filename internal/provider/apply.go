@@ -240,5 +240,11 @@ func (s *step) change() Change {
 		source = s.live
 	}
 	change.UID, change.ResourceVersion = string(source.GetUID()), source.GetResourceVersion()
+	if s.want.GroupVersionKind() != secretKind {
+		change.Object = source.Object
+	}
+	if s.isVM() && s.live != nil {
+		change.Seen = observed(s.live)
+	}
 	return change
 }

@@ -30,6 +30,10 @@ type Change struct {
 	Fields []string
 	// Diffs are the same fields with their values; of a Secret without them. A list is one value.
 	Diffs []FieldDiff
+	// Object is the object as it is then, or would be; nil for a Secret and for what is deleted.
+	Object map[string]any
+	// Seen is how a VirtualMachine was before, without its instance.
+	Seen Observation
 	// Notes are sentences for people: what was kept although it differs, whose field was taken
 	// over, what the API server warned of.
 	Notes []string

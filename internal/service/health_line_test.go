@@ -5,7 +5,9 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // line is the way to an API server, byte for byte, which can be cut: connections are refused then.
@@ -13,6 +15,8 @@ type line struct {
 	t              *testing.T
 	target, listen string
 	listener       net.Listener
+	frozen         atomic.Bool  // what was sent stays where it is
+	delay          atomic.Int64 // of what comes back
 }
 
 // newLine gives the way to the world's API server, and the kubeconfig that takes it.
@@ -43,6 +47,27 @@ func (l *line) mend() {
 
 func (l *line) cut() { _ = l.listener.Close() }
 
+// freeze keeps every connection open and brings nothing over any more.
+func (l *line) freeze() { l.frozen.Store(true) }
+
+// carry brings over what one side sends.
+func (l *line) carry(to io.Writer, from io.Reader, delayed bool) {
+	buffer := make([]byte, 1<<16)
+	for {
+		n, err := from.Read(buffer)
+		if l.frozen.Load() {
+			<-l.t.Context().Done()
+			return
+		}
+		if delayed {
+			time.Sleep(time.Duration(l.delay.Load()))
+		}
+		if _, wrong := to.Write(buffer[:n]); err != nil || wrong != nil {
+			return
+		}
+	}
+}
+
 func (l *line) serve(listener net.Listener) {
 	for {
 		near, err := listener.Accept()
@@ -57,10 +82,10 @@ func (l *line) serve(listener net.Listener) {
 			}
 			defer func() { _ = far.Close() }()
 			go func() {
-				_, _ = io.Copy(far, near)
+				l.carry(far, near, false)
 				_ = far.Close()
 			}()
-			_, _ = io.Copy(near, far)
+			l.carry(near, far, true)
 		}()
 	}
 }

@@ -178,7 +178,7 @@ func (b *batch) ask(ctx context.Context, giveUp func(), connection *provider.Clu
 		b.out[i].Unanswered = *why
 		return
 	}
-	answer, err := rehearse(ctx, connection, b.requests[i])
+	answer, err := b.rehearse(ctx, connection, b.requests[i])
 	if err == nil {
 		b.out[i] = answer
 		return

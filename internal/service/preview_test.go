@@ -1,16 +1,30 @@
 package service
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
+	"net"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	kubevirtv1 "kubevirt.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"kv-shepherd.io/shepherd/ent/cluster"
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/kubetest"
 	"kv-shepherd.io/shepherd/internal/provider"
 	"kv-shepherd.io/shepherd/internal/render"
 )
 
-// previewer asks the world's cluster, whose credentials are added when they are not there.
+// previewer asks the world's clusters over connections of its own.
 func (w *world) previewer(change func(*PreviewerDeps)) *Previewer {
 	w.Helper()
 	d := PreviewerDeps{DB: w.db, Clusters: provider.New(w.clusters, provider.Options{}), Log: slog.New(slog.DiscardHandler), Now: w.now}
@@ -18,12 +32,6 @@ func (w *world) previewer(change func(*PreviewerDeps)) *Previewer {
 		change(&d)
 	}
 	return NewPreviewer(d)
-}
-
-func (w *world) registered() {
-	w.Helper()
-	_, err := w.clusters.Add(w.Context(), "prod-1", w.kubeconfig, operator)
-	w.ok(err)
 }
 
 // wanting is the request for a new VM with an index.
@@ -35,15 +43,394 @@ func (w *world) wanting(index int) render.PreviewRequest {
 	}
 }
 
-func TestPreviewOfACreation(t *testing.T) {
+// having applies a request's manifests as a merge does, and gives the request for a change of what is there then.
+func (w *world) having(index int) render.PreviewRequest {
+	w.Helper()
+	r := w.wanting(index)
+	connection, err := w.clusters.Registry().Cluster(w.Context(), "prod-1")
+	w.ok(err)
+	var ms []render.Manifest
+	for _, m := range r.Manifests {
+		m, err = render.WithEnvelope(m, render.Envelope{Ticket: "t1", Creator: "alice", PullRequest: "https://forge.test/1", MergeCommit: "c1", EffectiveDigest: "e1", Event: "1", Sequence: 1})
+		w.ok(err)
+		ms = append(ms, m)
+	}
+	changes, err := connection.Apply(w.Context(), provider.Target{Identity: render.Labels(render.Input{Ref: r.Ref, Environment: r.Environment}), Creating: true}, provided(ms))
+	w.ok(err)
+	vm, _ := changes.VM()
+	r.UID, r.Previous, r.Operation, r.Running = vm.UID, r.Manifests, domain.ModifyVM, true
+	return r
+}
+
+// with replaces a part of a request's VM.
+func with(r render.PreviewRequest, old, replacement string) render.PreviewRequest {
+	m := r.Manifests[0]
+	m.JSON = []byte(strings.Replace(string(m.JSON), old, replacement, 1))
+	r.Manifests = []render.Manifest{m}
+	return r
+}
+
+// held is what a namespace holds, each object with its resourceVersion.
+func (w *world) held(namespace string) map[string]string {
+	w.Helper()
+	out := map[string]string{}
+	for _, kind := range []schema.GroupVersionKind{
+		{Version: "v1", Kind: "SecretList"}, {Version: "v1", Kind: "PersistentVolumeClaimList"},
+		{Group: "cdi.kubevirt.io", Version: "v1beta1", Kind: "DataVolumeList"}, {Group: "kubevirt.io", Version: "v1", Kind: "VirtualMachineList"},
+	} {
+		var found unstructured.UnstructuredList
+		found.SetGroupVersionKind(kind)
+		w.ok(w.kube.Client().List(w.Context(), &found, client.InNamespace(namespace)))
+		for _, u := range found.Items {
+			out[u.GetKind()+"/"+u.GetName()] = u.GetResourceVersion()
+		}
+	}
+	return out
+}
+
+// previewed asks, and fails when anything was written.
+func (w *world) previewed(p *Previewer, requests ...render.PreviewRequest) []render.Preview {
+	w.Helper()
+	before := w.held(w.ns)
+	out := p.Preview(w.Context(), requests)
+	if diff := cmp.Diff(before, w.held(w.ns)); diff != "" {
+		w.Errorf("a preview wrote:\n%s", diff)
+	}
+	if left := w.held(provider.PreviewNamespace); len(left) != 0 {
+		w.Errorf("left behind: %v", left)
+	}
+	for i, got := range out {
+		if got.Cluster != requests[i].Cluster || got.For != requests[i].EffectiveDigest || got.At.IsZero() {
+			w.Errorf("preview %d is %s on %s at %s", i, got.For, got.Cluster, got.At)
+		}
+	}
+	return out
+}
+
+// outline is a preview in a line.
+func outline(p render.Preview) string {
+	switch {
+	case p.Unanswered != "":
+		return "unanswered: " + p.Unanswered
+	case p.Refused != nil:
+		return "refused: " + string(p.Refused.Code) + " " + p.Refused.Message
+	}
+	var parts []string
+	for _, o := range p.Objects {
+		text := o.Kind + " " + o.Action
+		for _, f := range o.Fields {
+			text += fmt.Sprintf(" %s %q->%q (%s)", f.Path, f.From, f.To, f.Impact)
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(append(parts, "impact "+string(p.Impact)), ", ")
+}
+
+func TestPreviewsSayWhatTheClusterSays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.registered()
-	got := w.previewer(nil).Preview(t.Context(), []render.PreviewRequest{w.wanting(1)})[0]
-	if got.Unanswered != "" || got.Refused != nil || len(got.Objects) != 1 || got.Objects[0].Action != "created" {
+	w.add("prod-1")
+	deleted := func(r render.PreviewRequest, policy spec.DeletionPolicy) render.PreviewRequest {
+		r.Operation, r.Manifests, r.DeletionPolicy = domain.DeleteVM, nil, policy
+		return r
+	}
+	power := func(r render.PreviewRequest, op domain.Operation) render.PreviewRequest {
+		r = with(r, "Always", "Halted")
+		r.Operation = op
+		return r
+	}
+	foreign := w.wanting(4)
+	w.foreign(foreign.Ref, nil)
+	replaced := w.having(5)
+	replaced.UID = "11111111-2222-3333-4444-555555555555"
+	elsewhere := w.wanting(9)
+	elsewhere.Namespace = w.ns + "-new"
+	elsewhere.Manifests = []render.Manifest{machine(elsewhere.Ref, elsewhere.Namespace)}
+	unknown := w.wanting(13)
+	unknown.Cluster = "prod-9"
+	never := deleted(foreign, spec.DeleteDisks)
+	restart := w.having(14)
+	restart.Operation = domain.RestartVM
+	tests := []struct {
+		name    string
+		request render.PreviewRequest
+		want    string // outline begins so
+		note    string
+	}{
+		{"creation", w.wanting(1), "VirtualMachine created, impact ", ""},
+		{"no difference but the envelope", w.having(2), "VirtualMachine unchanged, impact ", ""},
+		{"modification", with(w.having(3), "1Gi", "2Gi"), `VirtualMachine configured spec.template.spec.domain.memory.guest "1Gi"->"2Gi" (`, ""},
+		{"somebody else's", foreign, "refused: FOREIGN_VM VirtualMachine " + w.ns + "/" + foreign.Ref.VMName() + " exists", ""},
+		{"replaced", replaced, "refused: FOREIGN_VM", ""},
+		{"not a quantity", with(w.wanting(6), "1Gi", "1Gb"), "refused: CLUSTER_REFUSED", ""},
+		{"not in the schema", with(w.wanting(7), `"memory":`, `"memroy":`), "refused: CLUSTER_REFUSED", ""},
+		{"in a new namespace", elsewhere, "Namespace created, VirtualMachine created, impact ", "does not exist yet and is made first"},
+		{"stop", power(w.having(10), domain.StopVM), `VirtualMachine configured spec.runStrategy "Always"->"Halted"`, ""},
+		{"power that nobody asked for", func() render.PreviewRequest {
+			r := power(w.having(11), domain.ModifyVM)
+			r.Previous = r.Manifests
+			return r
+		}(), "VirtualMachine unchanged", "power drift"},
+		{"deletion", deleted(w.having(12), spec.DeleteDisks), "VirtualMachine deleted, impact ", ""},
+		{"deletion of what was never applied", never, "impact ", "nothing is deleted"},
+		{"restart of what does not run", restart, "VirtualMachine unchanged, impact ", "does not run"},
+		{"a cluster that is not there", unknown, "unanswered: cluster prod-9 is not registered", ""},
+	}
+	var requests []render.PreviewRequest
+	for _, tt := range tests {
+		requests = append(requests, tt.request)
+	}
+	for i, got := range w.previewed(w.previewer(nil), requests...) {
+		if text := outline(got); !strings.HasPrefix(text, tests[i].want) {
+			t.Errorf("%s: %s\nwant %s", tests[i].name, text, tests[i].want)
+		}
+		if notes := strings.Join(got.Notes, "\n"); !strings.Contains(notes, tests[i].note) || tests[i].note == "" && notes != "" {
+			t.Errorf("%s: notes %q", tests[i].name, notes)
+		}
+	}
+}
+
+func TestPreviewOfDisksThatGo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add("prod-1")
+	r := w.wanting(1)
+	r.Manifests = w.pair(r.Ref, "50Gi")
+	connection, err := w.clusters.Registry().Cluster(t.Context(), "prod-1")
+	w.ok(err)
+	target, err := targetOf(r)
+	w.ok(err)
+	changes, err := connection.Apply(t.Context(), target, provided(r.Manifests))
+	w.ok(err)
+	vm, _ := changes.VM()
+	r.UID, r.Operation, r.Manifests = vm.UID, domain.DeleteVM, nil
+	kept := r
+	r.DeletionPolicy, kept.DeletionPolicy = spec.DeleteDisks, spec.RetainDisks
+	got := w.previewed(w.previewer(nil), r, kept)
+	if text := outline(got[0]); text != "VirtualMachine deleted, DataVolume deleted, impact destroys disk" {
+		t.Error(text)
+	}
+	if text := outline(got[1]); text != "DataVolume unchanged, VirtualMachine deleted, impact " || !strings.Contains(strings.Join(got[1].Notes, "\n"), "kept: it is retained") {
+		t.Error(text, got[1].Notes)
+	}
+}
+
+// What the cluster says of the VM as it is counts more than what was known of it.
+func TestImpactGoesByTheVMAsItIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add("prod-1")
+	r := w.having(1)
+	key := client.ObjectKey{Namespace: w.ns, Name: r.Ref.VMName()}
+	changed := with(r, `"devices":{}`, `"devices":{"rng":{}}`)
+	report := func(state kubevirtv1.VirtualMachinePrintableStatus) render.Impact {
+		w.ok(kubetest.SetVMStatus(t.Context(), w.kube.Client(), key, state))
+		return w.previewed(w.previewer(nil), changed)[0].Impact
+	}
+	if got := report(kubevirtv1.VirtualMachineStatusRunning); got != render.ImpactRestart {
+		t.Errorf("of a VM that runs: %q", got)
+	}
+	if got := report(kubevirtv1.VirtualMachineStatusStopped); got != render.ImpactNone {
+		t.Errorf("of a VM that was said to run and is stopped: %q", got)
+	}
+}
+
+func TestPreviewWithoutPermission(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	may := func(group, resource string, verbs ...string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, Verbs: verbs}
+	}
+	w.kubeconfig = w.kube.Restricted(t, may("", "namespaces", "get"), may("kubevirt.io", "virtualmachines", "get"))
+	w.add("prod-1")
+	got := w.previewed(w.previewer(nil), w.wanting(1))[0]
+	if text := outline(got); !strings.HasPrefix(text, "refused: NAMESPACE_PERMISSION_DENIED Shepherd may not apply VirtualMachine") {
+		t.Fatal(text)
+	}
+	if !strings.HasPrefix(got.Refused.Hint, "kubectl create role ") {
+		t.Errorf("hint %q", got.Refused.Hint)
+	}
+}
+
+func TestPreviewInANamespaceThatGoes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add("prod-1")
+	hold := w.foreign(w.wanting(99).Ref, nil)
+	finalizers := func(value string) error {
+		patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":`+value+`}}`))
+		return w.kube.Client().Patch(context.WithoutCancel(t.Context()), hold, patch)
+	}
+	w.ok(finalizers(`["example.com/hold"]`))
+	t.Cleanup(func() {
+		if err := finalizers("null"); client.IgnoreNotFound(err) != nil {
+			t.Error(err)
+		}
+	})
+	ns := &unstructured.Unstructured{}
+	ns.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "Namespace"})
+	ns.SetName(w.ns)
+	w.ok(w.kube.Client().Delete(t.Context(), ns))
+	got := outline(w.previewer(nil).Preview(t.Context(), []render.PreviewRequest{w.wanting(1)})[0])
+	if got != "unanswered: cluster prod-1 gives no answer to this: namespace "+w.ns+" is being deleted" {
+		t.Error(got)
+	}
+}
+
+// many are requests for a number of new VMs, in turns on two clusters.
+func (w *world) many(n int, clusters ...string) []render.PreviewRequest {
+	out := make([]render.PreviewRequest, n)
+	for i := range out {
+		out[i] = w.wanting(i + 1)
+		out[i].Cluster = clusters[i%len(clusters)]
+	}
+	return out
+}
+
+// A cluster that is gone, or that does not speak, takes no time from the others and is asked once, not once a
+// preview.
+func TestPreviewsOfASilentCluster(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		end   func(t *testing.T, l *line)
+		want  string
+		limit time.Duration
+	}{
+		{"down", func(_ *testing.T, l *line) { l.cut() }, "it refuses connections", time.Second},
+		{"mute", func(t *testing.T, l *line) { l.cut(); mute(t, l.listen) }, "did not answer in time", 2 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.add("prod-1")
+			l, kubeconfig := newLine(w)
+			w.kubeconfig = kubeconfig
+			w.add("prod-2")
+			tt.end(t, l)
+			p := w.previewer(func(d *PreviewerDeps) { d.Call = 500 * time.Millisecond })
+			began := time.Now()
+			for i, got := range w.previewed(p, w.many(40, "prod-1", "prod-2")...) {
+				switch text := outline(got); {
+				case i%2 == 0 && text != "VirtualMachine created, impact ":
+					t.Errorf("%d on the other cluster: %s", i, text)
+				case i%2 == 1 && (!strings.HasPrefix(text, "unanswered: cluster prod-2 does not answer: ") || !strings.Contains(text, tt.want)):
+					t.Errorf("%d: %s", i, text)
+				}
+			}
+			if spent := time.Since(began); spent > tt.limit+time.Second {
+				t.Errorf("it took %s", spent)
+			}
+		})
+	}
+}
+
+// mute accepts connections at an address and never says a word.
+func mute(t *testing.T, address string) {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			if _, err := listener.Accept(); err != nil {
+				return
+			}
+		}
+	}()
+}
+
+// A cluster that falls silent in the middle leaves the answers that it gave.
+func TestPreviewsOfAClusterThatFallsSilent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l, kubeconfig := newLine(w)
+	w.kubeconfig = kubeconfig
+	w.add("prod-1")
+	p := w.previewer(func(d *PreviewerDeps) { d.Call = 500 * time.Millisecond })
+	if got := outline(w.previewed(p, w.wanting(1))[0]); got != "VirtualMachine created, impact " {
+		t.Fatal(got)
+	}
+	l.freeze()
+	began := time.Now()
+	for i, got := range w.previewed(p, w.many(40, "prod-1")...) {
+		if text := outline(got); !strings.HasPrefix(text, "unanswered: cluster prod-1 does not answer: ") {
+			t.Errorf("%d: %s", i, text)
+		}
+	}
+	if spent := time.Since(began); spent > 2*time.Second {
+		t.Errorf("it took %s", spent)
+	}
+}
+
+// A cluster that answers, and each time only just, ends with the time that there is for all.
+func TestPreviewsEndWithTheirBudget(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l, kubeconfig := newLine(w)
+	w.kubeconfig = kubeconfig
+	w.add("prod-1")
+	l.delay.Store(int64(100 * time.Millisecond))
+	p := w.previewer(func(d *PreviewerDeps) { d.Budget = time.Second })
+	began := time.Now()
+	answered, late := 0, 0
+	for i, got := range w.previewed(p, w.many(60, "prod-1")...) {
+		switch text := outline(got); {
+		case text == "VirtualMachine created, impact ":
+			answered++
+		case strings.HasPrefix(text, "unanswered: cluster prod-1 does not answer fast enough"):
+			late++
+		default:
+			t.Errorf("%d: %s", i, text)
+		}
+	}
+	if answered == 0 || late == 0 {
+		t.Errorf("%d answered, %d late", answered, late)
+	}
+	if spent := time.Since(began); spent > 3*time.Second {
+		t.Errorf("it took %s", spent)
+	}
+}
+
+// What is known to be unreachable is not asked.
+func TestPreviewsDoNotAskWhatIsUnreachable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add("prod-1")
+	w.ok(w.db.Cluster.Update().SetHealth(cluster.HealthUnreachable).SetHealthMessage("it refuses connections").Exec(t.Context()))
+	got := outline(w.previewed(w.previewer(nil), w.wanting(1))[0])
+	if got != "unanswered: cluster prod-1 does not answer: it refuses connections" {
+		t.Error(got)
+	}
+}
+
+func TestPreviewsWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add("prod-1")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	got := w.previewer(nil).Preview(ctx, []render.PreviewRequest{w.wanting(1)})[0]
+	if got.Unanswered != "what is known of cluster prod-1 cannot be read" || got.Cluster != "prod-1" {
 		t.Errorf("%+v", got)
 	}
-	if got.Cluster != "prod-1" || got.For != "effective-01" || got.At.IsZero() {
-		t.Errorf("%+v", got)
+	if none := w.previewer(nil).Preview(ctx, nil); len(none) != 0 {
+		t.Errorf("%+v", none)
 	}
+}
+
+func TestTwoHundredPreviews(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add("prod-1")
+	began := time.Now()
+	for i, got := range w.previewed(w.previewer(nil), w.many(200, "prod-1")...) {
+		if text := outline(got); text != "VirtualMachine created, impact " {
+			t.Errorf("%d: %s", i, text)
+		}
+	}
+	t.Logf("200 previews on one cluster took %s", time.Since(began).Round(time.Millisecond))
 }
