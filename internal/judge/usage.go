@@ -203,7 +203,7 @@ func (j *judging) within(c *change, whose, key string, limits *spec.Limits, docu
 	if len(over) > 0 {
 		c.at(domain.QuotaExceeded, "spec", "with it "+whose+" would take "+strings.Join(over, ", "),
 			"ask for less, delete what is no longer needed, or have the limits in "+document.Path()+
-				" raised first; new VMs that other pull requests asked for before count too")
+				" raised first; what other pull requests asked for before counts too")
 	}
 }
 
