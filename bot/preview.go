@@ -38,29 +38,39 @@ func (j *Judge) preview(ctx context.Context, number int, in judge.Input, report 
 	}
 	var (
 		requests []render.PreviewRequest
-		of       []int
+		answers  []**render.Preview // where those go
 	)
-	for i, c := range report.Changes {
-		if !c.Operation.OnCluster() || c.Plan == nil {
-			continue
+	ask := func(r render.PreviewRequest, path string, to **render.Preview) {
+		if *to = before[answerOf{path, r.EffectiveDigest, r.Cluster}]; !j.stands(*to) {
+			requests, answers = append(requests, r), append(answers, to)
 		}
-		if kept := before[c.Path]; j.stands(kept, c.Plan) {
-			c.Plan.Preview = kept
-			continue
+	}
+	for i := range report.Changes {
+		c := &report.Changes[i]
+		if c.Operation.OnCluster() && c.Plan != nil {
+			ask(rehearsal(*c, in.World.Machines[c.Subject]), c.Path, &c.Plan.Preview)
 		}
-		requests, of = append(requests, rehearsal(c, in.World.Machines[c.Subject])), append(of, i)
+		for n := range c.Trials {
+			if t := &c.Trials[n]; t.Untried == "" {
+				ask(trial(*t), c.Path, &t.Preview)
+			}
+		}
 	}
 	for n, p := range j.previews.Preview(ctx, requests) {
-		report.Changes[of[n]].Plan.Preview = &p
+		*answers[n] = &p
 	}
 	for i := range report.Changes {
 		refuse(&report.Changes[i])
+		refuseTrials(&report.Changes[i])
 	}
 	return report, nil
 }
 
-// previewed are the previews that the last judging of a pull request left, by path.
-func (j *Judge) previewed(ctx context.Context, number int) (map[string]*render.Preview, error) {
+// answerOf names a preview: the path, the effective digest and the cluster.
+type answerOf struct{ path, digest, cluster string }
+
+// previewed are the previews that the last judging of a pull request left.
+func (j *Judge) previewed(ctx context.Context, number int) (map[answerOf]*render.Preview, error) {
 	row, err := j.db.PullRequest.Query().Where(pullrequest.ID(number)).Select(pullrequest.FieldReport).Only(ctx)
 	if ent.IsNotFound(err) || err == nil && len(row.Report) == 0 {
 		return nil, nil
@@ -68,33 +78,37 @@ func (j *Judge) previewed(ctx context.Context, number int) (map[string]*render.P
 	if err != nil {
 		return nil, fmt.Errorf("read the last report on #%d: %w", number, err)
 	}
+	type previewed struct{ Preview *render.Preview }
 	var last struct {
 		Changes []struct {
-			Path string
-			Plan *struct{ Preview *render.Preview }
+			Path   string
+			Plan   previewed
+			Trials []previewed
 		}
 	}
 	if err := json.Unmarshal(row.Report, &last); err != nil {
 		return nil, fmt.Errorf("read the last report on #%d: %w", number, err)
 	}
-	out := map[string]*render.Preview{}
+	out := map[answerOf]*render.Preview{}
 	for _, c := range last.Changes {
-		if c.Plan != nil {
-			out[c.Path] = c.Plan.Preview
+		for _, one := range append(c.Trials, c.Plan) {
+			if p := one.Preview; p != nil {
+				out[answerOf{c.Path, p.For, p.Cluster}] = p
+			}
 		}
 	}
 	return out, nil
 }
 
-func (j *Judge) stands(p *render.Preview, plan *judge.Plan) bool {
-	if p == nil || p.For != plan.EffectiveDigest || p.Cluster != plan.Cluster {
+// stands reports whether an answer is young enough to be given again.
+func (j *Judge) stands(p *render.Preview) bool {
+	switch {
+	case p == nil:
 		return false
+	case p.Unanswered != "":
+		return j.now().Sub(p.At) < silenceKept
 	}
-	kept := answerKept
-	if p.Unanswered != "" {
-		kept = silenceKept
-	}
-	return j.now().Sub(p.At) < kept
+	return j.now().Sub(p.At) < answerKept
 }
 
 func rehearsal(c judge.Change, m judge.Machine) render.PreviewRequest {
@@ -109,6 +123,14 @@ func rehearsal(c judge.Change, m judge.Machine) render.PreviewRequest {
 	return r
 }
 
+// trial asks for the creation of what a document of the platform makes.
+func trial(t judge.Trial) render.PreviewRequest {
+	return render.PreviewRequest{
+		Cluster: t.Cluster, Ref: t.Ref, Environment: t.Environment, Namespace: render.PreviewNamespace, Operation: domain.CreateVM,
+		Manifests: t.Manifests, EffectiveDigest: t.EffectiveDigest,
+	}
+}
+
 // refuse makes what the cluster does not let pass a problem of the change.
 func refuse(c *judge.Change) {
 	if c.Plan == nil || c.Plan.Preview == nil || c.Plan.Preview.Refused == nil {
@@ -117,4 +139,29 @@ func refuse(c *judge.Change) {
 	p := *c.Plan.Preview.Refused
 	p.Path, p.Severity = c.Path, domain.Error
 	c.Problems = append(c.Problems, p)
+}
+
+// refuseTrials tells what clusters say to what a document of the platform makes: it is an error where none of
+// those that were asked takes it, and a warning else, for nobody has to use it there.
+func refuseTrials(c *judge.Change) {
+	var refused []*render.Preview
+	taken := false
+	for _, t := range c.Trials {
+		switch {
+		case t.Preview == nil || t.Preview.Unanswered != "":
+		case t.Preview.Refused != nil:
+			refused = append(refused, t.Preview)
+		default:
+			taken = true
+		}
+	}
+	for _, r := range refused {
+		p := *r.Refused
+		p.Path, p.Severity = c.Path, domain.Error
+		if taken {
+			p.Severity = domain.Warning
+		}
+		p.Message = "tried on cluster " + r.Cluster + ": " + p.Message
+		c.Problems = append(c.Problems, p)
+	}
 }

@@ -78,7 +78,7 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 var passes = []domain.Code{domain.RateLimitExceeded, domain.NoEligibleCluster, domain.ClusterUnreachable}
 
 // unsettled finds plans that their cluster refused, or was silent about, when it was asked for a preview.
-const unsettled = "$.changes[*].plan.preview ? (exists(@.refused) || exists(@.unanswered))"
+const unsettled = "$.changes[*].**{1 to 2}.preview ? (exists(@.refused) || exists(@.unanswered))"
 
 // passing are the open pull requests with such a problem.
 func passing(ctx context.Context, tx *store.Tx) ([]int, error) {

@@ -32,6 +32,7 @@ func detail(r Row, reasons bool) string {
 	planned(r, item)
 	wanted(r, item)
 	foreseen(c, item)
+	trials(c, item)
 	usage(c, item)
 	if names := claims(c.Claims); names != "" {
 		item("Reserves %s", names)

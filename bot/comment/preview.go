@@ -63,6 +63,28 @@ func foreseen(c judge.Change, item func(string, ...any)) {
 	}
 }
 
+// trials are what was made of a document of the platform, to see whether clusters take it.
+func trials(c judge.Change, item func(string, ...any)) {
+	for _, t := range c.Trials {
+		in := "Tried in " + cell(string(t.Environment), 20) + orNothing(" with ", prose(t.With, maxPath))
+		switch p := t.Preview; {
+		case t.Untried != "":
+			item("Not tried in %s: %s", cell(string(t.Environment), 20), prose(t.Untried, maxMessage))
+		case p == nil:
+			item("To be tried in %s", cell(string(t.Environment), 20))
+		case p.Unanswered != "":
+			item("Not tried in %s: %s; the cluster is asked again later", cell(string(t.Environment), 20), strings.TrimSuffix(prose(p.Unanswered, maxMessage), "."))
+		case p.Refused != nil:
+			item("%s, by a dry-run on cluster %s: **refused**, %s", in, code(p.Cluster), prose(p.Refused.Message, maxMessage))
+		default:
+			item("%s, by a dry-run on cluster %s: accepted", in, code(p.Cluster))
+			for _, n := range p.Notes {
+				item("%s", prose(n, maxMessage))
+			}
+		}
+	}
+}
+
 // impactOf corrects the words for an impact where the request itself is what it takes.
 func impactOf(c judge.Change, words string) string {
 	if restarts := c.Plan != nil && c.Plan.RestartedAt != ""; restarts && c.Plan.Preview.Impact == render.ImpactRestart {

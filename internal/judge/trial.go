@@ -66,11 +66,13 @@ type mixture struct {
 	with            string
 }
 
-// sizes are what a template can be tried with, the plainest first.
+// sizes are what a template can be tried with, the plainest and smallest first.
 func (j *judging) sizes(ref spec.Ref, t *spec.Template) (out []mixture) {
 	sizes := j.in.Next.Platform.Sizes
 	names := slices.Sorted(maps.Keys(sizes))
-	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(demands(sizes[a]), demands(sizes[b])) })
+	slices.SortStableFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(demands(sizes[a]), demands(sizes[b])), cmp.Compare(sizes[a].Cores, sizes[b].Cores))
+	})
 	for _, name := range names {
 		out = append(out, mixture{t, ref.Name, ref.Version, sizes[name], name, "size " + name})
 	}
