@@ -71,6 +71,9 @@ func (w *world) round(pr *forgetest.Pull, system string, kill func()) func() {
 	w.eventually("the closing remark", func() bool { return len(w.remarks(pr)) >= 2 })
 	w.quiet()
 	w.saidOnce(pr)
+	if n := len(w.deployments(pr)); n != 2 {
+		w.t.Errorf("#%d: %d deployments, want one a cluster", pr.Number(), n)
+	}
 	return kill
 }
 
