@@ -12,6 +12,7 @@
 //	decide.go        reviews are weighed, for every ticket
 //	takeover.go      what another pull request only waits for goes to the one that was approved
 //	tell.go          checks and the comment say what the database holds; plans are thereby published
+//	deploy.go        what a merge brings to a cluster is announced as a deployment of the forge
 //	view.go          what there is to say, gathered
 //	invite.go        those who can decide are asked for a review, and reminded
 //	answer.go        commands are carried out and answered: docket.go says which, planning.go is /plan
