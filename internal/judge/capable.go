@@ -23,6 +23,8 @@ type need struct {
 	// lack says why a cluster falls short, as in: has none of the device nvidia.com/A10; empty where it does not.
 	lack func(*domain.Capabilities) string
 	by   string // who asks, as in: size large
+	// gpus says that it is of the size's gpus.
+	gpus bool
 }
 
 // Kinds of what stands in [domain.Capabilities].
@@ -57,7 +59,10 @@ func needsOfSize(name string, size *spec.InstanceSize) (needs []need) {
 	for _, gpu := range size.GPUs {
 		devices[gpu.DeviceName]++
 	}
-	needs = append(needs, needsOfDevices("spec.gpus", by, devices)...)
+	needs = needsOfDevices("spec.gpus", by, devices)
+	for i := range needs {
+		needs[i].gpus = true
+	}
 	if size.Hugepages != "" {
 		needs = append(needs, needOfHugepages(by, size.Hugepages, bytesOf(size.Memory)))
 	}
@@ -67,6 +72,7 @@ func needsOfSize(name string, size *spec.InstanceSize) (needs []need) {
 	if size.DedicatedCPU {
 		needs = append(needs, present("spec.dedicatedCPU", by, kindNode, "a node that gives whole cores away", func(c *domain.Capabilities) bool { return c.DedicatedCPU }))
 	}
+	needs = append(needs, needsOfInstancetype(by, size)...)
 	return append(needs, needsOfOverrides(by, size.SpecOverrides)...)
 }
 
@@ -162,14 +168,13 @@ func asked(needs []need, field string) []need {
 	return needs
 }
 
-// needsOf is what a VM asks of its cluster: of its size and template, where they are not nil, and of networks.
+// needsOf is what a VM asks of its cluster: with its size as it is given to it, its template and its networks.
 func needsOf(vm *spec.VirtualMachine, size *spec.InstanceSize, template *spec.Template, networks map[string]spec.Network) (needs []need) {
-	if size != nil {
-		needs = asked(needsOfSize(vm.Size, size), "spec.size")
+	needs = asked(needsOfSize(vm.Size, size), "spec.size")
+	if size.Named != nil && !slices.Equal(size.Named.GPUs, size.GPUs) {
+		ownDevices(vm, needs)
 	}
-	if template != nil {
-		needs = append(needs, asked(needsOfTemplate(vm.Template, template), "spec.template")...)
-	}
+	needs = append(needs, asked(needsOfTemplate(vm.Template, template), "spec.template")...)
 	for _, name := range slices.Sorted(maps.Keys(networks)) {
 		field := "spec" // the namespace's own
 		if at := slices.IndexFunc(vm.Networks, func(n spec.VMNetwork) bool { return n.Name == name }); at >= 0 {
@@ -179,6 +184,18 @@ func needsOf(vm *spec.VirtualMachine, size *spec.InstanceSize, template *spec.Te
 		needs = append(needs, asked(needsOfNetwork(name, &network), field)...)
 	}
 	return needs
+}
+
+// ownDevices marks the devices that a VM has instead of its size's.
+func ownDevices(vm *spec.VirtualMachine, needs []need) {
+	for i, n := range needs {
+		if n.gpus {
+			needs[i].by, needs[i].field = "its gpu", "spec.gpu"
+			if vm.GPU == "" {
+				needs[i].by, needs[i].field = "the gpu that template "+vm.Template+" fills in", "spec.template"
+			}
+		}
+	}
 }
 
 // unmet are the needs that a cluster is known not to meet; unknown those of which that is not known.

@@ -103,19 +103,10 @@ func (j *judging) planChange(c *change, old *spec.VirtualMachine, m Machine, ns 
 
 // able holds the cluster where the VM lives to what the change asks for anew.
 func (j *judging) able(c *change, plan Plan, m Machine, to attachments) bool {
-	size, template, networks := plan.SizeSnapshot, plan.TemplateSnapshot, maps.Clone(to.networks)
-	hardware := *size
-	hardware.Disk = m.Plan.SizeSnapshot.Disk // a rule for requests
-	if spec.Equal(hardware, *m.Plan.SizeSnapshot) {
-		size = nil
-	}
-	if template.Preference == m.Plan.TemplateSnapshot.Preference {
-		template = nil
-	}
-	for _, was := range render.Attached(m.Plan.Manifests) {
-		maps.DeleteFunc(networks, func(_ string, is spec.Network) bool { return spec.Equal(is.Attachment, was.Attachment) })
-	}
-	needs := needsOf(c.vm, size, template, networks)
+	was := needsOf(c.vm, m.Plan.SizeSnapshot, m.Plan.TemplateSnapshot, render.Attached(m.Plan.Manifests))
+	needs := slices.DeleteFunc(needsOf(c.vm, plan.SizeSnapshot, plan.TemplateSnapshot, to.networks), func(n need) bool {
+		return slices.ContainsFunc(was, func(w need) bool { return w.what == n.what })
+	})
 	facts := j.in.World.Clusters[m.Cluster]
 	if unmet, _ := facts.unmet(needs); len(unmet) > 0 {
 		c.at(domain.NoEligibleCluster, unmet[0].field, "cluster "+m.Cluster+", where the VM lives, "+facts.lacks(unmet),
