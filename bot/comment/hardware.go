@@ -18,6 +18,9 @@ func hardware(s *spec.InstanceSize) string {
 	own := s.Own()
 	text := ": " + count(s.Cores, "core") + instead(strconv.Itoa(own.Cores), s.Cores != own.Cores) +
 		", " + cell(s.Memory, 20) + " memory" + instead(own.Memory, s.Memory != own.Memory)
+	if it := s.Instancetype; it != nil {
+		text += ", as instance type " + code(it.Name) + " of the " + instancetypeOf(it)
+	}
 	if s.DedicatedCPU {
 		text += ", cores of its own"
 	}
@@ -38,6 +41,14 @@ func hardware(s *spec.InstanceSize) string {
 		text += ", sets " + Escape(path+" = "+compact(s.SpecOverrides[path]), maxReason)
 	}
 	return text
+}
+
+// instancetypeOf is where an instance type is looked for.
+func instancetypeOf(it *spec.Instancetype) string {
+	if it.EffectiveKind() == spec.ClusterInstancetype {
+		return "cluster"
+	}
+	return "namespace"
 }
 
 // instead says what the size has by itself.

@@ -19,6 +19,12 @@ func (s *InstanceSize) DiskRange() (def, least, most resource.Quantity) {
 	return mustBytes(or(s.Disk.Default, defaultDisk)), mustBytes(or(s.Disk.Min, defaultMinDisk)), mustBytes(or(s.Disk.Max, defaultMaxDisk))
 }
 
+// ClusterInstancetype is the kind of an instance type that names none.
+const ClusterInstancetype = "VirtualMachineClusterInstancetype"
+
+// EffectiveKind is the kind of the instance type.
+func (i *Instancetype) EffectiveKind() string { return or(i.Kind, ClusterInstancetype) }
+
 // EffectiveWeight is how much the cluster is preferred among its equals.
 func (c *Cluster) EffectiveWeight() int { return or(c.Weight, defaultWeight) }
 

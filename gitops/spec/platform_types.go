@@ -148,11 +148,21 @@ type InstanceSize struct {
 	DedicatedCPU bool `json:"dedicatedCPU,omitempty"`
 	// Ask the scheduler for less than the VM may use.
 	Overcommit *Overcommit `json:"overcommit,omitempty"`
+	// An instance type of the clusters that gives the VM its cores, memory and devices, instead of what is said here. Cores and memory are then what limits count; Shepherd compares them with the cluster's instance type when it previews.
+	Instancetype *Instancetype `json:"instancetype,omitempty"`
 	// Parts of the VirtualMachine's spec, by path, that are set as they stand here.
 	SpecOverrides map[string]any `json:"specOverrides,omitempty"`
 	// Named is what the size itself gives, in the copy of a size that a VM has with hardware of its own (see
 	// Given). Documents have no such field.
 	Named *Hardware `json:"named,omitempty" jsonschema:"-"`
+}
+
+// Instancetype names an instance type of KubeVirt on the clusters.
+type Instancetype struct {
+	// The instance type's name.
+	Name string `json:"name" jsonschema:"format=dns-name,example=u1.medium"`
+	// Whether it is the cluster's or the namespace's. The cluster's when left out.
+	Kind string `json:"kind,omitempty" jsonschema:"enum=VirtualMachineClusterInstancetype,enum=VirtualMachineInstancetype"`
 }
 
 // DiskRange bounds the root disk. Empty members mean 100Gi within 50Gi and 500Gi.

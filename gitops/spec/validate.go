@@ -140,6 +140,7 @@ func (v *validator) size(s *InstanceSize) {
 	}
 	v.diskRange(s)
 	v.overcommit(s)
+	v.instancetype(s)
 	distinct(v, s.GPUs, "spec.gpus", ".name", func(g GPU) string { return g.Name })
 }
 

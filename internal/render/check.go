@@ -45,6 +45,7 @@ var rules = []func(*checker){
 	(*checker).networkNames, (*checker).networkSources, (*checker).bindings, (*checker).interfaceFields,
 	(*checker).firmware,
 	(*checker).memory, (*checker).hugepages, (*checker).cpu, (*checker).dedicatedCPU, (*checker).numa, (*checker).gpus,
+	(*checker).instancetype,
 	(*checker).isolatedMetadata, (*checker).isolatedVolumes, (*checker).isolatedNetworks,
 	(*checker).isolatedDevices, (*checker).isolatedPlacement,
 }

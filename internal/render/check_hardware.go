@@ -51,7 +51,7 @@ func (c *checker) memory() {
 	switch {
 	case byteCount(guest) < 0 || byteCount(request) < 0 || byteCount(limit) < 0:
 		c.invalid(domainPath+"memory", "memory is below nothing")
-	case byteCount(guest) == 0 && byteCount(request) == 0 && !huge:
+	case byteCount(guest) == 0 && byteCount(request) == 0 && !huge && c.vm.Spec.Instancetype == nil:
 		// KubeVirt takes such a VM and fails when it makes the instance.
 		c.invalid(domainPath+"memory.guest", "the VM has no memory")
 	case byteCount(request) > 0 && byteCount(request) < smallest:

@@ -21,6 +21,9 @@ const maxCores = 512
 // price is that a change of size asks for a restart, as resources are not updated live.
 func (r *renderer) hardware(instance *kubevirtv1.VirtualMachineInstanceSpec) {
 	size := r.in.Size
+	if size.Instancetype != nil {
+		return // nothing is said twice: KubeVirt refuses that
+	}
 	if size.Cores < 1 || size.Cores > maxCores {
 		origin, field := r.from("cpu", "cores", r.asked.CPU != 0)
 		r.problems.add(domain.PlanInvalid, origin, field, "%s is %d", field, size.Cores).

@@ -114,6 +114,9 @@ func (r *renderer) checkProtected(before, after *kubevirtv1.VirtualMachine) bool
 	ok := true
 	for _, p := range protected {
 		if !reflect.DeepEqual(getPath(was, p.path), getPath(is, p.path)) {
+			if r.in.Size.Instancetype != nil && strings.HasPrefix(p.path, domainPath) {
+				p.instead = "it belongs to the instance type"
+			}
 			r.problems.add(domain.ForbiddenField, OriginSize, "specOverrides", "specOverrides cannot change %s", p.path).
 				hint("%s", p.instead)
 			ok = false

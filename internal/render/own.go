@@ -48,7 +48,10 @@ func (r *renderer) checkOwnHardware() {
 
 // excludes says why the size, which may overcommit it, does not go with hardware of the request's own.
 func (r *renderer) excludes(overcommit *spec.RequestLimit) string {
-	if overcommit != nil {
+	switch {
+	case r.in.Size.Instancetype != nil:
+		return "leaves it to the instance type " + r.in.Size.Instancetype.Name
+	case overcommit != nil:
 		return "overcommits it"
 	}
 	return ""

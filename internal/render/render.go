@@ -64,8 +64,9 @@ func (r *renderer) virtualMachine() *kubevirtv1.VirtualMachine {
 			APIVersion: kubevirtv1.GroupVersion.String(), Kind: KindVirtualMachine},
 		ObjectMeta: r.meta(r.name),
 		Spec: kubevirtv1.VirtualMachineSpec{
-			RunStrategy: r.runStrategy(),
-			Preference:  preference(r.in.Template),
+			RunStrategy:  r.runStrategy(),
+			Instancetype: instancetype(r.in.Size),
+			Preference:   preference(r.in.Template),
 			Template: &kubevirtv1.VirtualMachineInstanceTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: Labels(r.in)},
 				Spec:       kubevirtv1.VirtualMachineInstanceSpec{Hostname: r.name},
@@ -101,6 +102,15 @@ func preference(t spec.Template) *kubevirtv1.PreferenceMatcher {
 		return nil
 	}
 	return &kubevirtv1.PreferenceMatcher{Name: t.Preference, Kind: "VirtualMachineClusterPreference"}
+}
+
+// instancetype names the size's instance type, with its kind for the same reason, and without a revision: another
+// instance type is another name.
+func instancetype(s spec.InstanceSize) *kubevirtv1.InstancetypeMatcher {
+	if s.Instancetype == nil {
+		return nil
+	}
+	return &kubevirtv1.InstancetypeMatcher{Name: s.Instancetype.Name, Kind: s.Instancetype.EffectiveKind()}
 }
 
 func (r *renderer) manifests(vm *kubevirtv1.VirtualMachine) ([]Manifest, error) {
