@@ -72,6 +72,10 @@ func classify(err error, s subject, wait time.Duration) *Error {
 
 // classifyRoad sorts errors that are not an answer of the API server.
 func classifyRoad(err error, s subject) *Error {
+	var lost *lostError
+	if errors.As(err, &lost) {
+		err = lost.cause
+	}
 	reason := "no connection to it can be made"
 	var (
 		authority x509.UnknownAuthorityError
@@ -92,6 +96,8 @@ func classifyRoad(err error, s subject) *Error {
 		reason = "it refuses connections"
 	case utilnet.IsConnectionReset(err), utilnet.IsProbableEOF(err):
 		reason = "it closed the connection"
+	case utilnet.IsHTTP2ConnectionLost(err):
+		reason = "it fell silent"
 	}
 	return later(problem(domain.ClusterUnreachable, "", "the cluster cannot be reached: %s", reason), waitUnreachable, err)
 }

@@ -83,8 +83,7 @@ func newCluster(kubeconfig []byte, o Options) (*Cluster, error) {
 	config.QPS = -1
 	config.UserAgent = FieldManager
 	config.WarningHandlerWithContext = warningNoter{}
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return waitNoter{next} })
-	httpClient, err := rest.HTTPClientFor(config)
+	httpClient, err := httpClientFor(config)
 	if err != nil {
 		return nil, errors.New("kubeconfig: its certificates or keys do not parse")
 	}
