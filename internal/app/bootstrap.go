@@ -46,8 +46,8 @@ type App struct {
 
 	scratch  string // a folder to be removed
 	id       string
-	clusters []string // those whose queues are open from the start
 	runner   *jobs.Runner
+	follower *service.Follower
 	metrics  *api.Metrics
 }
 
@@ -183,12 +183,13 @@ func (a *App) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	clusters, options, err := NewClusters(cfg, a.Pool, a.Log)
+	clusters, _, err := NewClusters(cfg, a.Pool, a.Log)
 	if err != nil {
 		return err
 	}
 	a.metrics = api.NewMetrics(a.Pool, a.Log)
-	connections := provider.New(clusters, options)
+	connections := clusters.Registry()
+	a.metrics.Clusters(pauses(connections))
 	grace := time.Duration(cfg.Approval.Grace)
 	gateway := approval.New(a.DB, queue, time.Now)
 	router := bot.NewRouter(a.DB, queue, github.Parse, a.Repo, self, time.Now)
@@ -218,11 +219,12 @@ func (a *App) wire(ctx context.Context) error {
 		Pool: a.Pool, DB: a.DB, Gateway: gateway, Clusters: connections, Environment: a.environment,
 		Log: a.Log, Now: time.Now, Observe: a.metrics.Step,
 	})
-	if a.clusters, err = a.DB.Cluster.Query().IDs(ctx); err != nil {
+	names, err := a.DB.Cluster.Query().IDs(ctx)
+	if err != nil {
 		return fmt.Errorf("read the clusters: %w", err)
 	}
 	a.runner, err = jobs.NewRunner(a.Pool, jobs.Config{
-		Logger: a.Log.With("part", "jobs"), ID: a.id, Middleware: []rivertype.Middleware{a.metrics.Middleware()}, Clusters: a.clusters,
+		Logger: a.Log.With("part", "jobs"), ID: a.id, Middleware: []rivertype.Middleware{a.metrics.Middleware()}, Clusters: names,
 		Periodic: []jobs.Periodic{
 			{Every: jobs.HeartbeatEvery, Args: func() river.JobArgs { return jobs.Heartbeat{} }},
 			{Every: time.Duration(cfg.Repository.WalkEvery), Args: func() river.JobArgs { return jobs.WalkBranch{RepositoryID: a.Repo.ID} }},
@@ -250,12 +252,24 @@ func (a *App) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.follower = service.NewFollower(clusters, a.runner, gateway, a.Log)
 	a.Handler = api.New(api.Options{
 		Webhooks: bot.NewIntake(a.envelope(), a.DB, queue, a.Log, time.Now, a.metrics.Delivery),
 		Metrics:  a.metrics.Handler(),
 		Ready:    a.checks(),
 	})
 	return nil
+}
+
+// pauses is for how long each paused cluster has been so.
+func pauses(clusters *provider.Registry) func() map[string]time.Duration {
+	return func() map[string]time.Duration {
+		out := map[string]time.Duration{}
+		for _, p := range clusters.Paused() {
+			out[p.Cluster] = time.Since(p.Since)
+		}
+		return out
+	}
 }
 
 // remindEvery is how often the age of what waits is looked at.

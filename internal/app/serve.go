@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,7 +57,7 @@ func (a *App) Serve(ctx context.Context, listening func(addr string)) error {
 	failed := make(chan error, 1)
 	var wg sync.WaitGroup
 	wg.Go(func() { failed <- server.Serve(ln) })
-	wg.Go(func() { a.followClusters(ctx) })
+	wg.Go(func() { a.follower.Run(ctx) })
 	listening(ln.Addr().String())
 	select {
 	case <-ctx.Done():
@@ -97,34 +96,6 @@ func (a *App) drain(draining *atomic.Bool) http.Handler {
 		}
 		a.Handler.ServeHTTP(w, r)
 	})
-}
-
-// followClusters gives clusters that are added while the server runs their queue.
-func (a *App) followClusters(ctx context.Context) {
-	var known []string
-	tick := time.NewTicker(2 * time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		names, err := a.DB.Cluster.Query().IDs(ctx)
-		if err != nil {
-			continue // the readiness check says so
-		}
-		for _, name := range names {
-			if slices.Contains(known, name) || slices.Contains(a.clusters, name) {
-				continue
-			}
-			if err := a.runner.AddCluster(name); err != nil {
-				a.Log.WarnContext(ctx, "open the queue of a new cluster", "cluster", name, "error", err)
-				continue
-			}
-			known = append(known, name)
-		}
-	}
 }
 
 func (a *App) current(ctx context.Context) error {

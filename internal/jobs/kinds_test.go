@@ -115,11 +115,10 @@ func TestClusterQueues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.AddCluster("west"); err != nil {
-		t.Error(err)
-	}
-	if err := r.AddCluster("west"); err == nil {
-		t.Error("a queue was added twice")
+	for range 2 {
+		if err := r.WorkOn(t.Context(), append(names, "west")); err != nil {
+			t.Error(err)
+		}
 	}
 	if got := ClusterQueue(""); got != river.QueueDefault {
 		t.Errorf("without a cluster: %s", got)
@@ -127,19 +126,6 @@ func TestClusterQueues(t *testing.T) {
 	if got := ClusterQueue("prod-1"); got != "cluster_prod-1" {
 		t.Errorf("of prod-1: %s", got)
 	}
-}
-
-// A cluster that is added while the runner runs is worked at once.
-func TestAddCluster(t *testing.T) {
-	t.Parallel()
-	pool := newPool(t)
-	done := make(chan string, 1)
-	r := run(t, pool, Config{}, Workers{VerifyVM: note[VerifyVM](done), Event: executor{}})
-	enqueue(t, pool, VerifyVM{EventID: eventID, Cluster: "new"})
-	if err := r.AddCluster("new"); err != nil {
-		t.Fatal(err)
-	}
-	<-done
 }
 
 // A job is there if and only if its transaction is.

@@ -40,7 +40,7 @@ type Config struct {
 	Middleware []rivertype.Middleware
 	// Periodic are jobs that the leader queues again and again.
 	Periodic []Periodic
-	// Clusters have a queue each; see also Runner.AddCluster.
+	// Clusters have a queue each; see also Runner.WorkOn.
 	Clusters []string
 }
 
@@ -60,17 +60,14 @@ const (
 // Runner takes jobs and runs them.
 type Runner struct {
 	*river.Client[pgx.Tx]
+	clusters clusterQueues
 }
 
 // NewRunner registers the workers. Start it with Runner.Start, end it with Runner.Stop.
 func NewRunner(pool *pgxpool.Pool, cfg Config, w Workers) (*Runner, error) {
-	queues := map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: defaultWorkers}}
-	for _, c := range cfg.Clusters {
-		queues[ClusterQueue(c)] = river.QueueConfig{MaxWorkers: clusterWorkers}
-	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		ID:                          cfg.ID,
-		Queues:                      queues,
+		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: defaultWorkers}},
 		Workers:                     register(w),
 		Logger:                      slog.New(warnings{cfg.Logger.Handler()}),
 		ErrorHandler:                failures{cfg.Logger},
@@ -87,7 +84,7 @@ func NewRunner(pool *pgxpool.Pool, cfg Config, w Workers) (*Runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up River: %w", err)
 	}
-	return &Runner{client}, nil
+	return &Runner{Client: client, clusters: clusterQueues{names: cfg.Clusters, open: map[string]bool{}}}, nil
 }
 
 // fetchCooldown bounds how soon after one fetch the next may follow: it is most of the time between
@@ -97,15 +94,6 @@ const fetchCooldown = 20 * time.Millisecond
 // pollInterval is how often a queue looks by itself: for jobs that were snoozed, whose time comes
 // without a notification.
 const pollInterval = 250 * time.Millisecond
-
-// AddCluster gives a cluster its queue while running.
-func (r *Runner) AddCluster(name string) error {
-	err := r.Queues().Add(ClusterQueue(name), river.QueueConfig{MaxWorkers: clusterWorkers})
-	if err != nil {
-		return fmt.Errorf("add the queue of cluster %s: %w", name, err)
-	}
-	return nil
-}
 
 func register(w Workers) *river.Workers {
 	ws := river.NewWorkers()

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -20,7 +21,7 @@ const (
 	breakerFailures = 3
 	breakerFirst    = 5 * time.Second
 	breakerLongest  = time.Minute
-	breakerWait     = 5 * time.Second
+	breakerWait     = 4 * time.Second
 )
 
 // breaker keeps calls from a cluster that does not carry any out. It is closed at first; failures in a row open
@@ -105,12 +106,33 @@ func (b *breaker) open(err *Error) {
 	if asksForPatience(err) {
 		wait = max(wait, min(err.RetryAfter, breakerLongest))
 	}
+	reason := b.why(err)
 	if b.reason == nil {
 		b.since = b.now()
-		b.log.Warn("a cluster is paused", "cluster", b.name, "for", wait, "reason", err.Problem.Message)
+		b.log.Warn("a cluster is paused", "cluster", b.name, "for", wait, "reason", reason.Message)
 	}
-	reason := err.Problem
 	b.reason, b.until = &reason, b.now().Add(wait)
+}
+
+// why is what everybody is told who waits for the cluster, whatever call it was that failed last.
+func (b *breaker) why(err *Error) domain.Problem {
+	if err.bars {
+		return err.Problem
+	}
+	var status apierrors.APIStatus
+	reason := strings.TrimPrefix(err.Problem.Message, "the cluster cannot be reached: ")
+	switch {
+	case errors.As(err.err, &status) && status.Status().Code == http.StatusUnauthorized:
+		return err.Problem
+	case errors.As(err.err, &status) && status.Status().Code == http.StatusTooManyRequests:
+		reason = "it asks for fewer requests"
+	case errors.As(err.err, &status):
+		reason = fmt.Sprintf("it answers with errors (%d)", status.Status().Code)
+	case errors.Is(err.err, context.DeadlineExceeded):
+		reason = "it does not answer in time"
+	}
+	return problem(domain.ClusterUnreachable, "nothing has to be done here: Shepherd goes on when the cluster is back",
+		"cluster %s does not work at the moment: %s", b.name, reason)
 }
 
 // paused is the breaker's state while it is open.

@@ -133,7 +133,7 @@ func (c *Clusters) note(ctx context.Context, tx *store.Tx, row *ent.Cluster, f p
 
 // Live returns what a cluster has under a VM's name; an empty uid for nothing.
 func (c *Clusters) Live(ctx context.Context, name, namespace, vm string) (uid string, labels, annotations map[string]string, err error) {
-	connection, err := c.registry().Cluster(ctx, name)
+	connection, err := c.Registry().Cluster(ctx, name)
 	if err != nil {
 		return "", nil, nil, err
 	}
@@ -141,8 +141,8 @@ func (c *Clusters) Live(ctx context.Context, name, namespace, vm string) (uid st
 	return seen.UID, seen.Labels, seen.Annotations, err
 }
 
-// registry is the connections that the service itself uses.
-func (c *Clusters) registry() *provider.Registry {
+// Registry holds the connections to the clusters, and knows which are paused.
+func (c *Clusters) Registry() *provider.Registry {
 	c.once.Do(func() { c.connections = provider.New(c, c.options) })
 	return c.connections
 }

@@ -153,7 +153,7 @@ func TestManifestIsEnough(t *testing.T) {
 	t.Parallel()
 	w, _ := rbacWorld(t)
 	w.eventually("nothing is missing", func() bool { return len(w.lookOr()) == 0 })
-	connection, err := w.clusters.registry().Cluster(t.Context(), "prod-1")
+	connection, err := w.clusters.Registry().Cluster(t.Context(), "prod-1")
 	w.ok(err)
 	ns := w.ns + "-new"
 	if created, err := connection.EnsureNamespace(t.Context(), ns, nil); err != nil || !created {
