@@ -15,6 +15,18 @@ import (
 // does not answer itself. What is passed on is the administrator's.
 func (b bench) front(answer func(w http.ResponseWriter, r *http.Request, pass http.Handler)) bench {
 	b.t.Helper()
+	c, err := newCluster([]byte(b.frontConfig(answer)), Options{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(c.Close)
+	b.Cluster = c
+	return b
+}
+
+// frontConfig is the kubeconfig of such a front.
+func (b bench) frontConfig(answer func(w http.ResponseWriter, r *http.Request, pass http.Handler)) string {
+	b.t.Helper()
 	config := b.kube.Config()
 	target, err := url.Parse(config.Host)
 	if err != nil {
@@ -28,14 +40,7 @@ func (b bench) front(answer func(w http.ResponseWriter, r *http.Request, pass ht
 		r.SetURL(target)
 		r.Out.Header.Del("Authorization")
 	}}
-	text := servedConfig(b.t.(*testing.T), func(w http.ResponseWriter, r *http.Request) { answer(w, r, pass) })
-	c, err := newCluster([]byte(text), Options{})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Cleanup(c.Close)
-	b.Cluster = c
-	return b
+	return servedConfig(b.t.(*testing.T), func(w http.ResponseWriter, r *http.Request) { answer(w, r, pass) })
 }
 
 // cutting lets a number of writes through and then loses every connection on which one comes: before
