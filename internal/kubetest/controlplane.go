@@ -14,6 +14,8 @@ type controlPlane struct {
 	dir  string // empty for temporary data
 	port int    // 0 until the first start, which chooses it
 
+	kubeVirt bool // wanted in it
+
 	kubeconfig string   // the file of the administrator's
 	process    *process // nil when stopped
 }
