@@ -30,15 +30,15 @@ build: ## Build the programs into bin/
 	go build -buildvcs=$(BUILDVCS) -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/...
 
 .PHONY: test
-test: postgres controlplane lint verify ## Check and test everything (PKG=... for some packages)
+test: postgres controlplane kubevirt lint verify ## Check and test everything (PKG=... for some packages)
 	go test $(PKG)
 
 .PHONY: race
-race: postgres controlplane ## Test with the race detector (PKG=... for some packages; needs a C compiler)
+race: postgres controlplane kubevirt ## Test with the race detector (PKG=... for some packages; needs a C compiler)
 	CGO_ENABLED=1 go test -race $(PKG)
 
 .PHONY: bench
-bench: postgres controlplane ## Run the benchmarks (PKG=... for some packages)
+bench: postgres controlplane kubevirt ## Run the benchmarks (PKG=... for some packages)
 	go test -run '^$$' -bench . -benchmem $(PKG)
 
 .PHONY: lint
@@ -47,6 +47,7 @@ lint: ## Check format, vet and staticcheck
 	go vet ./...
 	$$($(nested) tool -C tools/lint -n staticcheck) ./...
 	$(nested) vet -C tools/controlplane ./...
+	$(nested) vet -C tools/kubevirt ./stack ./virt-controller
 
 .PHONY: generate
 generate: ## Write generated code and schemas anew
@@ -77,6 +78,11 @@ postgres: ## Install PostgreSQL where there is none
 controlplane: ## Compile the test control plane into the cache
 	@go build -buildvcs=false -o bin/testenv ./tools/testenv
 	@bin/testenv controlplane >/dev/null
+
+.PHONY: kubevirt
+kubevirt: ## Compile KubeVirt for tests into the cache
+	@go build -buildvcs=false -o bin/testenv ./tools/testenv
+	@bin/testenv kubevirt >/dev/null
 
 .PHONY: clean
 clean: ## Remove what was built here; the cache outside the clone stays

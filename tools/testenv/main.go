@@ -2,6 +2,7 @@
 //
 //	testenv postgres       the directory of PostgreSQL's programs, or an error when there are none
 //	testenv controlplane   the binary of tools/controlplane, which is compiled when it is missing
+//	testenv kubevirt       the binary of tools/kubevirt, likewise
 package main
 
 import (
@@ -43,7 +44,9 @@ func find(args []string) (func(context.Context) (string, error), error) {
 			return func(context.Context) (string, error) { return pgtest.Binaries() }, nil
 		case "controlplane":
 			return kubetest.Build, nil
+		case "kubevirt":
+			return kubetest.BuildKubeVirt, nil
 		}
 	}
-	return nil, fmt.Errorf("usage: testenv postgres|controlplane, not %q", args)
+	return nil, fmt.Errorf("usage: testenv postgres|controlplane|kubevirt, not %q", args)
 }
