@@ -15,18 +15,30 @@ import (
 type Allowance struct {
 	Networks    []string // attachment definitions, as namespace/name
 	HostDevices []string // device names
+	// PriorityClasses are those that the size names. The cluster's own (system-...) are never allowed.
+	PriorityClasses []string
+	// Images are the claims, snapshots and DataSources of other namespaces that disks may be cloned from, as
+	// namespace/name: the template's image.
+	Images []string
+	// Registries are the prefixes of container images that VMs may start from, such as quay.io/containerdisks/;
+	// without any, all are allowed.
+	Registries []string
+	// KubeVirt is that of the cluster; the zero value is the newest that is known.
+	KubeVirt KubeVirt
 }
 
 // Check finds what KubeVirt's webhooks would refuse, what they accept although it can never start,
 // and what would break the isolation of namespaces or nodes. It looks at nothing but the object:
 // whether a Secret, a claim or a GPU exists is the cluster's to say. Problems have OriginRendered
-// and a path in the object. What needs a feature gate is left to the cluster's dry-run.
+// and a path in the object. What depends on KubeVirt's release and feature gates is judged as far as
+// the allowance knows them; the rest is left to the cluster's dry-run.
 func Check(vm *kubevirtv1.VirtualMachine, allow Allowance) Problems {
 	c := &checker{vm: vm, allow: allow}
+	c.version()
 	c.runStrategy()
 	c.names()
 	if vm.Spec.Template == nil {
-		c.invalid("spec.template", "the VM has no template")
+		c.invalid("spec.template", "the VM has no template").hint("set spec.template")
 		return c.problems
 	}
 	c.instance = &vm.Spec.Template.Spec
@@ -39,14 +51,18 @@ func Check(vm *kubevirtv1.VirtualMachine, allow Allowance) Problems {
 // rules are the rules about the VM's template, one function each.
 var rules = []func(*checker){
 	(*checker).labels, (*checker).hostname, (*checker).enums,
-	(*checker).volumes, (*checker).diskNames, (*checker).diskTargets, (*checker).diskBuses,
-	(*checker).diskOptions, (*checker).disksHaveVolumes, (*checker).bootOrder,
+	(*checker).fields, (*checker).volumes, (*checker).diskNames, (*checker).diskTargets, (*checker).diskBuses,
+	(*checker).diskOptions, (*checker).blockSizes, (*checker).disksHaveVolumes, (*checker).bootOrder,
+	(*checker).volumeSources, (*checker).dataVolumeTemplates,
 	(*checker).cloudInit, (*checker).accessCredentials,
 	(*checker).networkNames, (*checker).networkSources, (*checker).bindings, (*checker).interfaceFields,
-	(*checker).firmware,
-	(*checker).memory, (*checker).hugepages, (*checker).cpu, (*checker).dedicatedCPU, (*checker).numa, (*checker).gpus,
+	(*checker).interfaceOptions, (*checker).dns, (*checker).affinity, (*checker).spread,
+	(*checker).firmware, (*checker).acpiTables, (*checker).kernelBoot, (*checker).launchSecurity, (*checker).hyperv,
+	(*checker).machine, (*checker).arm64, (*checker).devices, (*checker).displays, (*checker).resourceClaims, (*checker).probes,
+	(*checker).memory, (*checker).memoryGrowth, (*checker).hugepages, (*checker).cpu, (*checker).dedicatedCPU, (*checker).numa, (*checker).gpus,
 	(*checker).instancetype,
-	(*checker).isolatedMetadata, (*checker).isolatedVolumes, (*checker).isolatedNetworks,
+	(*checker).isolatedMetadata, (*checker).isolatedVolumes, (*checker).isolatedImages, (*checker).isolatedClones,
+	(*checker).isolatedNetworks,
 	(*checker).isolatedDevices, (*checker).isolatedPlacement,
 }
 
@@ -82,10 +98,12 @@ var runStrategies = []kubevirtv1.VirtualMachineRunStrategy{
 func (c *checker) runStrategy() {
 	strategy := c.vm.Spec.RunStrategy
 	switch {
+	case c.vm.Spec.Running != nil && strategy != nil:
+		c.invalid("spec.running", "running and runStrategy exclude each other").hint("remove running")
 	case c.vm.Spec.Running != nil:
-		c.invalid("spec.running", "running is deprecated and excludes runStrategy").hint("use runStrategy")
+		c.denied("spec.running", "running is deprecated, and Shepherd switches VMs by runStrategy").hint("use runStrategy")
 	case strategy == nil:
-		c.invalid("spec.runStrategy", "the VM has no runStrategy")
+		c.invalid("spec.runStrategy", "the VM has no runStrategy").hint("use one of %s", join(runStrategies))
 	case !slices.Contains(runStrategies, *strategy):
 		c.invalid("spec.runStrategy", "runStrategy %q is none that KubeVirt has", *strategy).
 			hint("use one of %s", join(runStrategies))
@@ -94,25 +112,35 @@ func (c *checker) runStrategy() {
 
 func (c *checker) names() {
 	if problems := validation.IsDNS1123Label(c.vm.Name); len(problems) > 0 {
-		c.invalid("metadata.name", "the name %q is no DNS label: %s", c.vm.Name, problems[0])
+		c.invalid("metadata.name", "the name %q is no DNS label: %s", c.vm.Name, problems[0]).hint("use up to 63 of a-z, 0-9 and - between them")
 	}
 	if problems := validation.IsDNS1123Label(c.vm.Namespace); len(problems) > 0 {
-		c.invalid("metadata.namespace", "the namespace %q is no DNS label: %s", c.vm.Namespace, problems[0])
+		c.invalid("metadata.namespace", "the namespace %q is no DNS label: %s", c.vm.Namespace, problems[0]).
+			hint("use up to 63 of a-z, 0-9 and - between them")
 	}
+}
+
+// reservedLabels are those that only KubeVirt's own components may write.
+var reservedLabels = []string{
+	kubevirtv1.CreatedByLabel, kubevirtv1.MigrationJobLabel, kubevirtv1.NodeNameLabel,
+	kubevirtv1.MigrationTargetNodeNameLabel, kubevirtv1.NodeSchedulable, kubevirtv1.InstallStrategyLabel,
 }
 
 // labels: the prefix kubevirt.io is KubeVirt's; some of its labels are refused, the others confuse it.
 func (c *checker) labels() {
 	for key, value := range sorted(c.vm.Spec.Template.ObjectMeta.Labels) {
 		field := fmt.Sprintf("spec.template.metadata.labels[%q]", key)
-		if strings.HasPrefix(key, "kubevirt.io/") {
-			c.invalid(field, "the label %s is reserved for KubeVirt", key)
+		switch {
+		case slices.Contains(reservedLabels, key):
+			c.invalid(field, "the label %s is set by KubeVirt alone", key).hint("remove it")
+		case strings.HasPrefix(key, "kubevirt.io/"):
+			c.denied(field, "labels with the prefix kubevirt.io are KubeVirt's own").hint("use another prefix")
 		}
 		if problems := validation.IsQualifiedName(key); len(problems) > 0 {
-			c.invalid(field, "the label's name is illegal: %s", problems[0])
+			c.invalid(field, "the label's name is illegal: %s", problems[0]).hint("use such as example.com/team")
 		}
 		if problems := validation.IsValidLabelValue(value); len(problems) > 0 {
-			c.invalid(field, "the label's value %q is illegal: %s", value, problems[0])
+			c.invalid(field, "the label's value %q is illegal: %s", value, problems[0]).hint("use letters, digits, -, _ and .")
 		}
 	}
 }
@@ -120,12 +148,12 @@ func (c *checker) labels() {
 func (c *checker) hostname() {
 	if name := c.instance.Hostname; name != "" {
 		if problems := validation.IsDNS1123Label(name); len(problems) > 0 {
-			c.invalid(specPath+"hostname", "the host name %q is no DNS label: %s", name, problems[0])
+			c.invalid(specPath+"hostname", "the host name %q is no DNS label: %s", name, problems[0]).hint("use a-z, 0-9 and - between them")
 		}
 	}
 	if name := c.instance.Subdomain; name != "" {
 		if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
-			c.invalid(specPath+"subdomain", "the subdomain %q is illegal: %s", name, problems[0])
+			c.invalid(specPath+"subdomain", "the subdomain %q is illegal: %s", name, problems[0]).hint("use DNS labels with dots between them")
 		}
 	}
 }
@@ -140,6 +168,12 @@ func (c *checker) enums() {
 	}
 	if p := c.instance.Domain.IOThreadsPolicy; p != nil {
 		c.oneOf(domainPath+"ioThreadsPolicy", string(*p), "shared", "auto", "supplementalPool")
+		threads := c.instance.Domain.IOThreads
+		if *p == kubevirtv1.IOThreadsPolicySupplementalPool &&
+			(threads == nil || threads.SupplementalPoolThreadCount == nil || *threads.SupplementalPoolThreadCount < 1) {
+			c.invalid(domainPath+"ioThreads.supplementalPoolThreadCount", "a pool of I/O threads needs a number of threads").
+				hint("set it to 1 or more")
+		}
 	}
 	if p := string(c.instance.DNSPolicy); p != "" {
 		c.oneOf(specPath+"dnsPolicy", p, "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")

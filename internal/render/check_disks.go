@@ -28,11 +28,11 @@ func (c *checker) volumes() {
 	for i, volume := range c.instance.Volumes {
 		field := indexed(specPath+"volumes", i)
 		if seen[volume.Name] {
-			c.invalid(field+".name", "two volumes have the name %s", volume.Name)
+			c.invalid(field+".name", "two volumes have the name %s", volume.Name).hint("rename one")
 		}
 		seen[volume.Name] = true
 		if n := sources(volume.VolumeSource); n != 1 {
-			c.invalid(field, "the volume %s has %d sources instead of one", volume.Name, n)
+			c.invalid(field, "the volume %s has %d sources instead of one", volume.Name, n).hint("keep one source")
 		}
 	}
 }
@@ -56,16 +56,16 @@ func (c *checker) diskNames() {
 	for i, disk := range c.disks() {
 		field := indexed(devicesPath+"disks", i) + ".name"
 		if seen[disk.Name] {
-			c.invalid(field, "two disks have the name %s", disk.Name)
+			c.invalid(field, "two disks have the name %s", disk.Name).hint("rename one")
 		}
 		seen[disk.Name] = true
 		if problems := validation.IsDNS1123Label(disk.Name); len(problems) > 0 {
-			c.invalid(field, "the disk name %q is no DNS label: %s", disk.Name, problems[0])
+			c.invalid(field, "the disk name %q is no DNS label: %s", disk.Name, problems[0]).hint("use a-z, 0-9 and - between them")
 		}
 	}
 }
 
-// disksHaveVolumes: each disk has its volume, and each volume is a disk or a filesystem. An empty
+// disksHaveVolumes: each disk has its volume, and each volume should be a disk or a filesystem. An empty
 // CD-ROM drive may do without.
 func (c *checker) disksHaveVolumes() {
 	volumes, shown := map[string]kubevirtv1.Volume{}, map[string]bool{}
@@ -76,10 +76,10 @@ func (c *checker) disksHaveVolumes() {
 		shown[disk.Name] = true
 		volume, found := volumes[disk.Name]
 		if !found && disk.CDRom == nil {
-			c.invalid(indexed(devicesPath+"disks", i)+".name", "there is no volume for the disk %s", disk.Name)
+			c.invalid(indexed(devicesPath+"disks", i)+".name", "there is no volume for the disk %s", disk.Name).hint("add a volume of that name")
 		}
 		if found && disk.LUN != nil && volume.PersistentVolumeClaim == nil && volume.DataVolume == nil {
-			c.invalid(indexed(devicesPath+"disks", i)+".lun", "the LUN %s needs a claim or a DataVolume", disk.Name)
+			c.invalid(indexed(devicesPath+"disks", i)+".lun", "the LUN %s needs a claim or a DataVolume", disk.Name).hint("use disk instead of lun")
 		}
 	}
 	for _, filesystem := range c.instance.Domain.Devices.Filesystems {
@@ -87,7 +87,9 @@ func (c *checker) disksHaveVolumes() {
 	}
 	for i, volume := range c.instance.Volumes {
 		if !shown[volume.Name] && volume.MemoryDump == nil {
-			c.invalid(indexed(specPath+"volumes", i)+".name", "the volume %s is neither a disk nor a filesystem", volume.Name)
+			// KubeVirt gives it a disk by itself, with a bus of its own choice.
+			c.invalid(indexed(specPath+"volumes", i)+".name", "the volume %s is neither a disk nor a filesystem", volume.Name).
+				warn().hint("add a disk of that name to domain.devices.disks")
 		}
 	}
 }
@@ -102,7 +104,8 @@ func (c *checker) diskTargets() {
 			}
 		}
 		if targets > 1 {
-			c.invalid(indexed(devicesPath+"disks", i), "the disk %s has %d target types instead of one", disk.Name, targets)
+			c.invalid(indexed(devicesPath+"disks", i), "the disk %s has %d target types instead of one", disk.Name, targets).
+				hint("keep one of disk, lun, cdrom")
 		}
 	}
 }
@@ -131,7 +134,7 @@ func (c *checker) diskBuses() {
 			}
 		case kubevirtv1.DiskBusSATA:
 			if disk.Disk != nil && disk.Disk.ReadOnly {
-				c.invalid(field, "the disk %s cannot be read-only on the sata bus", disk.Name)
+				c.invalid(field, "the disk %s cannot be read-only on the sata bus", disk.Name).hint("use virtio or scsi")
 			}
 		case "ide":
 			c.invalid(field, "the disk %s is on the ide bus, which KubeVirt does not support", disk.Name).hint("use sata")
@@ -139,10 +142,13 @@ func (c *checker) diskBuses() {
 			c.invalid(field, "the disk %s is on an unknown bus %q", disk.Name, bus).hint("use virtio, scsi, sata or usb")
 		}
 		if disk.Disk != nil && disk.Disk.PciAddress != "" && bus != kubevirtv1.DiskBusVirtio {
-			c.invalid(field, "the disk %s has a PCI address, which only virtio disks can have", disk.Name)
+			c.invalid(field, "the disk %s has a PCI address, which only virtio disks can have", disk.Name).hint("set bus to virtio")
+		}
+		if disk.Disk != nil {
+			c.pciAddress(indexed(devicesPath+"disks", i)+".disk", disk.Disk.PciAddress)
 		}
 		if disk.DedicatedIOThread != nil && *disk.DedicatedIOThread && bus != kubevirtv1.DiskBusVirtio {
-			c.invalid(field, "the disk %s has its own I/O thread, which only virtio disks can have", disk.Name)
+			c.invalid(field, "the disk %s has its own I/O thread, which only virtio disks can have", disk.Name).hint("set bus to virtio")
 		}
 	}
 }
@@ -184,9 +190,9 @@ func (c *checker) bootOrder() {
 			return
 		}
 		if *order < 1 {
-			c.invalid(field+".bootOrder", "the boot order of %s has to be at least 1", name)
+			c.invalid(field+".bootOrder", "the boot order of %s has to be at least 1", name).hint("count from 1")
 		} else if other, taken := seen[*order]; taken {
-			c.invalid(field+".bootOrder", "%s and %s have the same boot order %d", other, name, *order)
+			c.invalid(field+".bootOrder", "%s and %s have the same boot order %d", other, name, *order).hint("give each its own")
 		}
 		seen[*order] = name
 	}
@@ -218,7 +224,7 @@ func (c *checker) cloudInitSource(field string, s kubevirtv1.CloudInitNoCloudSou
 	network := c.cloudInitData(field, "networkData", s.NetworkData, s.NetworkDataBase64,
 		s.NetworkDataSecretRef != nil && s.NetworkDataSecretRef.Name != "")
 	if user+network == 0 {
-		c.invalid(field, "the cloud-init volume has neither user data nor network data")
+		c.invalid(field, "the cloud-init volume has neither user data nor network data").hint("set userData, or remove the volume")
 	}
 }
 
@@ -231,11 +237,11 @@ func (c *checker) cloudInitData(field, kind, text, encoded string, secret bool) 
 		}
 	}
 	if n > 1 {
-		c.invalid(field, "%s has %d sources instead of one", kind, n)
+		c.invalid(field, "%s has %d sources instead of one", kind, n).hint("keep one source")
 	}
 	decoded, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		c.invalid(field+"."+kind+"Base64", "%s is no base64", kind)
+		c.invalid(field+"."+kind+"Base64", "%s is no base64", kind).hint("encode it, or write it as %s", kind)
 	}
 	if size := max(len(text), len(decoded)); size > maxInline {
 		c.invalid(field+"."+kind, "%s has %d bytes, the VM holds %d", kind, size, maxInline).hint("move it into a Secret")
@@ -251,7 +257,7 @@ func (c *checker) accessCredentials() {
 	for i, credential := range c.instance.AccessCredentials {
 		field := indexed(specPath+"accessCredentials", i)
 		if (credential.SSHPublicKey == nil) == (credential.UserPassword == nil) {
-			c.invalid(field, "a credential is either an SSH key or a password")
+			c.invalid(field, "a credential is either an SSH key or a password").hint("set sshPublicKey or userPassword")
 		}
 		if key := credential.SSHPublicKey; key != nil {
 			c.sshCredential(field+".sshPublicKey", key, noCloud, drive)
@@ -259,7 +265,7 @@ func (c *checker) accessCredentials() {
 		if password := credential.UserPassword; password != nil {
 			c.credentialSecret(field+".userPassword", password.Source.Secret)
 			if password.PropagationMethod.QemuGuestAgent == nil {
-				c.invalid(field+".userPassword.propagationMethod", "a password travels by the guest agent only")
+				c.invalid(field+".userPassword.propagationMethod", "a password travels by the guest agent only").hint("set qemuGuestAgent")
 			}
 		}
 	}
@@ -277,13 +283,13 @@ func (c *checker) sshCredential(field string, key *kubevirtv1.SSHPublicKeyAccess
 	}
 	switch {
 	case ways != 1:
-		c.invalid(field, "the keys have %d ways into the guest instead of one", ways)
+		c.invalid(field, "the keys have %d ways into the guest instead of one", ways).hint("set one of noCloud, configDrive, qemuGuestAgent")
 	case method.NoCloud != nil && !noCloud:
-		c.invalid(field, "keys that travel by noCloud need a cloudInitNoCloud volume")
+		c.invalid(field, "keys that travel by noCloud need a cloudInitNoCloud volume").hint("add one, or use qemuGuestAgent")
 	case method.ConfigDrive != nil && !drive:
-		c.invalid(field, "keys that travel by configDrive need a cloudInitConfigDrive volume")
+		c.invalid(field, "keys that travel by configDrive need a cloudInitConfigDrive volume").hint("add one, or use noCloud")
 	case method.QemuGuestAgent != nil && len(method.QemuGuestAgent.Users) == 0:
-		c.invalid(field, "keys that travel by the guest agent need a user")
+		c.invalid(field, "keys that travel by the guest agent need a user").hint("add one to users")
 	}
 }
 
@@ -291,9 +297,9 @@ func (c *checker) sshCredential(field string, key *kubevirtv1.SSHPublicKeyAccess
 func (c *checker) credentialSecret(field string, secret *kubevirtv1.AccessCredentialSecretSource) {
 	switch {
 	case secret == nil || secret.SecretName == "":
-		c.invalid(field+".source", "the credential names no Secret")
+		c.invalid(field+".source", "the credential names no Secret").hint("set source.secret.secretName")
 	case len(secret.SecretName) > maxCredentialName:
 		c.invalid(field+".source", "the Secret's name %s has %d characters; with more than %d the pod cannot be made",
-			secret.SecretName, len(secret.SecretName), maxCredentialName)
+			secret.SecretName, len(secret.SecretName), maxCredentialName).hint("shorten it")
 	}
 }

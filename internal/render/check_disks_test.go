@@ -20,15 +20,13 @@ var diskCases = []checkCase{
 	{"empty drive", func(_ *machine, i *instance) {
 		i.Domain.Devices.Disks = append(i.Domain.Devices.Disks, cdrom("drive", kubevirtv1.DiskBusSATA))
 	}, "", ""},
-	{"volume without disk", func(_ *machine, i *instance) { i.Domain.Devices.Disks = i.Domain.Devices.Disks[:2] },
-		inSpec + "volumes[2].name", invalid},
 	{"disk name", func(_ *machine, i *instance) {
 		i.Domain.Devices.Disks[1].Name, i.Volumes[1].Name = "Data", "Data"
 	}, inDevices + "disks[1].name", invalid},
 	{"two targets", func(_ *machine, i *instance) { i.Domain.Devices.Disks[0].LUN = &kubevirtv1.LunTarget{} },
 		inDevices + "disks[0]", invalid},
 	{"LUN of a container disk", func(_ *machine, i *instance) {
-		i.Volumes[0].VolumeSource = kubevirtv1.VolumeSource{ContainerDisk: &kubevirtv1.ContainerDiskSource{Image: "a"}}
+		i.Volumes[0].VolumeSource = kubevirtv1.VolumeSource{ContainerDisk: &kubevirtv1.ContainerDiskSource{Image: "quay.io/containerdisks/a"}}
 		i.Domain.Devices.Disks[0].DiskDevice = kubevirtv1.DiskDevice{LUN: &kubevirtv1.LunTarget{}}
 	}, inDevices + "disks[0].lun", invalid},
 	{"ide", func(_ *machine, i *instance) { i.Domain.Devices.Disks[0].Disk.Bus = "ide" }, inDevices + "disks[0].disk.bus", invalid},

@@ -102,7 +102,7 @@ var cpuCases = []checkCase{
 		i.Domain.CPU = &kubevirtv1.CPU{DedicatedCPUPlacement: true}
 		delete(i.Domain.Resources.Requests, corev1.ResourceCPU)
 		delete(i.Domain.Resources.Limits, corev1.ResourceCPU)
-	}, inDomain + "cpu.dedicatedCpuPlacement", invalid},
+	}, "", ""},
 	{"four threads", func(_ *machine, i *instance) {
 		i.Domain.CPU = &kubevirtv1.CPU{Sockets: 1, Cores: 1, Threads: 4, DedicatedCPUPlacement: true}
 	}, inDomain + "cpu.threads", invalid},

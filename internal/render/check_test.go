@@ -46,6 +46,9 @@ const (
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
+	allowance := Allowance{Networks: []string{"networks/vlan-7"}, HostDevices: []string{"example.com/fpga"},
+		PriorityClasses: []string{"important", "system-cluster-critical"}, Images: []string{"images/ubuntu"},
+		Registries: []string{"quay.io/containerdisks/"}}
 	groups := map[string][]checkCase{
 		"vm": vmCases, "disks": diskCases, "cloud-init": cloudInitCases, "networks": networkCases,
 		"hardware": hardwareCases, "cpu": cpuCases, "isolation": isolationCases,
@@ -56,7 +59,7 @@ func TestCheck(t *testing.T) {
 				t.Parallel()
 				vm := renderedVM(t)
 				c.spoil(vm, &vm.Spec.Template.Spec)
-				got := Check(vm, Allowance{Networks: []string{"networks/vlan-7"}, HostDevices: []string{"example.com/fpga"}})
+				got := Check(vm, allowance)
 				if c.field == "" {
 					if len(got) > 0 {
 						t.Errorf("problems:\n%s", list(got))
@@ -82,7 +85,8 @@ var vmCases = []checkCase{
 	{"unknown runStrategy", func(vm *machine, _ *instance) {
 		vm.Spec.RunStrategy = ptr(kubevirtv1.VirtualMachineRunStrategy("always"))
 	}, "spec.runStrategy", invalid},
-	{"running", func(vm *machine, _ *instance) { vm.Spec.Running, vm.Spec.RunStrategy = ptr(true), nil }, "spec.running", invalid},
+	{"running", func(vm *machine, _ *instance) { vm.Spec.Running, vm.Spec.RunStrategy = ptr(true), nil }, "spec.running", denied},
+	{"running as well", func(vm *machine, _ *instance) { vm.Spec.Running = ptr(true) }, "spec.running", invalid},
 	{"no template", func(vm *machine, _ *instance) { vm.Spec.Template = nil }, "spec.template", invalid},
 	{"long name", func(vm *machine, _ *instance) { vm.Name = strings.Repeat("a", 64) }, "metadata.name", invalid},
 	{"bad namespace", func(vm *machine, _ *instance) {
@@ -92,6 +96,9 @@ var vmCases = []checkCase{
 	{"reserved label", func(vm *machine, _ *instance) {
 		vm.Spec.Template.ObjectMeta.Labels["kubevirt.io/created-by"] = "me"
 	}, `spec.template.metadata.labels["kubevirt.io/created-by"]`, invalid},
+	{"other label of KubeVirt's", func(vm *machine, _ *instance) {
+		vm.Spec.Template.ObjectMeta.Labels["kubevirt.io/size"] = "small"
+	}, `spec.template.metadata.labels["kubevirt.io/size"]`, denied},
 	{"label value", func(vm *machine, _ *instance) { vm.Spec.Template.ObjectMeta.Labels["who"] = "me@home" },
 		`spec.template.metadata.labels["who"]`, invalid},
 	{"label name", func(vm *machine, _ *instance) { vm.Spec.Template.ObjectMeta.Labels["a b"] = "x" },

@@ -65,19 +65,6 @@ func (k KubeVirt) staged() bool { return k.RolloutStrategy == "Stage" }
 // named reports whether the configuration names a gate.
 func (k KubeVirt) named(gate string) bool { return slices.Contains(k.FeatureGates, gate) }
 
-// gate is a feature gate with the minors from which KubeVirt has it, and has it on without being asked: as a
-// beta gate since 1.9, as a settled feature before. Zero for never.
-type gate struct{ since, on int }
-
-// gates are those that decide about fields of a VM or about what becomes of a change. Source:
-// pkg/virt-config/featuregate and pkg/virt-config/feature-gates.go of v1.7.0, v1.8.0 and v1.9.0. Before 1.9 a
-// beta gate is off unless it is named.
-var gates = map[string]gate{
-	"ExpandDisks":               {oldestMinor, 9},
-	"DeclarativeHotplugVolumes": {oldestMinor, 9},
-	"LiveUpdateNADRef":          {8, 9},
-}
-
 // off reports whether a gate is surely off. A gate that is on by default may have been switched off: that is
 // the cluster's to say.
 func (k KubeVirt) off(name string) bool {

@@ -24,6 +24,7 @@ type Input struct {
 	DefaultNetwork string                  // the namespace's; the pod network when empty
 	SystemSSHKeys  []string                // keys that every VM of the system accepts
 	StorageClass   string                  // the chosen one; the cluster's default when empty
+	KubeVirt       KubeVirt                // the chosen cluster's; the newest that is known when empty
 }
 
 // Origin says which document a problem comes from, so that the caller can name a file.
