@@ -3,9 +3,9 @@
 //
 // A Registry hands out one Cluster for each registered cluster and notices new credentials by
 // itself. A Cluster makes sure that a namespace is there (EnsureNamespace), says what a set of
-// manifests would do (Preview), does it (Apply), restarts a virtual machine (Restart), removes it
-// (Delete), looks at it (Observe) and describes the cluster (Facts). Judge and JudgeDeletion turn an
-// observation into a verdict, without a cluster.
+// manifests, a deletion or a restart would do (Preview, PreviewDelete, PreviewRestart), does it (Apply,
+// Delete, Restart), looks at a virtual machine (Observe) and describes the cluster (Facts). Judge and
+// JudgeDeletion turn an observation into a verdict, without a cluster.
 //
 // Apply keeps five promises: an object that is not this VM's is never touched; an object that was
 // replaced behind us is noticed; a manifest that changes nothing writes nothing; KubeVirt's lists

@@ -142,7 +142,7 @@ func TestManifestIsEnoughForPreviews(t *testing.T) {
 	restart.Operation = domain.RestartVM
 	want := []string{
 		"Namespace created, VirtualMachine created, impact ", "VirtualMachine created, impact ",
-		"VirtualMachine deleted, impact ", "VirtualMachine unchanged, impact ",
+		"VirtualMachine deleted, impact ", "VirtualMachine unchanged, impact no-op",
 	}
 	for i, got := range w.previewed(w.previewer(nil), elsewhere, trial, gone, restart) {
 		if text := outline(got); text != want[i] {

@@ -2,9 +2,12 @@ package service
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -158,7 +161,7 @@ func TestPreviewsSayWhatTheClusterSays(t *testing.T) {
 		note    string
 	}{
 		{"creation", w.wanting(1), "VirtualMachine created, impact ", ""},
-		{"no difference but the envelope", w.having(2), "VirtualMachine unchanged, impact ", ""},
+		{"no difference but the envelope", w.having(2), "VirtualMachine unchanged, impact no-op", ""},
 		{"modification", with(w.having(3), "1Gi", "2Gi"), `VirtualMachine configured spec.template.spec.domain.memory.guest "1Gi"->"2Gi" (`, ""},
 		{"somebody else's", foreign, "refused: FOREIGN_VM VirtualMachine " + w.ns + "/" + foreign.Ref.VMName() + " exists", ""},
 		{"replaced", replaced, "refused: FOREIGN_VM", ""},
@@ -173,7 +176,7 @@ func TestPreviewsSayWhatTheClusterSays(t *testing.T) {
 		}(), "VirtualMachine unchanged", "power drift"},
 		{"deletion", deleted(w.having(12), spec.DeleteDisks), "VirtualMachine deleted, impact ", ""},
 		{"deletion of what was never applied", never, "impact ", "nothing is deleted"},
-		{"restart of what does not run", restart, "VirtualMachine unchanged, impact ", "does not run"},
+		{"restart of what does not run", restart, "VirtualMachine unchanged, impact no-op", "does not run"},
 		{"a cluster that is not there", unknown, "unanswered: cluster prod-9 is not registered", ""},
 	}
 	var requests []render.PreviewRequest
@@ -422,15 +425,72 @@ func TestPreviewsWithoutADatabase(t *testing.T) {
 	}
 }
 
+// A Secret's field is named; what is in it is not, neither before nor after.
+func TestPreviewsKeepSecrets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add("prod-1")
+	r := w.having(1)
+	text := func(password string) render.PreviewRequest {
+		out := r
+		var head struct {
+			Metadata struct{ Labels json.RawMessage }
+		}
+		w.ok(json.Unmarshal(r.Manifests[0].JSON, &head))
+		out.Manifests = append(slices.Clone(r.Manifests), render.Manifest{
+			APIVersion: "v1", Kind: render.KindSecret, Namespace: w.ns, Name: "vm-cloudinit",
+			JSON: fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"vm-cloudinit","namespace":%q,"labels":%s},"stringData":{"userdata":%q}}`,
+				w.ns, head.Metadata.Labels, password),
+		})
+		return out
+	}
+	connection, err := provider.New(w.clusters, provider.Options{}).Cluster(t.Context(), "prod-1")
+	w.ok(err)
+	before := text("hunter2hunter2")
+	target, err := targetOf(before)
+	w.ok(err)
+	_, err = connection.Apply(t.Context(), target, provided(before.Manifests))
+	w.ok(err)
+	got := w.previewed(w.previewer(nil), text("hunter3hunter3"))[0]
+	if text := outline(got); text != `Secret configured data.userdata ""->"" (ignored by KubeVirt), VirtualMachine unchanged, impact ignored by KubeVirt` {
+		t.Error(text)
+	}
+	data, err := json.Marshal(got)
+	w.ok(err)
+	for _, password := range []string{"hunter", base64.StdEncoding.EncodeToString([]byte("hunter"))} {
+		if strings.Contains(string(data), password) {
+			t.Errorf("it shows the password: %s", data)
+		}
+	}
+}
+
 func TestTwoHundredPreviews(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.add("prod-1")
-	began := time.Now()
-	for i, got := range w.previewed(w.previewer(nil), w.many(200, "prod-1")...) {
-		if text := outline(got); text != "VirtualMachine created, impact " {
-			t.Errorf("%d: %s", i, text)
-		}
+	const n = 200
+	missing, modified := w.many(n, "prod-1"), make([]render.PreviewRequest, n)
+	for i, r := range missing {
+		r.Namespace = w.ns + "-missing"
+		r.Manifests = []render.Manifest{machine(r.Ref, r.Namespace)}
+		missing[i], modified[i] = r, with(w.having(n+1+i), "1Gi", "2Gi")
 	}
-	t.Logf("200 previews on one cluster took %s", time.Since(began).Round(time.Millisecond))
+	tests := []struct {
+		name     string
+		requests []render.PreviewRequest
+		want     string
+	}{
+		{"creations", w.many(n, "prod-1"), "VirtualMachine created"},
+		{"creations in a namespace that is missing", missing, "Namespace created, VirtualMachine created"},
+		{"modifications", modified, "VirtualMachine configured"},
+	}
+	for _, tt := range tests {
+		began := time.Now()
+		for i, got := range w.previewed(w.previewer(nil), tt.requests...) {
+			if text := outline(got); !strings.HasPrefix(text, tt.want) {
+				t.Errorf("%s, %d: %s", tt.name, i, text)
+			}
+		}
+		t.Logf("%d %s on one cluster took %s", n, tt.name, time.Since(began).Round(time.Millisecond))
+	}
 }

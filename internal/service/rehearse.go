@@ -104,6 +104,9 @@ func (b *batch) previewOf(changes provider.ChangeSet, r render.PreviewRequest) r
 		p.Impact = render.Gravest(p.Impact, impact)
 		p.Objects = append(p.Objects, o)
 	}
+	if r.UID != "" && !changes.Changed() {
+		p.Impact = render.ImpactNone
+	}
 	return p
 }
 
