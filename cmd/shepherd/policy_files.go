@@ -164,11 +164,11 @@ func (f *filesCase) owners() (out []policy.SystemPeople) {
 	return out
 }
 
-// clusters are all of the platform's; those that are not named are healthy.
+// clusters are all of the platform's; those that are not named are healthy, and have what VMs ask for.
 func (f *filesCase) clusters(unhealthy []string) map[string]judge.ClusterFacts {
 	out := map[string]judge.ClusterFacts{}
 	for name := range f.rules.Platform.Clusters {
-		out[name] = judge.ClusterFacts{Healthy: true}
+		out[name] = judge.ClusterFacts{Healthy: true, Whole: true}
 		if slices.Contains(unhealthy, name) {
 			out[name] = judge.ClusterFacts{Message: "the case says so"}
 		}

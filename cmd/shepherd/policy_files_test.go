@@ -47,6 +47,10 @@ func TestPolicyTestFiles(t *testing.T) {
 			"verdict: deny\ndeny: [DELETE_RESTRICTED]\nconfirm: digest\n"},
 		{"no-cluster", byAlice + "unhealthy: [prod-1]\n" + repository + "-- head/systems/shop/redis/prod-shop/02.yaml --\n" + vm,
 			"verdict: deny\ndeny: [NO_ELIGIBLE_CLUSTER]\n"},
+		{"hardware", byAlice + repository + "-- head/systems/shop/redis/prod-shop/02.yaml --\n" + strings.Replace(vm, "medium", "gpu", 1) +
+			"  disks: [{name: data, size: 10Gi, storageClass: gold}]\n" +
+			"-- platform/sizes/gpu.yaml --\napiVersion: kubevirt-shepherd.io/v1alpha1\nkind: InstanceSize\nspec: {cores: 1, memory: 1Gi, gpus: [{name: one, deviceName: a.b/c}]}\n",
+			"verdict: allow\nwarn: []\napprovals: 2\n"},
 		{"platform", "-- request.yaml --\nauthor: {login: root, id: 1}\n-- server.yaml --\nadministrators: [{login: root, id: 1}]\n" +
 			"-- head/platform/sizes/tiny.yaml --\napiVersion: kubevirt-shepherd.io/v1alpha1\nkind: InstanceSize\nspec: {cores: 1, memory: 1Gi}\n",
 			"verdict: allow\napprovals: 1\n"},

@@ -202,6 +202,7 @@ func ownDevices(vm *spec.VirtualMachine, needs []need) {
 func (f ClusterFacts) unmet(needs []need) (unmet, unknown []need) {
 	for _, n := range needs {
 		switch {
+		case f.Whole:
 		case f.Capabilities == nil:
 			unknown = append(unknown, n)
 		case n.lack(f.Capabilities) == "":
@@ -259,7 +260,7 @@ func (j *judging) unsure(c *change, cluster string, needs []need) {
 // unsureOfStorage tells that it is not known whether a cluster has a storage class, at the field that names it;
 // without a field it is the plan or the cluster's file that does.
 func (j *judging) unsureOfStorage(c *change, cluster, field, class string) {
-	if class == "" || len(j.in.World.Clusters[cluster].StorageClasses) > 0 {
+	if facts := j.in.World.Clusters[cluster]; class == "" || facts.Whole || len(facts.StorageClasses) > 0 {
 		return
 	}
 	c.found(&domain.Problem{

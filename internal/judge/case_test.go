@@ -265,7 +265,9 @@ func acceptedWorld(t testing.TB, s story) (map[string]Accepted, World, []policy.
 		w.Claims[key] = Claim(c)
 	}
 	for name, c := range s.request.Clusters {
-		w.Clusters[name] = ClusterFacts(c)
+		w.Clusters[name] = ClusterFacts{
+			Healthy: c.Healthy, Message: c.Message, StorageClasses: c.StorageClasses, KubeVirt: c.KubeVirt, Capabilities: c.Capabilities,
+		}
 	}
 	for service, used := range s.request.Used {
 		w.Indexes[service] = slices.Clone(used)

@@ -163,6 +163,8 @@ type ClusterFacts struct {
 	StorageClasses []string             // empty: not known
 	KubeVirt       string               // KubeVirt's version, empty: not known
 	Capabilities   *domain.Capabilities // nil: not known
+	// Whole says that the cluster has whatever is asked of it, for those who judge without one.
+	Whole bool
 }
 
 // Limits bounds what one pull request may ask for in an environment; 0 is no limit. Modifications are all that
