@@ -266,7 +266,7 @@ func clientFor(t *testing.T, c *kubetest.Cluster, kubeconfig []byte) client.Clie
 
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !done() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)

@@ -29,8 +29,8 @@ import (
 	"time"
 )
 
-// startTimeout is how long a part may take to come up.
-const startTimeout = time.Minute
+// startTimeout is how long a part may take to come up, on a machine with much else to do.
+const startTimeout = 5 * time.Minute
 
 type options struct {
 	kubeconfig    string
@@ -97,13 +97,17 @@ func serve(ctx context.Context, kubeconfig, dir string, stdout io.Writer) error 
 		return fmt.Errorf("install: %w", err)
 	}
 	s.startAPI()
-	if err := s.register(ctx); err != nil {
-		return fmt.Errorf("start virt-api: %w", err)
-	}
 	ended, err := s.startController(ctx)
 	if err != nil {
 		return fmt.Errorf("start virt-controller: %w", err)
 	}
+	if err := s.register(ctx); err != nil {
+		return fmt.Errorf("start virt-api: %w", err)
+	}
+	if err := await(ctx, s.controller, ended); err != nil {
+		return fmt.Errorf("start virt-controller: %w", err)
+	}
+	debug.FreeOSMemory() // the start has left most of it behind
 	if err := json.NewEncoder(stdout).Encode(ready{"https://" + s.api.address(), version, os.Getpid()}); err != nil {
 		return fmt.Errorf("announce readiness: %w", err)
 	}

@@ -128,7 +128,7 @@ func (s *stack) startAPI() {
 	go app.Execute()
 }
 
-// startController runs virt-controller and returns when it works. Its end is sent, once.
+// startController runs virt-controller. Its end is sent, once.
 func (s *stack) startController(ctx context.Context) (ended <-chan error, err error) {
 	binary, err := beside("virt-controller")
 	if err != nil {
@@ -158,13 +158,18 @@ func (s *stack) startController(ctx context.Context) (ended <-chan error, err er
 		}
 		end <- err
 	}()
+	return end, nil
+}
+
+// await returns when a part serves, or has ended.
+func await(ctx context.Context, p part, ended <-chan error) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	select {
-	case err := <-listening(ctx, s.controller.address()):
-		return end, err
-	case err := <-end:
-		return nil, fmt.Errorf("it ended: %w", err)
+	case err := <-listening(ctx, p.address()):
+		return err
+	case err := <-ended:
+		return fmt.Errorf("it ended: %w", err)
 	}
 }
 
