@@ -109,3 +109,41 @@ func hashed(s string) bool {
 	}
 	return cryptForm.MatchString(s) || bcrypt.MatchString(s)
 }
+
+// settingPasswords are the places where user data sets passwords itself. What cannot be read has been told.
+func settingPasswords(text string) (problems domain.Problems) {
+	root, _ := readYAML([]byte(text), treeCheck{foreign: true})
+	if root == nil || root.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key, value := root.Content[i], root.Content[i+1]
+		var keys []*yaml.Node
+		switch strings.ToLower(key.Value) {
+		case "chpasswd", "password":
+			keys = []*yaml.Node{key}
+		case "users", "user":
+			keys = passwordKeys(value)
+		}
+		for _, key := range keys {
+			problems = append(problems, invalid(key, quote(key.Value)+" sets a password, as initialPassword does", "keep one of the two"))
+		}
+	}
+	return problems
+}
+
+// passwordKeys are the keys of one user, or of a list of users, that set a password.
+func passwordKeys(n *yaml.Node) (keys []*yaml.Node) {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	for i, child := range n.Content {
+		switch {
+		case n.Kind == yaml.SequenceNode:
+			keys = append(keys, passwordKeys(child)...)
+		case i%2 == 0 && (passwordFields[strings.ToLower(child.Value)] || strings.EqualFold(child.Value, "plain_text_passwd")):
+			keys = append(keys, child)
+		}
+	}
+	return keys
+}

@@ -31,6 +31,7 @@ var formats = map[string]format{
 	"dns-label":     {pattern(dnsLabel, 63, "the name of a Kubernetes object of this kind", "use a-z, 0-9 and -, at most 63 characters"), dnsLabel.String()},
 	"dns-name":      {pattern(dnsName, 253, "the name of a Kubernetes object", "use a-z, 0-9, - and ., a letter or digit first and last"), dnsName.String()},
 	"device-name":   {pattern(deviceName, 120, "the name of a device", "write vendor/device as the cluster lists it, for example nvidia.com/GA102GL_A10"), deviceName.String()},
+	"user-name":     {pattern(userName, 32, "the name of a user of the image", "use a-z, 0-9, _ and -, first a letter or _"), userName.String()},
 	"image":         {checkImage, imageRef.String()},
 	"login":         {checkPersonLogin, `^[A-Za-z0-9][-_A-Za-z0-9]{0,38}(\[bot\])?$`},
 	"date-time":     {checkTime, `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[-+][0-9]{2}:[0-9]{2})$`},
@@ -44,6 +45,7 @@ var (
 	dnsLabel   = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 	dnsName    = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 	deviceName = regexp.MustCompile(`^[a-z0-9]([-.a-z0-9]*[a-z0-9])?/[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$`)
+	userName   = regexp.MustCompile(`^[a-z_][-a-z0-9_]*$`)
 	imageRef   = regexp.MustCompile(`^([a-zA-Z0-9]([-.a-zA-Z0-9]*[a-zA-Z0-9])?(:[0-9]{1,5})?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[A-Za-z0-9_][-.A-Za-z0-9_]{0,127})?(@sha256:[a-f0-9]{64})?$`)
 )
 

@@ -62,12 +62,20 @@ type Template struct {
 	Image Image `json:"image"`
 	// User data for cloud-init, used as it is; its first line is #cloud-config.
 	CloudInit string `json:"cloudInit,omitempty" jsonschema:"maxLength=32768"`
+	// Give each VM a password of its own, made once, which has to be changed at the first login. The cloud-init text sets none then.
+	InitialPassword *InitialPassword `json:"initialPassword,omitempty"`
 	// A KubeVirt preference of the clusters.
 	Preference string `json:"preference,omitempty" jsonschema:"format=dns-name,example=ubuntu"`
 	// What requests may do with the common fields: cpu, memory, disk, disks, networks, size, sshKeys, deletionPolicy, gpu. Without a mask requests cannot set cpu, memory and gpu, and can set the others.
 	QuickFields map[string]FieldMask `json:"quickFields,omitempty"`
 	// What requests may do with fields for those who know: the same fields, each in one of the two places.
 	AdvancedFields map[string]FieldMask `json:"advancedFields,omitempty"`
+}
+
+// InitialPassword asks for a password that is made with a VM, and kept in a Secret beside it alone.
+type InitialPassword struct {
+	// The user of the image whose password it is.
+	User string `json:"user" jsonschema:"format=user-name,example=ubuntu"`
 }
 
 // TemplateStatus moves forward only.

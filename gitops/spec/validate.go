@@ -93,6 +93,11 @@ func (v *validator) template(t *Template) {
 		}
 		v.cloudInit(p)
 	}
+	if t.InitialPassword != nil {
+		for _, p := range settingPasswords(t.CloudInit) {
+			v.cloudInit(p)
+		}
+	}
 	v.masks(t)
 }
 

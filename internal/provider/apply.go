@@ -144,6 +144,10 @@ func (s *step) rehearse(ctx context.Context) error {
 // over. What plainly changes nothing is not asked at all.
 func (s *step) dryRun(ctx context.Context) error {
 	s.fields, s.notes = nil, nil
+	if s.live != nil && generated(s.live) && generated(s.want) {
+		s.action = Unchanged
+		return nil
+	}
 	if err := s.settle(); err != nil {
 		return err
 	}

@@ -28,7 +28,8 @@ const (
 // and, through KubeVirt's access credentials, the public keys; none where there is nothing to say.
 func (r *renderer) cloudInit(instance *kubevirtv1.VirtualMachineInstanceSpec, nics []nic) {
 	user, network, keys := r.in.Template.CloudInit, networkData(nics), r.sshKeys()
-	if user == "" && network == "" && len(keys) == 0 {
+	password := r.in.Template.InitialPassword
+	if user == "" && network == "" && len(keys) == 0 && password == nil {
 		return
 	}
 	if user == "" {
@@ -36,9 +37,14 @@ func (r *renderer) cloudInit(instance *kubevirtv1.VirtualMachineInstanceSpec, ni
 	}
 	source, data := &kubevirtv1.CloudInitNoCloudSource{}, map[string][]byte{}
 	ref := &corev1.LocalObjectReference{Name: CloudInitSecretName(r.name)}
-	if len(user) <= maxInline {
+	switch {
+	case password != nil:
+		source.UserDataSecretRef = ref
+		r.initialPassword(password.User, user)
+		ref = &corev1.LocalObjectReference{Name: NetworkSecretName(r.name)} // the other is never written again
+	case len(user) <= maxInline:
 		source.UserData = user
-	} else {
+	default:
 		source.UserDataSecretRef, data[userDataKey] = ref, []byte(user)
 	}
 	if len(network) <= maxInline {
@@ -53,6 +59,19 @@ func (r *renderer) cloudInit(instance *kubevirtv1.VirtualMachineInstanceSpec, ni
 		kubevirtv1.Volume{Name: CloudInitVolume, VolumeSource: kubevirtv1.VolumeSource{CloudInitNoCloud: source}},
 		kubevirtv1.Disk{Name: CloudInitVolume})
 	r.accessCredentials(instance, keys)
+}
+
+// initialPassword adds the Secrets that are completed with a password when they are made: the one that says it, and
+// the one with the user data that sets it.
+func (r *renderer) initialPassword(user, text string) {
+	r.generated(InitialPasswordSecretName(r.name), GeneratePassword, corev1.SecretTypeBasicAuth, UsernameKey, user)
+	r.generated(CloudInitSecretName(r.name), GenerateUserData, corev1.SecretTypeOpaque, userDataKey, text)
+}
+
+func (r *renderer) generated(name, what string, kind corev1.SecretType, key, value string) {
+	r.secret(name, map[string][]byte{key: []byte(value)})
+	secret := &r.secrets[len(r.secrets)-1]
+	secret.Annotations, secret.Type = map[string]string{AnnotationGenerate: what}, kind
 }
 
 func (r *renderer) accessCredentials(instance *kubevirtv1.VirtualMachineInstanceSpec, keys []string) {

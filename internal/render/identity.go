@@ -88,8 +88,12 @@ func (r *renderer) vmAnnotations() map[string]string {
 // that the request gives them.
 func DiskName(vm, disk string) string { return vm + "-" + disk }
 
-// CloudInitSecretName is the name of the Secret for user data that does not fit into the VM.
+// CloudInitSecretName is the name of the Secret for user data that does not fit into the VM, or sets a password.
 func CloudInitSecretName(vm string) string { return vm + "-cloudinit" }
+
+// NetworkSecretName is the name of the Secret for network data that does not fit into the VM, where that for user
+// data is made once.
+func NetworkSecretName(vm string) string { return vm + "-network" }
 
 // maxCredentialName leaves room for what KubeVirt appends to a Secret's name ("-access-cred") to
 // name a volume of the pod; with a longer name the pod is refused and the VM never starts.

@@ -38,7 +38,10 @@ func (s *VMs) apply(ctx context.Context, cluster *provider.Cluster, w approval.W
 	if err != nil {
 		return approval.Applied{}, jobs.Never(err)
 	}
-	changes, err := cluster.Apply(ctx, target, manifests)
+	if manifests, err = completed(ctx, cluster, target, manifests); err != nil {
+		return approval.Applied{}, err
+	}
+	changes, err := cluster.Apply(ctx, target, provided(manifests))
 	if err != nil {
 		s.namespaces.Delete(namespaceOf(w)) // look again: it may be what is missing
 		return approval.Applied{}, err
@@ -121,8 +124,8 @@ func namespaceOf(w approval.Work) [2]string { return [2]string{w.VM.Cluster, w.V
 
 // sealed puts the envelope around the plan's manifests: why each object exists. The rest are the bytes
 // that were approved.
-func sealed(w approval.Work) ([]provider.Manifest, error) {
-	out := make([]provider.Manifest, len(w.Manifests))
+func sealed(w approval.Work) ([]render.Manifest, error) {
+	out := make([]render.Manifest, len(w.Manifests))
 	for i, m := range w.Manifests {
 		m, err := render.WithEnvelope(m, render.Envelope{
 			Ticket: w.Ticket.ID.String(), Creator: w.Ticket.RequesterLogin, PullRequest: w.PullURL,
@@ -132,7 +135,7 @@ func sealed(w approval.Work) ([]provider.Manifest, error) {
 		if err != nil {
 			return nil, fmt.Errorf("put the envelope on %s %s: %w", m.Kind, m.Name, err)
 		}
-		out[i] = provider.Manifest{APIVersion: m.APIVersion, Kind: m.Kind, Namespace: m.Namespace, Name: m.Name, JSON: m.JSON}
+		out[i] = m
 	}
 	return out, nil
 }
