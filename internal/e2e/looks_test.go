@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,11 @@ import (
 
 // eventually waits for what the system comes to by itself.
 func (w *world) eventually(what string, ok func() bool) {
+	w.t.Helper()
+	w.eventuallyWithin(patience, what, ok)
+}
+
+func (w *world) eventuallyWithin(patience time.Duration, what string, ok func() bool) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()

@@ -34,12 +34,6 @@ func machine(lines ...string) []byte {
 	return []byte(out + "  " + strings.Join(lines, "\n  ") + "\n")
 }
 
-// merged waits for the bot's own merge of what nobody has to decide.
-func (w *plant) merged(pr *forgetest.Pull) {
-	w.t.Helper()
-	w.eventually(fmt.Sprintf("#%d to be merged by the bot", pr.Number()), pr.Merged)
-}
-
 // decided asks for something, has Bob approve it, and merges it.
 func (w *plant) decided(branch string, files forgetest.Files) *forgetest.Pull {
 	w.t.Helper()
@@ -133,7 +127,7 @@ func (w *plant) status(name, want string) {
 var confirmLine = regexp.MustCompile("`(/confirm [^`]+)`")
 
 // toConfirm waits for the lines that the comment gives to be copied.
-func (w *plant) toConfirm(pr *forgetest.Pull) (lines []string) {
+func (w *world) toConfirm(pr *forgetest.Pull) (lines []string) {
 	w.t.Helper()
 	body := w.comment(pr, "`/confirm ")
 	for _, m := range confirmLine.FindAllStringSubmatch(body, -1) {

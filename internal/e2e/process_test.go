@@ -48,6 +48,7 @@ func (w *world) launch() (kill func()) {
 	cmd.Env = append(os.Environ(), w.Environ(w.cfg)...)
 	cmd.Stdout, cmd.Stderr = w.log, w.log
 	w.do(cmd.Start())
+	w.process = cmd.Process.Pid
 	kill = sync.OnceFunc(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // it was killed

@@ -51,6 +51,7 @@ type world struct {
 	log    *logBuffer
 
 	address string // of the server in this process
+	process int    // the id of a server that was launched as a process of its own
 	stop    func() // that server
 }
 
@@ -66,6 +67,7 @@ type setup struct {
 	config     func(*config.Config)
 	kubeconfig func(*world) []byte // for both clusters; nil: the administrator's
 	asleep     bool                // no baseline and no server yet
+	kubeVirt   bool                // the clusters run KubeVirt, and machines run by themselves
 }
 
 func (o setup) world(t testing.TB) *world {
@@ -81,7 +83,7 @@ func (o setup) world(t testing.TB) *world {
 	}
 	t.Cleanup(func() { _ = s.Forge.Close() })
 	t.Cleanup(w.complain)
-	w.Stage, w.kube = s, kubetest.New(t)
+	w.Stage, w.kube = s, o.cluster(t)
 	w.cfg = s.Config(storetest.DSN(t), t.TempDir(), "127.0.0.1:0")
 	w.cfg.Approval.Grace = 0 // nobody has to read the plans; TestJourney waits
 	if o.config != nil {
@@ -97,6 +99,14 @@ func (o setup) world(t testing.TB) *world {
 		w.serve()
 	}
 	return w
+}
+
+func (o setup) cluster(t testing.TB) *kubetest.Cluster {
+	t.Helper()
+	if o.kubeVirt {
+		return kubetest.NewKubeVirt(t)
+	}
+	return kubetest.New(t)
 }
 
 // namespaces are those of the platform, each of which has a namespace of its own on the API server.

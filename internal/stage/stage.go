@@ -143,6 +143,7 @@ func (s *Stage) Environ(c config.Config) []string {
 		"SHEPHERD_APPROVAL_GRACE=" + time.Duration(c.Approval.Grace).String(),
 		"SHEPHERD_APPROVAL_COMMENT_INTERVAL=" + time.Duration(c.Approval.CommentInterval).String(),
 		fmt.Sprintf("SHEPHERD_LIMITS_CREATES=%d", c.Limits.Creates),
+		fmt.Sprintf("SHEPHERD_LIMITS_PER_HOUR=%d", c.Limits.PerHour),
 	}
 }
 
