@@ -2,14 +2,19 @@ package service
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/provider"
 	"kv-shepherd.io/shepherd/internal/seal"
+	"kv-shepherd.io/shepherd/internal/store"
 )
 
 func TestClusterRemove(t *testing.T) {
@@ -33,6 +38,67 @@ func TestClusterRemove(t *testing.T) {
 	}
 	if got := (InUseError{"prod-1", 2}).Error(); !strings.HasPrefix(got, "2 VMs live on") {
 		t.Error(got)
+	}
+}
+
+// Of a merge that puts a VM on a cluster and the cluster's removal one wins: there is never a VM without its
+// cluster's credentials.
+func TestClusterRemoveRacesMerge(t *testing.T) {
+	t.Parallel()
+	won := map[string]int{}
+	for range 8 {
+		w := newWorld(t)
+		w.add("prod-1")
+		span := w.submitted()
+		var merged, removed error
+		var group sync.WaitGroup
+		group.Go(func() { merged = w.gateway.Merge(t.Context(), span) })
+		group.Go(func() { removed = w.clusters.Remove(t.Context(), w.queue, "prod-1", operator) })
+		group.Wait()
+		var inUse InUseError
+		switch {
+		case merged == nil && errors.As(removed, &inUse):
+			won["merge"]++
+		case removed == nil && jobs.IsLater(merged):
+			won["removal"]++
+		default:
+			t.Fatalf("merge: %v, removal: %v", merged, removed)
+		}
+		if orphans := w.lines(`select name from vms where cluster not in (select id from clusters)`); len(orphans) > 0 {
+			t.Errorf("VMs without a cluster: %v", orphans)
+		}
+	}
+	t.Logf("won: %v", won)
+}
+
+// A removal that has begun is waited for by the merge, and the other way round.
+func TestClusterRemoveWaitsForMerge(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add("prod-1")
+	span := w.submitted()
+	var inUse InUseError
+	removed := make(chan error, 1)
+	w.ok(w.db.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.PGX.Exec(ctx, `select from clusters where id = 'prod-1' for update`) // a removal that is under way
+		w.ok(err)
+		merged := make(chan error, 1)
+		go func() { merged <- w.gateway.Merge(t.Context(), span) }()
+		select {
+		case err := <-merged:
+			t.Errorf("the merge did not wait: %v", err)
+		case <-time.After(200 * time.Millisecond):
+		}
+		go func() {
+			if err := <-merged; err != nil {
+				t.Error(err)
+			}
+			removed <- w.clusters.Remove(t.Context(), w.queue, "prod-1", operator)
+		}()
+		return nil
+	}))
+	if err := <-removed; !errors.As(err, &inUse) {
+		t.Errorf("after the merge: %v", err)
 	}
 }
 

@@ -125,6 +125,16 @@ var number atomic.Int64
 // merged brings a request for a VM from nothing to its job, and returns its event.
 func (w *world) merged() uuid.UUID {
 	w.Helper()
+	span := w.submitted()
+	w.ok(w.gateway.Merge(w.Context(), span))
+	e, err := w.db.Event.Query().Where(event.Path(span.Merged[0].Change.Path)).Only(w.Context())
+	w.ok(err)
+	return e.ID
+}
+
+// submitted brings a request for a VM to where it can be merged.
+func (w *world) submitted() approval.Span {
+	w.Helper()
 	index := int(number.Add(1))
 	ref := spec.Ref{Kind: spec.KindVirtualMachine, System: "shop", Service: "redis", Namespace: "prod-shop", Index: index}
 	c := judge.Change{
@@ -141,10 +151,7 @@ func (w *world) merged() uuid.UUID {
 	pull := approval.Pull{Number: 7, URL: "https://forge.test/acme/vms/pull/7", Author: audit.Actor{ID: 101, Login: "alice"}, HeadSHA: "h1", BaseRef: "main", State: "open"}
 	report := judge.Report{Head: "h1", Platform: "c0", Governed: true, Changes: []judge.Change{c}}
 	w.ok(w.gateway.Submit(w.Context(), approval.Submission{Pull: pull, Judged: 1, Report: report}))
-	w.ok(w.gateway.Merge(w.Context(), approval.Span{Repository: 42, From: "c0", To: "c1", Pull: pull, Merged: []approval.Merged{{Change: c}}}))
-	e, err := w.db.Event.Query().Where(event.Path(c.Path)).Only(w.Context())
-	w.ok(err)
-	return e.ID
+	return approval.Span{Repository: 42, From: "c0", To: "c1", Pull: pull, Merged: []approval.Merged{{Change: c}}}
 }
 
 // machine is a VM's manifest as rendering makes it, as small as the API server takes it.

@@ -158,7 +158,10 @@ func TestExecuteNothing(t *testing.T) {
 func TestExecuteWithoutCluster(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.add("prod-1")
 	id := w.merged()
+	_, err := w.pool.Exec(t.Context(), `delete from clusters`)
+	w.ok(err)
 	if err := w.vms.Execute(t.Context(), id); err == nil || jobs.IsTerminal(err) {
 		t.Errorf("%v", err)
 	}

@@ -53,6 +53,9 @@ func newWorld(t *testing.T) *world {
 	for _, number := range []int{7, 8} {
 		w.pull(number)
 	}
+	for _, cluster := range []string{"east", "west"} {
+		w.ok(db.Cluster.Create().SetID(cluster).SetUID("uid-" + cluster).SetKubeconfig([]byte{}).SetKeyID("k").Exec(t.Context()))
+	}
 	return w
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/riverqueue/river"
@@ -303,6 +304,9 @@ func (g *Gateway) acceptVM(ctx context.Context, tx *store.Tx, s Span, c judge.Ch
 }
 
 func createVM(ctx context.Context, tx *store.Tx, s Span, c judge.Change, t *ent.Ticket) (*ent.VM, error) {
+	if err := holdCluster(ctx, tx, t.SelectedCluster); err != nil {
+		return nil, err
+	}
 	row, err := tx.VM.Create().SetName(c.Ref.VMName()).SetPath(c.Path).
 		SetSystem(c.Ref.System).SetService(c.Ref.Service).SetNamespace(c.Ref.Namespace).SetInstance(c.Ref.Instance()).
 		SetEnvironment(string(c.Environment)).SetKubernetesNamespace(c.Plan.KubernetesNamespace).
@@ -315,6 +319,19 @@ func createVM(ctx context.Context, tx *store.Tx, s Span, c judge.Change, t *ent.
 		return nil, fmt.Errorf("enter index %d of %s: %w", c.Ref.Index, c.Ref.Service, err)
 	}
 	return row, nil
+}
+
+// holdCluster keeps a cluster from being removed until the VM is there that keeps it. One that was removed since
+// the span was judged makes for another judging.
+func holdCluster(ctx context.Context, tx *store.Tx, name string) error {
+	tag, err := tx.PGX.Exec(ctx, "select from clusters where id = $1 for key share", name)
+	if err != nil {
+		return fmt.Errorf("hold cluster %s: %w", name, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return jobs.Later(time.Second, fmt.Errorf("cluster %s was removed meanwhile", name))
+	}
+	return nil
 }
 
 // quarantine writes down what was merged without passing the gate.
