@@ -163,13 +163,15 @@ func (r Row) reach() string {
 	switch vm, keys := r.spec(), r.hasKeys(); {
 	case vm != nil && len(vm.SSHKeys) > 0:
 		key = "an SSH key of the file"
+	case keys == no && r.initialPassword() != "":
+		return look + r.initialPassword()
 	case keys == no:
 		return look + "No SSH key was given, in the file or by its system: nobody can log in with one."
 	case keys == yes:
 		key = "an SSH key of its system"
 	}
 	return look + "Log in with " + Escape("virtctl -n "+r.VM.Namespace+" ssh --username USER vm/"+r.VM.Name, 300) +
-		", the image's own user for USER, and " + key + "."
+		", the image's own user for USER, and " + key + "." + orNothing(" Or ", strings.Replace(r.initialPassword(), "Log", "log", 1))
 }
 
 // Fits reports whether every change can have its visible line, in the comment and in the approval check,

@@ -100,7 +100,9 @@ func planned(r Row, item func(string, ...any)) {
 		item("Cluster %s%s", code(p.Cluster), orNothing(", namespace ", code(p.KubernetesNamespace)))
 	}
 	objects(r, item)
-	if op == domain.CreateVM && r.hasKeys() == no {
+	if user := r.passwordUser(); user != "" {
+		item("A password for %s is made with the VM, kept in a Secret beside it alone, and has to be changed at the first login", user)
+	} else if op == domain.CreateVM && r.hasKeys() == no {
 		item("No SSH key is given: to log in, add sshKeys to the file or to its system before the merge")
 	}
 }

@@ -154,7 +154,9 @@ func (j *judging) keptTemplate(c *change, old *spec.VirtualMachine, m Machine) (
 		}
 		return nil, 0, false
 	}
-	return template, version, true
+	kept := *template
+	kept.InitialPassword = m.Plan.TemplateSnapshot.InitialPassword // the guest sets a password when it starts first
+	return &kept, version, true
 }
 
 // keptSize is the recorded size, or the one that the change names. A disk that is named anew has the range of
