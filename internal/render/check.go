@@ -126,6 +126,9 @@ var reservedLabels = []string{
 	kubevirtv1.MigrationTargetNodeNameLabel, kubevirtv1.NodeSchedulable, kubevirtv1.InstallStrategyLabel,
 }
 
+// usualLabels have KubeVirt's prefix and are everybody's: its own documentation selects VMs by them.
+var usualLabels = []string{"kubevirt.io/vm", "kubevirt.io/domain", "kubevirt.io/size"}
+
 // labels: the prefix kubevirt.io is KubeVirt's; some of its labels are refused, the others confuse it.
 func (c *checker) labels() {
 	for key, value := range sorted(c.vm.Spec.Template.ObjectMeta.Labels) {
@@ -133,7 +136,7 @@ func (c *checker) labels() {
 		switch {
 		case slices.Contains(reservedLabels, key):
 			c.invalid(field, "the label %s is set by KubeVirt alone", key).hint("remove it")
-		case strings.HasPrefix(key, "kubevirt.io/"):
+		case strings.HasPrefix(key, "kubevirt.io/") && !slices.Contains(usualLabels, key):
 			c.denied(field, "labels with the prefix kubevirt.io are KubeVirt's own").hint("use another prefix")
 		}
 		if problems := validation.IsQualifiedName(key); len(problems) > 0 {

@@ -97,8 +97,9 @@ var vmCases = []checkCase{
 		vm.Spec.Template.ObjectMeta.Labels["kubevirt.io/created-by"] = "me"
 	}, `spec.template.metadata.labels["kubevirt.io/created-by"]`, invalid},
 	{"other label of KubeVirt's", func(vm *machine, _ *instance) {
-		vm.Spec.Template.ObjectMeta.Labels["kubevirt.io/size"] = "small"
-	}, `spec.template.metadata.labels["kubevirt.io/size"]`, denied},
+		vm.Spec.Template.ObjectMeta.Labels["kubevirt.io/outdatedLauncherImage"] = ""
+	}, `spec.template.metadata.labels["kubevirt.io/outdatedLauncherImage"]`, denied},
+	{"usual label", func(vm *machine, _ *instance) { vm.Spec.Template.ObjectMeta.Labels["kubevirt.io/vm"] = "a" }, "", ""},
 	{"label value", func(vm *machine, _ *instance) { vm.Spec.Template.ObjectMeta.Labels["who"] = "me@home" },
 		`spec.template.metadata.labels["who"]`, invalid},
 	{"label name", func(vm *machine, _ *instance) { vm.Spec.Template.ObjectMeta.Labels["a b"] = "x" },
