@@ -3,6 +3,7 @@ package comment
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"kv-shepherd.io/shepherd/internal/domain"
 )
