@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -138,6 +139,7 @@ func refuse(c *judge.Change) {
 	}
 	p := *c.Plan.Preview.Refused
 	p.Path, p.Severity = c.Path, domain.Error
+	p.Hint = cmp.Or(p.Hint, "ask for what the cluster accepts, or ask whoever keeps the platform's documents")
 	c.Problems = append(c.Problems, p)
 }
 

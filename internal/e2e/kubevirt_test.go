@@ -71,6 +71,23 @@ func TestLifeByKubeVirt(t *testing.T) {
 	w.noInstance(name)
 }
 
+// What only the cluster's KubeVirt knows stops the pull request, in its words.
+func TestRefusedByKubeVirt(t *testing.T) {
+	t.Parallel()
+	w := setup{kubeVirt: true, stage: []func(*stage.Options){func(o *stage.Options) {
+		o.Files["platform/sizes/odd.yaml"] = platformFile("InstanceSize",
+			"  cores: 1\n  memory: 2Gi\n  specOverrides:\n    spec.template.spec.domain.machine.type: abacus\n")
+	}}}.world(t)
+	files := machines("shop", "redis", "test-shop/01")
+	path := vmPath("shop", "redis", "test-shop/01")
+	files[path] = stage.VM("odd", "a machine of another kind")
+	pr := w.ask("odd", files)
+	check := w.problem(pr, "CLUSTER_REFUSED", path, 1)
+	if !strings.Contains(check.Summary, "abacus") {
+		t.Errorf("the check does not say what is wrong:\n%s", check.Summary)
+	}
+}
+
 // instance waits for the machine's running instance.
 func (w *world) instance(name string) *kubevirtv1.VirtualMachineInstance {
 	w.t.Helper()
