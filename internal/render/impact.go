@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/runtime"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 )
 
@@ -232,7 +231,10 @@ func decodeVM(object map[string]any) *kubevirtv1.VirtualMachine {
 
 // undo is the object as it was before the differences.
 func undo(to map[string]any, differences []Difference) map[string]any {
-	from := runtime.DeepCopyJSON(to)
+	from := map[string]any{}
+	if data, err := json.Marshal(to); err != nil || json.Unmarshal(data, &from) != nil || from == nil {
+		return map[string]any{}
+	}
 	for _, d := range differences {
 		node := from
 		for _, key := range d.Path[:max(len(d.Path)-1, 0)] {
