@@ -244,6 +244,46 @@ func TestVolumesGrow(t *testing.T) {
 	eventually(t, "the claim to grow", func() bool { return has("8Gi") })
 }
 
+func TestClaimInUseStays(t *testing.T) {
+	v := newVirt(t)
+	vm := withVolume(t, machine(v.ns, "db"), "db-root", "5Gi")
+	v.run(vm.DeepCopy())
+	var pvc corev1.PersistentVolumeClaim
+	if err := v.Client().Get(t.Context(), v.key("db-root"), &pvc); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Client().Delete(t.Context(), &pvc); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond) // long enough for a claim that nobody uses
+	if err := v.Client().Get(t.Context(), v.key("db-root"), &pvc); err != nil || pvc.DeletionTimestamp == nil {
+		t.Fatalf("a deleted claim in use is not kept: %v", err)
+	}
+	apply(t, v.Client(), set(t, vm, "Halted", "spec", "runStrategy"))
+	v.gone(&pvc, "db-root")
+}
+
+// A data volume by itself, from an image that somebody publishes under a name, is what a machine can
+// be made on as well.
+func TestMachineOnVolumeFromImage(t *testing.T) {
+	v := newVirt(t)
+	dv := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "cdi.kubevirt.io/v1beta1", "kind": "DataVolume",
+		"metadata": map[string]any{"namespace": v.ns, "name": "web-root"},
+		"spec": map[string]any{
+			"sourceRef": map[string]any{"kind": "DataSource", "namespace": "images", "name": "ubuntu"},
+			"storage":   map[string]any{"resources": map[string]any{"requests": map[string]any{"storage": "10Gi"}}},
+		},
+	}}
+	apply(t, v.Client(), dv)
+	vm := withVolume(t, machine(v.ns, "web"), "web-root", "10Gi")
+	unstructured.RemoveNestedField(vm.Object, "spec", "dataVolumeTemplates")
+	vmi := v.run(vm)
+	if volumes := vmi.Status.VolumeStatus; len(volumes) != 1 || volumes[0].PersistentVolumeClaimInfo == nil {
+		t.Errorf("the instance's volumes are %+v, want one with a claim", volumes)
+	}
+}
+
 // withVolume returns a machine with a disk that comes with it.
 func withVolume(t *testing.T, u *unstructured.Unstructured, name, size string) *unstructured.Unstructured {
 	t.Helper()

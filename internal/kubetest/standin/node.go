@@ -62,7 +62,7 @@ func (n *node) pod(ctx context.Context, p *corev1.Pod) error {
 
 // run says that a pod's containers run.
 func (n *node) run(p *corev1.Pod) {
-	address := n.address()
+	address, _ := n.address()
 	now := metav1.Now()
 	s := &p.Status
 	s.Phase, s.StartTime = corev1.PodRunning, &now
@@ -80,11 +80,12 @@ func (n *node) run(p *corev1.Pod) {
 	}
 }
 
-// address returns one of 10.244.0.0/16 that was not given away lately.
-func (n *node) address() string {
-	const size = 250 * 250
-	i := n.addresses.Add(1) % size
-	return fmt.Sprintf("10.244.%d.%d", i/250, i%250+1)
+// address returns one of 10.244.0.0/16 that was not given away lately, and a hardware address to it.
+func (n *node) address() (ip, mac string) {
+	const size = 250
+	i := n.addresses.Add(1) % (size * size)
+	high, low := i/size, i%size+1
+	return fmt.Sprintf("10.244.%d.%d", high, low), fmt.Sprintf("02:00:0a:f4:%02x:%02x", high, low)
 }
 
 // instance boots the guest of an instance whose pod has been handed over, and shuts down that of one
@@ -111,12 +112,12 @@ func enter(vmi *kubevirtv1.VirtualMachineInstance, phase kubevirtv1.VirtualMachi
 }
 
 // interfaces is what the domain reports of the networks of an instance.
-func interfaces(spec *kubevirtv1.VirtualMachineInstanceSpec, address func() string) []kubevirtv1.VirtualMachineInstanceNetworkInterface {
+func interfaces(spec *kubevirtv1.VirtualMachineInstanceSpec, address func() (ip, mac string)) []kubevirtv1.VirtualMachineInstanceNetworkInterface {
 	var reported []kubevirtv1.VirtualMachineInstanceNetworkInterface
-	for i, nic := range spec.Domain.Devices.Interfaces {
-		ip, mac := address(), nic.MacAddress
-		if mac == "" {
-			mac = fmt.Sprintf("02:00:00:00:00:%02x", i)
+	for _, nic := range spec.Domain.Devices.Interfaces {
+		ip, mac := address()
+		if nic.MacAddress != "" {
+			mac = nic.MacAddress
 		}
 		reported = append(reported, kubevirtv1.VirtualMachineInstanceNetworkInterface{
 			Name: nic.Name, IP: ip, IPs: []string{ip}, MAC: mac, InfoSource: "domain", QueueCount: 1,

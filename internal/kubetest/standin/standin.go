@@ -61,8 +61,7 @@ func Start(ctx context.Context, cfg *rest.Config, scheme *runtime.Scheme) (stop 
 	return run(ctx, mgr)
 }
 
-// part returns what becomes of an object that was created or changed, or ErrNotFound's like when it is
-// gone in the meantime.
+// part does what is next with an object that was created or changed.
 type part[T client.Object] func(ctx context.Context, object T) error
 
 func register(mgr ctrl.Manager) error {
@@ -81,8 +80,8 @@ func register(mgr ctrl.Manager) error {
 	return nil
 }
 
-// add has all objects of a kind handled. An object that somebody else changed or removed first is
-// looked at again.
+// add has all objects of a kind handled. What fails, as when somebody else changed the object first, is
+// tried again.
 func add[T client.Object](mgr ctrl.Manager, kind T, handle part[T]) error {
 	work := reconcile.Func(func(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 		object := kind.DeepCopyObject().(T)
