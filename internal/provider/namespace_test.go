@@ -182,6 +182,22 @@ func TestTerminatingNamespace(t *testing.T) {
 	refusedAs(t, err, domain.NamespaceTerminating, Later, b.ns)
 }
 
+func TestNamespaceOfAnotherEnvironment(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.edit("kubectl", namespaceObject(b.ns), func(ns map[string]any) { set(ns, "prod", "metadata", "labels", LabelEnvironment) })
+	m := b.machine("vm")
+	_, err := b.Preview(t.Context(), m.creating(), m.manifests())
+	refusedAs(t, err, domain.EnvironmentMismatch, Never, "belongs to prod, this VM to test")
+	_, err = b.EnsureNamespace(t.Context(), b.ns, map[string]string{LabelEnvironment: "test"})
+	refusedAs(t, err, domain.EnvironmentMismatch, Never, "namespace "+b.ns+" on the cluster belongs to prod, this VM to test", LabelEnvironment)
+	for _, same := range []map[string]string{{LabelEnvironment: "prod"}, nil} {
+		if created, err := b.EnsureNamespace(t.Context(), b.ns, same); created || err != nil {
+			t.Errorf("%v: %t, %v", same, created, err)
+		}
+	}
+}
+
 // policy makes the API server itself refuse, or warn of, what an expression matches.
 func (b bench) policy(name, matches, message string, action admissionv1.ValidationAction, rule admissionv1.Rule) {
 	b.t.Helper()
