@@ -47,7 +47,6 @@ lint: ## Check format, vet and staticcheck
 	go vet ./...
 	$$($(nested) tool -C tools/lint -n staticcheck) ./...
 	$(nested) vet -C tools/controlplane ./...
-	$(nested) vet -C tools/kubevirt ./stack ./virt-controller
 
 .PHONY: generate
 generate: ## Write generated code and schemas anew
@@ -66,7 +65,7 @@ verify: postgres ## Fail when generated files or migrations are not current (CRD
 .PHONY: demo
 # The demo runs a PostgreSQL of its own, whatever server the tests are pointed at.
 demo: override export DATABASE_URL :=
-demo: build postgres controlplane ## Play a first day on real parts (ONCE=1 to end after it, CLUSTERS=1 for less memory)
+demo: build postgres controlplane kubevirt ## Play a first day on real parts (ONCE=1 to end after it, CLUSTERS=1 for less memory)
 	@bin/demo $(if $(ONCE),-once) $(if $(CLUSTERS),-clusters=$(CLUSTERS))
 
 .PHONY: postgres
