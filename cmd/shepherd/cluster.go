@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -98,9 +100,12 @@ func listClusters(cmd *cobra.Command, c *service.Clusters) error {
 		return err
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tHEALTH\tKUBERNETES\tKUBEVIRT\tDEFAULT STORAGE CLASS\tUID")
+	fmt.Fprintln(w, "NAME\tHEALTH\tKUBERNETES\tKUBEVIRT\tDEFAULT STORAGE CLASS\tCAN\tUID\tNOTE")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Health, r.KubernetesVersion, orNone(r.KubevirtVersion), orNone(r.DefaultStorageClass), r.UID)
+		fmt.Fprintln(w, strings.Join([]string{
+			r.ID, string(r.Health), r.KubernetesVersion, orNone(r.KubevirtVersion), orNone(r.DefaultStorageClass), orNone(can(r.Capabilities)), r.UID,
+			orNone(note(r, time.Now())),
+		}, "\t"))
 	}
 	return w.Flush()
 }

@@ -18,7 +18,7 @@ import (
 func newClusterCheck(s *settings) *cobra.Command {
 	return &cobra.Command{
 		Use: "check [NAME]", Short: "Look at a cluster, or at all, and say what the credentials may not do", Args: cobra.MaximumNArgs(1),
-		Long: "Look at a cluster now, or at all of them: what is there, and what of deploy/cluster/rbac.yaml its credentials lack.\n\n" +
+		Long: "Look at a cluster now, or at all of them: what is there, and what of deploy/cluster/rbac.yaml its credentials lack,\nand whether they may do what Shepherd never does.\n\n" +
 			"Nothing is changed, neither there nor in the database. The exit code is 1 when a cluster cannot be used or a permission is missing.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.clusters(cmd, func(c *service.Clusters) error { return checkClusters(cmd.Context(), cmd.OutOrStdout(), c, args) })
@@ -38,14 +38,14 @@ func checkClusters(ctx context.Context, out io.Writer, c *service.Clusters, name
 	}
 	var wanting []string
 	for _, name := range names {
-		facts, missing, err := c.Look(ctx, name)
+		facts, missing, excess, err := c.Look(ctx, name)
 		if err != nil {
 			fmt.Fprintf(out, "cluster %s: %v\n", name, err)
 			wanting = append(wanting, name)
 			continue
 		}
 		health, message := service.Condition(facts)
-		if printFacts(out, name, strings.TrimSpace(string(health)+" "+message), facts, missing); len(missing) > 0 || message != "" {
+		if printFacts(out, name, strings.TrimSpace(string(health)+" "+message), facts, missing, excess); len(missing) > 0 || message != "" {
 			wanting = append(wanting, name)
 		}
 	}
@@ -55,7 +55,7 @@ func checkClusters(ctx context.Context, out io.Writer, c *service.Clusters, name
 	return nil
 }
 
-func printFacts(out io.Writer, name, health string, f provider.Facts, missing []provider.Permission) {
+func printFacts(out io.Writer, name, health string, f provider.Facts, missing, excess []provider.Permission) {
 	var classes []string
 	for _, s := range f.StorageClasses {
 		if s.Default {
@@ -64,17 +64,18 @@ func printFacts(out io.Writer, name, health string, f provider.Facts, missing []
 		classes = append(classes, s.Name)
 	}
 	fmt.Fprintf(out, "cluster %s: %s\n", name, health)
-	for _, line := range [][2]string{
-		{"uid", f.UID}, {"Kubernetes", f.KubernetesVersion}, {"KubeVirt", f.KubeVirtVersion}, {"CDI", f.CDIVersion},
-		{"feature gates", strings.Join(f.Capabilities.FeatureGates, ", ")}, {"storage classes", strings.Join(classes, ", ")}, {"not known", strings.Join(f.Unknown, ", ")},
-	} {
-		fmt.Fprintf(out, "  %-16s %s\n", line[0], orNone(line[1]))
+	lines := []ability{{"uid", f.UID}, {"Kubernetes", f.KubernetesVersion}, {"KubeVirt", f.KubeVirtVersion}, {"CDI", f.CDIVersion}, {"storage classes", strings.Join(classes, ", ")}}
+	for _, line := range append(append(lines, abilities(f.Capabilities)...), ability{"not known", strings.Join(append(f.Unknown, f.Unread...), ", ")}) {
+		fmt.Fprintf(out, "  %-16s %s\n", line.name, orNone(line.value))
 	}
 	for _, p := range missing {
 		fmt.Fprintf(out, "  %-16s %s\n", "may not", p)
 	}
 	if len(missing) == 0 {
 		fmt.Fprintf(out, "  %-16s %s\n", "permissions", "all that are needed")
+	}
+	for _, p := range excess {
+		fmt.Fprintf(out, "  %-16s %s: more than Shepherd needs\n", "may also", p)
 	}
 }
 

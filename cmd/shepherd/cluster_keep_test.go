@@ -37,23 +37,44 @@ func TestClusterKeeping(t *testing.T) {
 	run(old, "add", "few", "--kubeconfig", filepath.Join(dir, "few.yaml")).ok(t)
 	run(old, "add", "whole", "--kubeconfig", filepath.Join(dir, "all.yaml")).ok(t)
 
+	const abilities = `  storage classes  -
+  feature gates    -
+  switched off     -
+  rollout          -
+  devices          -
+  huge pages       -
+  dedicated CPUs   -
+  networks         -
+  SR-IOV           -
+  instance types   -
+  preferences      -
+`
 	const whole = `cluster whole: healthy
   KubeVirt         -
   CDI              -
-  feature gates    -
-  storage classes  -
-  not known        KubeVirt, CDI
+` + abilities + `  not known        KubeVirt, CDI, NetworkAttachmentDefinition
   permissions      all that are needed
+  may also         * *.*: more than Shepherd needs
 `
 	const few = `cluster few: healthy
   KubeVirt         -
   CDI              -
-  feature gates    -
-  storage classes  -
-  not known        KubeVirt, CDI, StorageClass
+` + abilities + `  not known        KubeVirt, CDI, StorageClass, NetworkAttachmentDefinition, VirtualMachineClusterInstancetype, VirtualMachineClusterPreference
+  may not          list virtualmachineclusterinstancetypes.instancetype.kubevirt.io
+  may not          list virtualmachineclusterpreferences.instancetype.kubevirt.io
+  may not          list network-attachment-definitions.k8s.cni.cncf.io
   may not          get storageclasses.storage.k8s.io
   may not          list storageclasses.storage.k8s.io
   may not          update virtualmachines.subresources.kubevirt.io/restart
+  may also         delete namespaces: more than Shepherd needs
+  may also         patch namespaces: more than Shepherd needs
+  may also         create pods: more than Shepherd needs
+  may also         create pods/exec: more than Shepherd needs
+  may also         patch nodes: more than Shepherd needs
+  may also         create serviceaccounts/token: more than Shepherd needs
+  may also         impersonate users: more than Shepherd needs
+  may also         delete kubevirts.kubevirt.io: more than Shepherd needs
+  may also         patch kubevirts.kubevirt.io: more than Shepherd needs
 `
 	plain := func(o output) output {
 		o.stdout = strings.ReplaceAll(varying.ReplaceAllString(o.stdout, "-"), "\n-\n-\n", "\n")
@@ -71,6 +92,9 @@ func TestClusterKeeping(t *testing.T) {
 	run(old, "check", "whole").fails(t, "something is missing: whole")
 
 	run(fresh, "remove", "few", "--by", "dave").same(t, 0, "cluster few: removed\n")
+	if got := run(fresh, "list").stdout; !strings.Contains(got, "CAN") || !strings.Contains(got, "NOTE") {
+		t.Errorf("list: %s", got)
+	}
 	run(fresh, "remove", "few").fails(t, `there is no cluster "few"`)
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {

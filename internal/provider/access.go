@@ -57,19 +57,43 @@ func Needs() []Permission {
 	return out
 }
 
+// unneeded is what who gets hold of the credentials would like to find.
+var unneeded = []Permission{
+	{"delete", "", "namespaces"}, {"patch", "", "namespaces"}, {"create", "", "pods"}, {"create", "", "pods/exec"}, {"patch", "", "nodes"},
+	{"create", "", "serviceaccounts/token"}, {"impersonate", "", "users"},
+	{"create", "rbac.authorization.k8s.io", "clusterrolebindings"}, {"escalate", "rbac.authorization.k8s.io", "clusterroles"},
+	{"get", "subresources.kubevirt.io", "virtualmachineinstances/vnc"}, {"get", "subresources.kubevirt.io", "virtualmachineinstances/console"},
+	{"delete", "kubevirt.io", "kubevirts"}, {"patch", "kubevirt.io", "kubevirts"},
+}
+
 // Missing asks the cluster which of the Needs the credentials do not have. Nothing is tried.
 func (c *Cluster) Missing(ctx context.Context) ([]Permission, error) {
-	var missing []Permission
-	for _, p := range Needs() {
-		allowed, err := c.may(ctx, p)
+	return c.those(ctx, Needs(), false)
+}
+
+// Excess asks the cluster what of a few telling permissions the credentials have although Shepherd never needs
+// them. Credentials that may do everything are answered with that alone.
+func (c *Cluster) Excess(ctx context.Context) ([]Permission, error) {
+	everything, err := c.those(ctx, []Permission{{"*", "*", "*"}}, true)
+	if err != nil || len(everything) > 0 {
+		return everything, err
+	}
+	return c.those(ctx, unneeded, true)
+}
+
+// those are the permissions that the credentials have, or have not.
+func (c *Cluster) those(ctx context.Context, all []Permission, allowed bool) ([]Permission, error) {
+	var out []Permission
+	for _, p := range all {
+		is, err := c.may(ctx, p)
 		if err != nil {
 			return nil, fmt.Errorf("ask for permission to %s: %w", p, err)
 		}
-		if !allowed {
-			missing = append(missing, p)
+		if is == allowed {
+			out = append(out, p)
 		}
 	}
-	return missing, nil
+	return out, nil
 }
 
 func (c *Cluster) may(ctx context.Context, p Permission) (bool, error) {

@@ -123,7 +123,8 @@ func (b *breaker) why(err *Error) domain.Problem {
 	reason := strings.TrimPrefix(err.Problem.Message, "the cluster cannot be reached: ")
 	switch {
 	case errors.As(err.err, &status) && status.Status().Code == http.StatusUnauthorized:
-		return err.Problem
+		return problem(domain.ClusterUnreachable, addCredentials,
+			"cluster %s does not accept Shepherd's credentials any more: whoever runs Shepherd has to renew them", b.name)
 	case errors.As(err.err, &status) && status.Status().Code == http.StatusTooManyRequests:
 		reason = "it asks for fewer requests"
 	case errors.As(err.err, &status):

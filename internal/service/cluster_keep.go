@@ -15,30 +15,32 @@ import (
 	"kv-shepherd.io/shepherd/internal/store"
 )
 
-// Look reads a cluster's facts now, with the stored credentials, and what of provider.Needs these do not allow.
-// Nothing is noted. A cluster of another uid than the pinned one is ErrOtherCluster.
-func (c *Clusters) Look(ctx context.Context, name string) (provider.Facts, []provider.Permission, error) {
+// Look reads a cluster's facts now, with the stored credentials, what of provider.Needs these do not allow, and
+// what they allow although it is never needed. Nothing is noted. A cluster of another uid than the pinned one is
+// ErrOtherCluster.
+func (c *Clusters) Look(ctx context.Context, name string) (f provider.Facts, missing, excess []provider.Permission, err error) {
 	kubeconfig, uid, _, err := c.Kubeconfig(ctx, name)
 	if err != nil {
-		return provider.Facts{}, nil, fmt.Errorf("check cluster %s: %w", name, err)
+		return f, nil, nil, fmt.Errorf("check cluster %s: %w", name, err)
 	}
 	connection, err := provider.Connect(ctx, kubeconfig, c.options)
 	if err != nil {
-		return provider.Facts{}, nil, fmt.Errorf("check cluster %s: %w", name, err)
+		return f, nil, nil, fmt.Errorf("check cluster %s: %w", name, err)
 	}
 	defer connection.Close()
-	facts, err := connection.Facts(ctx)
-	if err == nil && facts.UID != uid {
+	if f, err = connection.Facts(ctx); err == nil && f.UID != uid {
 		err = ErrOtherCluster
 	}
-	if err != nil {
-		return provider.Facts{}, nil, fmt.Errorf("check cluster %s: %w", name, err)
+	if err == nil {
+		missing, err = connection.Missing(ctx)
 	}
-	missing, err := connection.Missing(ctx)
-	if err != nil {
-		return provider.Facts{}, nil, fmt.Errorf("check cluster %s: %w", name, err)
+	if err == nil {
+		excess, err = connection.Excess(ctx)
 	}
-	return facts, missing, nil
+	if err != nil {
+		return provider.Facts{}, nil, nil, fmt.Errorf("check cluster %s: %w", name, err)
+	}
+	return f, missing, excess, nil
 }
 
 // InUseError refuses to remove a cluster on which VMs live.

@@ -109,7 +109,7 @@ func TestManifestGrantsWhatIsNeeded(t *testing.T) {
 			w.ok(w.kube.Client().Update(t.Context(), without))
 			if p.Verb == "get" && p.Resource == "namespaces" { // without it the cluster cannot be told from another one
 				w.eventually("the refusal", func() bool {
-					_, _, err := w.clusters.Look(t.Context(), "prod-1")
+					_, _, _, err := w.clusters.Look(t.Context(), "prod-1")
 					return err != nil && strings.Contains(err.Error(), "may not get Namespace kube-system")
 				})
 				w.ok(w.kube.Client().Update(t.Context(), unversioned(m.role)))
@@ -131,13 +131,16 @@ func TestManifestGrantsWhatIsNeeded(t *testing.T) {
 
 // lookOr is what is missing, or the error while the permission to look is on its way.
 func (w *world) lookOr() []string {
-	_, missing, err := w.clusters.Look(w.Context(), "prod-1")
+	_, missing, excess, err := w.clusters.Look(w.Context(), "prod-1")
 	if err != nil {
 		return []string{err.Error()}
 	}
 	var out []string
 	for _, p := range missing {
 		out = append(out, p.String())
+	}
+	for _, p := range excess {
+		out = append(out, "too much: "+p.String())
 	}
 	return out
 }
