@@ -12,7 +12,6 @@ import (
 
 	"kv-shepherd.io/shepherd/bot/comment"
 	"kv-shepherd.io/shepherd/internal/forgetest"
-	"kv-shepherd.io/shepherd/internal/kubetest"
 	"kv-shepherd.io/shepherd/internal/stage"
 )
 
@@ -198,16 +197,21 @@ func (d *demo) applied(ctx context.Context) ([]string, error) {
 	return notes, nil
 }
 
-// playKubeVirt writes what KubeVirt would report about the story's machines.
-func (d *demo) playKubeVirt(ctx context.Context) ([]string, error) {
+// started waits for the machines to run by KubeVirt's own doing, and says on which node.
+func (d *demo) started(ctx context.Context) ([]string, error) {
+	var notes []string
 	for _, m := range machines {
+		c, vmi := d.clusterOf(m.environment), &kubevirtv1.VirtualMachineInstance{}
 		key := client.ObjectKey{Namespace: m.namespace, Name: m.name}
-		err := kubetest.SetVMStatus(ctx, d.clusterOf(m.environment).kube.Client(), key, kubevirtv1.VirtualMachineStatusRunning)
-		if err != nil {
+		if err := d.wait(ctx, m.name+" to run", func() (bool, error) {
+			err := c.kube.Client().Get(ctx, key, vmi)
+			return err == nil && vmi.Status.Phase == kubevirtv1.Running, err
+		}); err != nil {
 			return nil, err
 		}
+		notes = append(notes, fmt.Sprintf("%s: virtualmachineinstance %s is %s on %s", c.name, m.name, vmi.Status.Phase, vmi.Status.NodeName))
 	}
-	return nil, nil
+	return notes, nil
 }
 
 func (d *demo) reported(ctx context.Context) ([]string, error) {

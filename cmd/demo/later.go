@@ -12,7 +12,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kv-shepherd.io/shepherd/internal/forgetest"
-	"kv-shepherd.io/shepherd/internal/kubetest"
 	"kv-shepherd.io/shepherd/internal/stage"
 )
 
@@ -61,20 +60,16 @@ func (d *demo) mergedByBot(ctx context.Context) ([]string, error) {
 
 func (d *demo) stopped(ctx context.Context) ([]string, error) {
 	m := machines[0]
-	kube := d.clusterOf(m.environment).kube.Client()
 	key := client.ObjectKey{Namespace: m.namespace, Name: m.name}
-	err := d.wait(ctx, m.name+" to be told to stop", func() (bool, error) {
+	err := d.wait(ctx, m.name+" to stop", func() (bool, error) {
 		vm := &kubevirtv1.VirtualMachine{}
-		err := kube.Get(ctx, key, vm)
-		return err == nil && wanted(*vm) == kubevirtv1.VirtualMachineStatusStopped, err
+		err := d.clusterOf(m.environment).kube.Client().Get(ctx, key, vm)
+		return err == nil && vm.Status.PrintableStatus == kubevirtv1.VirtualMachineStatusStopped, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := kubetest.SetVMStatus(ctx, kube, key, kubevirtv1.VirtualMachineStatusStopped); err != nil {
-		return nil, err
-	}
-	return []string{"runStrategy Halted"}, d.waitComment(ctx, "stopped")
+	return []string{"runStrategy Halted, and KubeVirt has stopped it"}, d.waitComment(ctx, "stopped")
 }
 
 func (d *demo) askToDelete(ctx context.Context) ([]string, error) {
@@ -134,7 +129,7 @@ func (d *demo) deleted(ctx context.Context) ([]string, error) {
 
 // showLater shows how the last pull request ended.
 func (d *demo) showLater(ctx context.Context) error {
-	if err := d.waitComment(ctx, "deleted"); err != nil {
+	if err := d.waitComment(ctx, "✅ deleted"); err != nil {
 		return err
 	}
 	d.heading(fmt.Sprintf("The bot's comment on pull request #%d at the end", d.pull.Number()), "")

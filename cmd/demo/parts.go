@@ -102,7 +102,7 @@ func (d *demo) startCluster(name, environment string) func(*demo, context.Contex
 		if d.options.clusters == 1 && len(d.clusters) > 0 {
 			return d.addCluster(name, environment, d.clusters[0].kube)
 		}
-		kube, err := kubetest.Start(ctx, kubetest.Options{})
+		kube, err := kubetest.Start(ctx, kubetest.Options{KubeVirt: true})
 		if err != nil {
 			return nil, err
 		}

@@ -8,20 +8,16 @@ import (
 	"strings"
 	"time"
 
-	kubevirtv1 "kubevirt.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"kv-shepherd.io/shepherd/bot/comment"
 	"kv-shepherd.io/shepherd/internal/forgetest"
-	"kv-shepherd.io/shepherd/internal/kubetest"
 	"kv-shepherd.io/shepherd/internal/stage"
 )
 
 // lookEvery is how often the demo looks for what happened meanwhile.
 const lookEvery = time.Second
 
-// stay keeps everything running until ctx ends. For whoever makes a pull request of their own it goes on
-// playing KubeVirt, and tells what the bot does.
+// stay keeps everything running until ctx ends. Whoever makes a pull request of their own is told what the
+// bot does.
 func (d *demo) stay(ctx context.Context) error {
 	d.showAddresses()
 	d.showCommands()
@@ -42,9 +38,6 @@ func (d *demo) stay(ctx context.Context) error {
 		case <-tick.C:
 		}
 		d.tellPulls(told)
-		if err := d.startMachines(ctx); err != nil && ctx.Err() == nil {
-			return err
-		}
 	}
 }
 
@@ -79,33 +72,6 @@ func summary(p *forgetest.Pull) string {
 		}
 	}
 	return strings.Join(words, " ")
-}
-
-// startMachines reports every new machine that should run as running.
-func (d *demo) startMachines(ctx context.Context) error {
-	for _, c := range d.clusters {
-		var list kubevirtv1.VirtualMachineList
-		if err := c.kube.Client().List(ctx, &list); err != nil {
-			return fmt.Errorf("look for new machines on %s: %w", c.name, err)
-		}
-		for _, vm := range list.Items {
-			if vm.Status.PrintableStatus != "" {
-				continue
-			}
-			if err := kubetest.SetVMStatus(ctx, c.kube.Client(), client.ObjectKeyFromObject(&vm), wanted(vm)); err != nil {
-				return err
-			}
-			d.news(fmt.Sprintf("%s/%s is in %s; the demo writes the status %s, as KubeVirt would", vm.Namespace, vm.Name, c.name, wanted(vm)))
-		}
-	}
-	return nil
-}
-
-func wanted(vm kubevirtv1.VirtualMachine) kubevirtv1.VirtualMachinePrintableStatus {
-	if s := vm.Spec.RunStrategy; s != nil && *s == kubevirtv1.RunStrategyHalted {
-		return kubevirtv1.VirtualMachineStatusStopped
-	}
-	return kubevirtv1.VirtualMachineStatusRunning
 }
 
 // showAddresses says where everything is.

@@ -33,11 +33,11 @@ func (d *demo) day() []act {
 	if d.options.clusters == 1 {
 		second = "cluster prod-1, the same kube-apiserver under another name"
 	}
-	const build = "`make controlplane` compiles the kube-apiserver and says what goes wrong; `make demo CLUSTERS=1` runs one only."
+	const build = "`make controlplane` compiles the kube-apiserver and KubeVirt and says what goes wrong; `make demo CLUSTERS=1` runs one only."
 	return []act{
 		{title: "The parts", steps: []step{
 			{"PostgreSQL", (*demo).startPostgres, "`make postgres` installs PostgreSQL."},
-			{"cluster test-1, a kube-apiserver that knows KubeVirt's kinds", d.startCluster("test-1", "test"), build},
+			{"cluster test-1, a kube-apiserver with KubeVirt", d.startCluster("test-1", "test"), build},
 			{second, d.startCluster("prod-1", "prod"), build},
 			{"a stand-in for GitHub, with the spec repository acme/vms", (*demo).startForge, "git has to be installed."},
 			{"$ shepherd serve --migrate", (*demo).startServer, ""},
@@ -60,7 +60,7 @@ func (d *demo) day() []act {
 		{title: "Merge, apply, verify", steps: []step{
 			{"bob merges", (*demo).merged, ""},
 			{"shepherd applies both machines to their clusters", (*demo).applied, ""},
-			{"KubeVirt does not run here: the demo writes the status that it would report", (*demo).playKubeVirt, ""},
+			{"KubeVirt starts them (its own controller; only the node and the disks are played)", (*demo).started, ""},
 			{"the bot reports on the pull request that both machines run", (*demo).reported, ""},
 			{"the clusters themselves are asked: both machines are there", (*demo).seen, ""},
 		}, show: (*demo).showEnd},
