@@ -18,6 +18,9 @@ type ImpactContext struct {
 	// RestartPending says that the VM carries the condition RestartRequired: until that restart KubeVirt
 	// updates CPUs, memory and placement of no VM.
 	RestartPending bool
+	// NotMigratable says that the VM's condition LiveMigratable is false, as for disks that one node alone can
+	// use: CPUs and memory are plugged in by a migration.
+	NotMigratable bool
 	// Architecture is the guest's where the VM does not say; empty for amd64.
 	Architecture string
 	// DestroysDisks says that what the new objects leave out is deleted together with its data.

@@ -66,10 +66,14 @@ func noVolume(name string) func(*machine, *instance) {
 }
 
 func secondary(name string, binding kubevirtv1.InterfaceBindingMethod) func(*machine, *instance) {
+	return attached(kubevirtv1.Interface{Name: name, InterfaceBindingMethod: binding})
+}
+
+func attached(iface kubevirtv1.Interface) func(*machine, *instance) {
 	return func(_ *machine, i *instance) {
-		i.Networks = append(i.Networks, kubevirtv1.Network{Name: name, NetworkSource: kubevirtv1.NetworkSource{
-			Multus: &kubevirtv1.MultusNetwork{NetworkName: "nets/" + name}}})
-		i.Domain.Devices.Interfaces = append(i.Domain.Devices.Interfaces, kubevirtv1.Interface{Name: name, InterfaceBindingMethod: binding})
+		i.Networks = append(i.Networks, kubevirtv1.Network{Name: iface.Name, NetworkSource: kubevirtv1.NetworkSource{
+			Multus: &kubevirtv1.MultusNetwork{NetworkName: "nets/" + iface.Name}}})
+		i.Domain.Devices.Interfaces = append(i.Domain.Devices.Interfaces, iface)
 	}
 }
 
@@ -79,6 +83,7 @@ const (
 )
 
 var (
+	plugin      = attached(kubevirtv1.Interface{Name: "vlan", Binding: &kubevirtv1.PluginBinding{Name: "plugin"}})
 	withNIC     = secondary("vlan", bridge)
 	hugepages1G = func(_ *machine, i *instance) { i.Domain.Memory.Hugepages = &kubevirtv1.Hugepages{PageSize: "1Gi"} }
 	numa        = func(_ *machine, i *instance) {
@@ -120,6 +125,10 @@ var impactCases = []impactCase{
 		path: cpuSockets, want: ImpactRestart},
 	{name: "sockets when a restart is pending", change: sockets(8), on: func(on *ImpactContext) { on.RestartPending = true },
 		path: cpuSockets, want: ImpactRestart},
+	{name: "sockets of a VM that cannot be migrated", change: sockets(8), on: func(on *ImpactContext) { on.NotMigratable = true },
+		path: cpuSockets, want: ImpactRestart},
+	{name: "memory of a VM that cannot be migrated", change: guest("16Gi"), on: func(on *ImpactContext) { on.NotMigratable = true },
+		path: memoryGuest, want: ImpactRestart},
 	{name: "sockets with requests", change: both(sockets(8), moreCPURequest), path: cpuSockets, want: ImpactRestart},
 	{name: "requests alone", change: moreCPURequest, path: inDomain + "resources.requests.cpu", want: ImpactRestart},
 	{name: "more cores", change: func(_ *machine, i *instance) { i.Domain.CPU.Cores = 2 }, path: inDomain + "cpu.cores", want: ImpactRestart},
@@ -181,7 +190,7 @@ var impactCases = []impactCase{
 
 	{name: "new interface", change: withNIC, path: inDevices + "interfaces[vlan]", want: ImpactMigrates},
 	{name: "new network", change: withNIC, path: inSpec + "networks[vlan]", want: ImpactMigrates},
-	{name: "new interface that cannot be plugged", change: secondary("vlan", masquerade), path: inDevices + "interfaces[vlan]", want: ImpactRestart},
+	{name: "new interface that cannot be plugged", change: plugin, path: inDevices + "interfaces[vlan]", want: ImpactRestart},
 	{name: "interface gone", from: withNIC, change: func(_ *machine, i *instance) {
 		i.Networks, i.Domain.Devices.Interfaces = i.Networks[:1], i.Domain.Devices.Interfaces[:1]
 	}, path: inDevices + "interfaces[vlan]", want: ImpactRestart},

@@ -121,7 +121,7 @@ func (v *vmImpact) ofSockets() Impact {
 	switch {
 	case from.Sockets == to.Sockets:
 		return ImpactNone
-	case to.Sockets < from.Sockets, to.Sockets > most, v.on.architecture(v.to) == "arm64":
+	case to.Sockets < from.Sockets, to.Sockets > most, v.on.architecture(v.to) == "arm64", v.on.NotMigratable:
 		return ImpactRestart
 	}
 	return ImpactMigrates
@@ -167,7 +167,7 @@ func (v *vmImpact) memoryGrows(is, wanted, most int64) bool {
 // moves: a guest with a device of its node cannot be migrated.
 func (v *vmImpact) moves() bool {
 	devices := v.from.Domain.Devices
-	return len(devices.GPUs) == 0 && len(devices.HostDevices) == 0
+	return !v.on.NotMigratable && len(devices.GPUs) == 0 && len(devices.HostDevices) == 0
 }
 
 // ofVolume: only what is marked as hot-pluggable comes and goes while the guest runs.
