@@ -46,7 +46,7 @@ func TestClusterRemove(t *testing.T) {
 func TestClusterRemoveRacesMerge(t *testing.T) {
 	t.Parallel()
 	won := map[string]int{}
-	for range 8 {
+	for range 5 {
 		w := newWorld(t)
 		w.add("prod-1")
 		span := w.submitted()
