@@ -1,7 +1,6 @@
 package render
 
 import (
-	"net"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,7 +29,7 @@ func (c *checker) dns() {
 		c.invalid(field+".nameservers", "a pod has at most %d name servers, not %d", maxNameservers, len(config.Nameservers)).hint("remove some")
 	}
 	for i, server := range config.Nameservers {
-		if net.ParseIP(server) == nil {
+		if !legalIP(server) {
 			c.invalid(indexed(field+".nameservers", i), "%q is no IP address", server).hint("write the server's address")
 		}
 	}

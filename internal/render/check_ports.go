@@ -1,7 +1,8 @@
 package render
 
 import (
-	"net"
+	"net/netip"
+	"regexp"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	kubevirtv1 "kubevirt.io/api/core/v1"
@@ -68,7 +69,7 @@ func (c *checker) ports(field string, ports []kubevirtv1.Port) {
 // dhcp: servers by IPv4 address, and options from the private range, each once.
 func (c *checker) dhcp(field string, options *kubevirtv1.DHCPOptions) {
 	for i, server := range options.NTPServers {
-		if net.ParseIP(server).To4() == nil {
+		if address, err := netip.ParseAddr(server); err != nil || !address.Unmap().Is4() {
 			c.invalid(indexed(field+".ntpServers", i), "%q is no IPv4 address", server).hint("write the server's IPv4 address")
 		}
 	}
@@ -84,8 +85,13 @@ func (c *checker) dhcp(field string, options *kubevirtv1.DHCPOptions) {
 	}
 }
 
-// legalMAC: 48 bits, in any of the usual spellings.
-func legalMAC(text string) bool {
-	address, err := net.ParseMAC(text)
-	return err == nil && len(address) == 6
+// spelledMAC is 48 bits in any of the usual spellings.
+var spelledMAC = regexp.MustCompile(`(?i)^([0-9a-f]{2}(:[0-9a-f]{2}){5}|[0-9a-f]{2}(-[0-9a-f]{2}){5}|[0-9a-f]{4}(\.[0-9a-f]{4}){2})$`)
+
+func legalMAC(text string) bool { return spelledMAC.MatchString(text) }
+
+// legalIP: an address of either family, without a zone.
+func legalIP(text string) bool {
+	address, err := netip.ParseAddr(text)
+	return err == nil && address.Zone() == ""
 }
