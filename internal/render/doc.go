@@ -9,6 +9,10 @@
 //   - [Check] is the semantic check of a VirtualMachine without a cluster: the CRD's schema holds
 //     almost no enums and no rule between two fields, so KubeVirt's own webhooks are the first to
 //     find such mistakes, and they are asked too late for a pull request. Render runs it.
+//     It knows what differs between the KubeVirt releases that clusters run ([KubeVirt]), and is held to
+//     KubeVirt's own verdicts on a corpus of VMs (testdata/corpus).
+//   - [JudgeImpact] says what a change does to a VM that runs: nothing, live, by a migration, at the next
+//     restart. [JudgeManifests] does so without a cluster.
 //   - [EffectiveDigest] names a plan: the choices made for it and its manifests.
 //   - [WithEnvelope] writes onto a manifest why it exists (ticket, creator, pull request). The
 //     envelope is no part of the effective digest, so it can be added after approval.
