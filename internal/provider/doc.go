@@ -3,7 +3,8 @@
 //
 // A Registry hands out one Cluster for each registered cluster and notices new credentials by
 // itself. It sends nothing to one that does not work: after a few failures in a row all calls end at once, with
-// the reason, until the cluster has proved that it is back and that it is the one that was added. A Cluster makes sure that a namespace is there (EnsureNamespace), says what a set of
+// the reason, until the cluster has proved that it is back and that it is the one that was added. A
+// Cluster makes sure that a namespace is there (EnsureNamespace), says what a set of
 // manifests, a deletion or a restart would do (Preview, PreviewDelete, PreviewRestart), does it (Apply,
 // Delete, Restart), looks at a virtual machine (Observe) and describes the cluster (Facts). Judge and
 // JudgeDeletion turn an observation into a verdict, without a cluster.
