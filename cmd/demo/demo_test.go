@@ -91,7 +91,6 @@ func testStays(t *testing.T, programs string) {
 	curl(t, m[3])
 	r.until(`pull request #4 \(open\) .*approval success`)
 	curl(t, m[4])
-	r.until(`test-shop/test-shop-shop-redis-03 is in test-1; the demo writes the status Running`)
 	r.until(`pull request #4 \(merged\) .*The bot wrote its closing remark`)
 	if err := r.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
