@@ -39,12 +39,43 @@ func newValidate() *cobra.Command {
 
 // validate reads every governed file of a checkout and the platform as a whole.
 func validate(dir string) (count int, problems domain.Problems, err error) {
+	c, problems, err := readCheckout(dir)
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, f := range c.files {
+		_, found := spec.Parse(f.ref, f.data)
+		problems = append(problems, found...)
+	}
+	loaded, found := spec.LoadPlatform(c.platform)
+	compiler, err := policy.NewCompiler()
+	if err != nil {
+		return 0, nil, fmt.Errorf("prepare the rules: %w", err)
+	}
+	_, rules := compiler.CompilePlatform(loaded, policy.Options{})
+	return c.count, slices.Concat(problems, found, rules), nil
+}
+
+// checkedOut is what a checkout of a spec repository has under governed paths.
+type checkedOut struct {
+	count    int               // of governed files, those that cannot be read among them
+	platform map[string][]byte // by path
+	files    []governedFile    // all others, in the order of their paths
+}
+
+type governedFile struct {
+	ref  spec.Ref
+	data []byte
+}
+
+// readCheckout reads every governed file; problems are those of paths and of reading.
+func readCheckout(dir string) (c checkedOut, problems domain.Problems, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return 0, nil, fmt.Errorf("open the checkout: %w", err)
+		return c, nil, fmt.Errorf("open the checkout: %w", err)
 	}
 	defer func() { _ = root.Close() }() // read only
-	platform := map[string][]byte{}
+	c.platform = map[string][]byte{}
 	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			if d != nil && d.IsDir() && name == ".git" {
@@ -57,7 +88,7 @@ func validate(dir string) (count int, problems domain.Problems, err error) {
 		if !governed {
 			return nil
 		}
-		count++
+		c.count++
 		problems = append(problems, found...)
 		if found.Blocking() {
 			return nil
@@ -67,23 +98,16 @@ func validate(dir string) (count int, problems domain.Problems, err error) {
 		switch {
 		case read.Blocking():
 		case ref.Platform():
-			platform[path] = data
+			c.platform[path] = data
 		default:
-			_, found := spec.Parse(ref, data)
-			problems = append(problems, found...)
+			c.files = append(c.files, governedFile{ref, data})
 		}
 		return nil
 	})
 	if err != nil {
-		return count, nil, fmt.Errorf("read the checkout: %w", err)
+		return c, nil, fmt.Errorf("read the checkout: %w", err)
 	}
-	loaded, found := spec.LoadPlatform(platform)
-	compiler, err := policy.NewCompiler()
-	if err != nil {
-		return count, nil, fmt.Errorf("prepare the rules: %w", err)
-	}
-	_, rules := compiler.CompilePlatform(loaded, policy.Options{})
-	return count, slices.Concat(problems, found, rules), nil
+	return c, problems, nil
 }
 
 func readGoverned(root *os.Root, path string, d fs.DirEntry) ([]byte, domain.Problems) {
