@@ -52,7 +52,7 @@ func TestClusterKeeping(t *testing.T) {
 	const whole = `cluster whole: healthy
   KubeVirt         -
   CDI              -
-` + abilities + `  not known        KubeVirt, CDI, NetworkAttachmentDefinition
+` + abilities + `  not known        KubeVirt, CDI
   permissions      all that are needed
   may also         * *.*: more than Shepherd needs
 `

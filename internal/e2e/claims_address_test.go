@@ -12,10 +12,14 @@ import (
 // An address is one VM's: while it is asked for, and afterwards.
 func TestAddressIsClaimed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(o *stage.Options) {
+	backend := func(o *stage.Options) {
 		o.Files["platform/networks/backend.yaml"] = []byte("apiVersion: kubevirt-shepherd.io/v1alpha1\nkind: Network\nspec:\n  environment: test\n" +
 			"  attachment: {namespace: networks, name: backend}\n  addresses: 10.1.0.0/16\n")
-	})
+	}
+	w := setup{
+		stage:      []func(*stage.Options){backend},
+		kubeconfig: func(w *world) []byte { return w.attached("networks", "backend") },
+	}.world(t)
 	w.structure("shop", "redis")
 	file := func(index string) (string, forgetest.Files) {
 		path := vmPath("shop", "redis", "test-shop/"+index)

@@ -83,10 +83,15 @@ func isDevice(resource string) bool {
 // resourceAnnotation names the extended resource that a network takes of a node: what SR-IOV networks have.
 const resourceAnnotation = "k8s.v1.cni.cncf.io/resourceName"
 
+// readNetworks reads the network attachments. A cluster that does not serve the kind has none: it runs no Multus.
 func (c *Cluster) readNetworks(ctx context.Context, f *Facts) error {
-	return c.readNames(ctx, attachmentKind, &f.Capabilities.Networks, func(n named) {
+	err := c.readNames(ctx, attachmentKind, &f.Capabilities.Networks, func(n named) {
 		f.Capabilities.SRIOV = f.Capabilities.SRIOV || n.Metadata.Annotations[resourceAnnotation] != ""
 	})
+	if isUnserved(err) {
+		return nil
+	}
+	return err
 }
 
 func (c *Cluster) readInstancetypes(ctx context.Context, f *Facts) error {

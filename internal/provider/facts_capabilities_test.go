@@ -104,8 +104,8 @@ func TestCapabilities(t *testing.T) {
 			t.Errorf("unread %v, (-want +got):\n%s", f.Unread, diff)
 		}
 	}
-	const kubevirt, attachment = "KubeVirt", "NetworkAttachmentDefinition"
-	look(domain.Capabilities{Unknown: []string{kubevirt, attachment}})
+	const kubevirt = "KubeVirt"
+	look(domain.Capabilities{Unknown: []string{kubevirt}}) // without Multus it is known that there are no networks
 
 	withNode(t, admin, "plain", nil, map[corev1.ResourceName]string{"cpu": "4", "memory": "8Gi", "devices.kubevirt.io/kvm": "1k"})
 	withNode(t, admin, "gpu-1", map[string]string{"cpumanager": "true"}, map[corev1.ResourceName]string{

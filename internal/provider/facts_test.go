@@ -48,6 +48,9 @@ func TestFactsThatMayNotBeRead(t *testing.T) {
 	if !slices.Contains(f.Unknown, "StorageClass") || !slices.Contains(f.Unknown, "KubeVirt") || f.UID == "" || !f.HasKubeVirt {
 		t.Errorf("%+v", f)
 	}
+	if !slices.Contains(f.Capabilities.Unknown, attachmentKind.Kind) {
+		t.Errorf("what networks there are is taken as known: unknown is %v", f.Capabilities.Unknown)
+	}
 	_, err = setup(t).as().Facts(t.Context())
 	refusedAs(t, err, domain.NamespacePermissionDenied, Never, "may not get Namespace kube-system", "kubectl create clusterrole")
 }
@@ -80,9 +83,9 @@ func TestFactsOfKubeVirt(t *testing.T) {
 		CDIVersion: "v1.65.0",
 		Capabilities: domain.Capabilities{
 			FeatureGates: []string{"Snapshot"}, DisabledFeatureGates: []string{"VideoConfig"}, RolloutStrategy: "Stage",
-			Unknown: []string{"Node", "NetworkAttachmentDefinition", "VirtualMachineClusterInstancetype", "VirtualMachineClusterPreference"},
+			Unknown: []string{"Node", "VirtualMachineClusterInstancetype", "VirtualMachineClusterPreference"},
 		},
-		Unknown: []string{"Node", "NetworkAttachmentDefinition", "VirtualMachineClusterInstancetype", "VirtualMachineClusterPreference"},
+		Unknown: []string{"Node", "VirtualMachineClusterInstancetype", "VirtualMachineClusterPreference"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
