@@ -70,19 +70,22 @@ func (r *road) close() {
 	r.conns = nil
 }
 
+// newWorldByRoad is a world whose clusters are reached over a road.
+func newWorldByRoad(t testing.TB) (w *world, way *road) {
+	t.Helper()
+	w = setup{kubeconfig: func(w *world) []byte {
+		server := must(url.Parse(w.kube.Config().Host))(w)
+		way = newRoad(t, server.Host)
+		return []byte(strings.ReplaceAll(string(w.kube.Kubeconfig()), server.Host, way.addr))
+	}}.world(t)
+	return w, way
+}
+
 // While a cluster does not answer, the pull request says what it waits for; nothing fails, and when the
 // cluster is back the VM is applied once.
 func TestClusterOutage(t *testing.T) {
 	t.Parallel()
-	var way *road
-	w := setup{kubeconfig: func(w *world) []byte {
-		server, err := url.Parse(w.kube.Config().Host)
-		if err != nil {
-			t.Fatal(err)
-		}
-		way = newRoad(t, server.Host)
-		return []byte(strings.ReplaceAll(string(w.kube.Kubeconfig()), server.Host, way.addr))
-	}}.world(t)
+	w, way := newWorldByRoad(t)
 	pr := w.ask("shop", forgetest.Files{
 		"systems/shop/system.yaml":             stage.System("the web shop"),
 		"systems/shop/redis/service.yaml":      stage.Service("the cache"),

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"net/url"
 	"strings"
 	"testing"
 
@@ -79,15 +78,7 @@ func TestPreviewRefused(t *testing.T) {
 // A cluster that does not answer makes the plan say so; it can be approved all the same.
 func TestPreviewOfASilentCluster(t *testing.T) {
 	t.Parallel()
-	var way *road
-	w := setup{kubeconfig: func(w *world) []byte {
-		server, err := url.Parse(w.kube.Config().Host)
-		if err != nil {
-			t.Fatal(err)
-		}
-		way = newRoad(t, server.Host)
-		return []byte(strings.ReplaceAll(string(w.kube.Kubeconfig()), server.Host, way.addr))
-	}}.world(t)
+	w, way := newWorldByRoad(t)
 	way.close()
 	pr := w.ask("shop", machines("shop", "redis", "test-shop/01"))
 	w.comment(pr, "Not tried on cluster `test-1`: cluster test-1 does not answer")
