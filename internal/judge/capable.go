@@ -10,9 +10,10 @@ import (
 
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/render"
 )
 
-// oldestKubeVirt is from when on what is rendered asks for no feature gate, but for those of needsOfOverrides.
+// oldestKubeVirt is from when on what is rendered asks for nothing of KubeVirt, but for what needsOfOverrides tells.
 var oldestKubeVirt = version.MajorMinor(1, 4)
 
 // need is one thing that a cluster has to have for a VM.
@@ -21,7 +22,8 @@ type need struct {
 	what  string // as in: whether it has 2 of the device nvidia.com/A10
 	kind  string // of the objects on the cluster that tell
 	// lack says why a cluster falls short, as in: has none of the device nvidia.com/A10; empty where it does not.
-	lack func(*domain.Capabilities) string
+	// known is false where that cannot be told.
+	lack func(ClusterFacts) (lack string, known bool)
 	by   string // who asks, as in: size large
 	// gpus says that it is of the size's gpus.
 	gpus bool
@@ -44,12 +46,24 @@ var readable = map[string]string{
 
 // present is a need of one thing that a cluster has or has not.
 func present(field, by, kind, what string, ok func(*domain.Capabilities) bool) need {
-	return need{field: field, what: what, kind: kind, by: by, lack: func(c *domain.Capabilities) string {
+	return need{field: field, what: what, kind: kind, by: by, lack: told(kind, func(c *domain.Capabilities) string {
 		if ok(c) {
 			return ""
 		}
 		return "does not have " + what
-	}}
+	})}
+}
+
+// told is what a cluster's capabilities say it lacks of a kind. Of a kind that could not be read, only what is seen
+// all the same is known.
+func told(kind string, lack func(*domain.Capabilities) string) func(ClusterFacts) (string, bool) {
+	return func(f ClusterFacts) (string, bool) {
+		if f.Capabilities == nil {
+			return "", false
+		}
+		why := lack(f.Capabilities)
+		return why, why == "" || !slices.Contains(f.Capabilities.Unknown, kind)
+	}
 }
 
 // needsOfSize is the hardware of a size.
@@ -73,14 +87,14 @@ func needsOfSize(name string, size *spec.InstanceSize) (needs []need) {
 		needs = append(needs, present("spec.dedicatedCPU", by, kindNode, "a node that gives whole cores away", func(c *domain.Capabilities) bool { return c.DedicatedCPU }))
 	}
 	needs = append(needs, needsOfInstancetype(by, size)...)
-	return append(needs, needsOfOverrides(by, size.SpecOverrides)...)
+	return append(needs, needsOfOverrides(by, size)...)
 }
 
 // needsOfDevices are so many of each device, all nodes together.
 func needsOfDevices(field, by string, devices map[string]int64) (needs []need) {
 	for _, name := range slices.Sorted(maps.Keys(devices)) {
 		n := devices[name]
-		needs = append(needs, need{field: field, what: decimal(n) + " of the device " + name, kind: kindNode, by: by, lack: func(c *domain.Capabilities) string {
+		needs = append(needs, need{field: field, what: decimal(n) + " of the device " + name, kind: kindNode, by: by, lack: told(kindNode, func(c *domain.Capabilities) string {
 			switch there := c.Devices[name]; {
 			case there >= n:
 				return ""
@@ -88,7 +102,7 @@ func needsOfDevices(field, by string, devices map[string]int64) (needs []need) {
 				return "has only " + decimal(there) + " of the device " + name + " instead of " + decimal(n)
 			}
 			return "has no device " + name
-		}})
+		})})
 	}
 	return needs
 }
@@ -96,7 +110,7 @@ func needsOfDevices(field, by string, devices map[string]int64) (needs []need) {
 // needOfHugepages is a node with huge pages for all of a VM's memory.
 func needOfHugepages(by, page string, memory int64) need {
 	what := binary(memory) + " of huge pages of " + page + " on a node"
-	return need{field: "spec.hugepages", what: what, kind: kindNode, by: by, lack: func(c *domain.Capabilities) string {
+	return need{field: "spec.hugepages", what: what, kind: kindNode, by: by, lack: told(kindNode, func(c *domain.Capabilities) string {
 		switch there := c.Hugepages[page]; {
 		case there >= memory && there > 0:
 			return ""
@@ -104,39 +118,20 @@ func needOfHugepages(by, page string, memory int64) need {
 			return "has at most " + binary(there) + " of huge pages of " + page + " on a node instead of " + binary(memory)
 		}
 		return "has no huge pages of " + page
-	}}
+	})}
 }
 
-// gated are the devices of KubeVirt that it refuses unless a feature gate is on.
-var gated = []struct{ path, gate string }{
-	{"spec.template.spec.domain.devices.hostDevices", "HostDevices"},
-	{"spec.template.spec.domain.devices.downwardMetrics", "DownwardMetrics"},
-	{"spec.template.spec.domain.devices.autoattachVSOCK", "VSOCK"},
-}
-
-// needsOfOverrides are the feature gates of what a size sets past its own fields, and the devices among it.
-func needsOfOverrides(by string, overrides map[string]any) (needs []need) {
+// needsOfOverrides are what a size sets past its own fields and not every KubeVirt takes, and the devices among
+// it.
+func needsOfOverrides(by string, size *spec.InstanceSize) (needs []need) {
 	const field = "spec.specOverrides"
-	for _, g := range gated {
-		value, ok := overrides[g.path]
-		if !ok || value == nil || value == false {
-			continue
-		}
-		needs = append(needs, present(field, by, kindKubeVirt, "KubeVirt's feature gate "+g.gate, func(c *domain.Capabilities) bool {
-			return slices.Contains(c.FeatureGates, g.gate)
-		}))
-		devices := map[string]int64{}
-		list, _ := value.([]any)
-		for _, one := range list {
-			if device, _ := one.(map[string]any); device != nil {
-				if name, _ := device["deviceName"].(string); name != "" {
-					devices[name]++
-				}
-			}
-		}
-		needs = append(needs, needsOfDevices(field, by, devices)...)
+	demands, devices := render.Demands(*size)
+	for _, d := range demands {
+		needs = append(needs, need{field: field, what: d.What(), kind: kindKubeVirt, by: by, lack: func(f ClusterFacts) (string, bool) {
+			return d.Lack(f.kubeVirt(""))
+		}})
 	}
-	return needs
+	return append(needs, needsOfDevices(field, by, devices)...)
 }
 
 // needsOfTemplate is its preference.
@@ -200,19 +195,25 @@ func ownDevices(vm *spec.VirtualMachine, needs []need) {
 
 // unmet are the needs that a cluster is known not to meet; unknown those of which that is not known.
 func (f ClusterFacts) unmet(needs []need) (unmet, unknown []need) {
+	if f.Whole {
+		return nil, nil
+	}
 	for _, n := range needs {
-		switch {
-		case f.Whole:
-		case f.Capabilities == nil:
+		switch lack, known := n.lack(f); {
+		case !known:
 			unknown = append(unknown, n)
-		case n.lack(f.Capabilities) == "":
-		case slices.Contains(f.Capabilities.Unknown, n.kind):
-			unknown = append(unknown, n)
-		default:
+		case lack != "":
 			unmet = append(unmet, n)
 		}
 	}
 	return unmet, unknown
+}
+
+// kubeVirt is what is known of the KubeVirt of the cluster of that name.
+func (f ClusterFacts) kubeVirt(name string) render.KubeVirt {
+	k := render.KubeVirtOf(f.KubeVirt, f.Capabilities)
+	k.Cluster = name
+	return k
 }
 
 // lacks says what a cluster falls short of, and who asks for it; empty where that is nothing.
@@ -223,7 +224,8 @@ func (f ClusterFacts) lacks(needs []need) string {
 		if i > 0 {
 			b.WriteString(" and ")
 		}
-		b.WriteString(n.lack(f.Capabilities))
+		lack, _ := n.lack(f)
+		b.WriteString(lack)
 		if i+1 == len(unmet) || unmet[i+1].by != n.by {
 			b.WriteString(" for " + n.by)
 		}

@@ -99,6 +99,7 @@ func (j *judging) write(c *change, vm spec.VirtualMachine, to attachments, plan 
 		Template: *plan.TemplateSnapshot, TemplateName: plan.Template, TemplateVersion: plan.TemplateVersion,
 		Size: *plan.SizeSnapshot, SizeName: plan.Size, Networks: to.networks, DefaultNetwork: to.standard,
 		SystemSSHKeys: j.systemKeys(c.Ref.System), StorageClass: plan.StorageClass,
+		KubeVirt: j.in.World.Clusters[plan.Cluster].kubeVirt(plan.Cluster),
 	})
 	for _, p := range problems {
 		j.rendered(c, plan, p)

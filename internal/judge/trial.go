@@ -112,26 +112,41 @@ func (j *judging) hasClusters(env domain.Environment) bool {
 // faulty says that there is none because of the document itself.
 func (j *judging) trial(c *change, env domain.Environment, made []mixture) (out Trial, faulty bool) {
 	out = Trial{Environment: env, Ref: spec.Ref{Kind: spec.KindVirtualMachine, System: "shepherd", Service: "trial", Namespace: string(env), Index: 1}}
+	sound := false // a VM can be made, whatever the clusters take
 	for _, m := range made {
-		manifests, problems := render.Render(render.Input{
+		in := render.Input{
 			Ref: out.Ref, Environment: env, KubernetesNamespace: render.PreviewNamespace,
 			VM:       spec.VirtualMachine{Template: m.templateName, Size: m.sizeName, Power: spec.PowerRunning, Reason: "a trial"},
 			Template: *m.template, TemplateName: m.templateName, TemplateVersion: m.templateVersion, Size: *m.size, SizeName: m.sizeName,
-		})
+		}
+		manifests, problems := render.Render(in)
 		if problems.Blocking() {
-			if guilty := blames(problems, c.Ref.Kind); out.Untried == "" || guilty && !faulty {
-				out.Untried, faulty = problems.Plain().Sorted()[0].Message, guilty
+			if guilty := blames(problems, c.Ref.Kind); out.Untried == "" || guilty && !faulty && !sound {
+				out.Untried, faulty = refusedBy(problems), guilty
 			}
 			continue
 		}
-		out.With, out.Untried, out.Manifests = m.with, "", manifests
+		sound = true
+		cluster := j.tester(env, needsOf(&in.VM, m.size, m.template, nil))
+		in.KubeVirt = j.in.World.Clusters[cluster].kubeVirt(cluster)
+		if _, problems := render.Render(in); problems.Blocking() { // that cluster's fault, and another may come
+			out.Untried, faulty = refusedBy(problems), false
+			continue
+		}
+		out.With, out.Untried, out.Manifests, out.Cluster = m.with, "", manifests, cluster
 		out.EffectiveDigest, _ = render.EffectiveDigest(nil, manifests)
-		if out.Cluster = j.tester(env); out.Cluster == "" {
+		if cluster == "" {
 			out.Untried = "no cluster of " + string(env) + " can be asked now"
 		}
 		return out, false
 	}
 	return out, faulty
+}
+
+// refusedBy is the first of the problems that refuse a VM.
+func refusedBy(problems render.Problems) string {
+	sorted := problems.Plain().Sorted()
+	return sorted[slices.IndexFunc(sorted, func(p domain.Problem) bool { return p.Severity == domain.Error })].Message
 }
 
 // blames reports whether problems are those of a document of the kind, and not of what it was tried with.
@@ -145,15 +160,19 @@ func blames(problems render.Problems, kind spec.Kind) bool {
 	})
 }
 
-// tester is the cluster of an environment that is asked: a healthy one, the heaviest first.
-func (j *judging) tester(env domain.Environment) (name string) {
+// tester is the cluster of an environment that is asked: a healthy one, of those that are not known to lack what
+// the VM needs if there are some, the heaviest first.
+func (j *judging) tester(env domain.Environment, needs []need) (name string) {
+	able := false
 	for _, n := range slices.Sorted(maps.Keys(j.in.Next.Platform.Clusters)) {
-		cluster := j.in.Next.Platform.Clusters[n]
-		if cluster.Environment != env || cluster.Status != spec.ClusterActive || !j.in.World.Clusters[n].Healthy {
+		cluster, facts := j.in.Next.Platform.Clusters[n], j.in.World.Clusters[n]
+		if cluster.Environment != env || cluster.Status != spec.ClusterActive || !facts.Healthy {
 			continue
 		}
-		if name == "" || cluster.EffectiveWeight() > j.in.Next.Platform.Clusters[name].EffectiveWeight() {
-			name = n
+		unmet, _ := facts.unmet(needs)
+		better := name == "" || cluster.EffectiveWeight() > j.in.Next.Platform.Clusters[name].EffectiveWeight()
+		if has := len(unmet) == 0; has && !able || has == able && better {
+			name, able = n, has
 		}
 	}
 	return name

@@ -1,42 +1,47 @@
 package render
 
 import (
+	"cmp"
 	"slices"
 
 	kubevirtv1 "kubevirt.io/api/core/v1"
 )
 
-// gate is a feature gate with the minors from which KubeVirt has it, and has it on without being asked: as a
-// beta gate since 1.9, as a settled feature before. Zero for never.
-type gate struct{ since, on int }
+// gate is a feature gate with the minors from which KubeVirt has it, and has it on without being asked. Zero
+// for never.
+type gate struct {
+	since, on int
+	// beta says that what is on without being asked can be switched off.
+	beta bool
+}
 
 // gates are those that decide about fields of a VM or about what becomes of a change. Source:
 // pkg/virt-config/featuregate and pkg/virt-config/feature-gates.go of v1.7.0, v1.8.0 and v1.9.0. Before 1.9 a
 // beta gate is off unless it is named.
 var gates = map[string]gate{
-	"ContainerPathVolumes":         {8, 0},
-	"DeclarativeHotplugVolumes":    {oldestMinor, 9},
-	"DownwardMetrics":              {oldestMinor, 0},
-	"EnableVirtioFsConfigVolumes":  {oldestMinor, 8},
-	"EnableVirtioFsStorageVolumes": {oldestMinor, 0},
-	"ExpandDisks":                  {oldestMinor, 9},
-	"GPUsWithDRA":                  {oldestMinor, 9},
-	"HostDevices":                  {oldestMinor, 0},
-	"HostDevicesWithDRA":           {oldestMinor, 9},
-	"HostDisk":                     {oldestMinor, 0},
-	"LiveUpdateNADRef":             {8, 9},
-	"NetworkDevicesWithDRA":        {9, 0},
-	"PanicDevices":                 {oldestMinor, 9},
-	"PasstBinding":                 {8, 9},
-	"PersistentReservation":        {oldestMinor, 9},
-	"PortRangesSpec":               {9, 0},
-	"RebootPolicy":                 {8, 9},
-	"ReservedOverheadMemlock":      {8, 0},
-	"SecureExecution":              {oldestMinor, 9},
-	"VSOCK":                        {oldestMinor, 0},
-	"VideoConfig":                  {oldestMinor, 9},
-	"WorkloadEncryptionSEV":        {oldestMinor, 9},
-	"WorkloadEncryptionTDX":        {oldestMinor, 0},
+	"ContainerPathVolumes":         {8, 0, false},
+	"DeclarativeHotplugVolumes":    {oldestMinor, 9, true},
+	"DownwardMetrics":              {oldestMinor, 0, false},
+	"EnableVirtioFsConfigVolumes":  {oldestMinor, 8, false},
+	"EnableVirtioFsStorageVolumes": {oldestMinor, 0, false},
+	"ExpandDisks":                  {oldestMinor, 9, false},
+	"GPUsWithDRA":                  {oldestMinor, 9, true},
+	"HostDevices":                  {oldestMinor, 0, false},
+	"HostDevicesWithDRA":           {oldestMinor, 9, true},
+	"HostDisk":                     {oldestMinor, 0, false},
+	"LiveUpdateNADRef":             {8, 9, false},
+	"NetworkDevicesWithDRA":        {9, 0, false},
+	"PanicDevices":                 {oldestMinor, 9, false},
+	"PasstBinding":                 {8, 9, true},
+	"PersistentReservation":        {oldestMinor, 9, false},
+	"PortRangesSpec":               {9, 0, false},
+	"RebootPolicy":                 {8, 9, true},
+	"ReservedOverheadMemlock":      {8, 0, false},
+	"SecureExecution":              {oldestMinor, 9, false},
+	"VSOCK":                        {oldestMinor, 0, false},
+	"VideoConfig":                  {oldestMinor, 9, false},
+	"WorkloadEncryptionSEV":        {oldestMinor, 9, true},
+	"WorkloadEncryptionTDX":        {oldestMinor, 0, false},
 }
 
 // field is one that not every KubeVirt has: those before since do not know it and drop it, the others take it
@@ -47,6 +52,9 @@ type field struct {
 	gate  string
 	used  func(*kubevirtv1.VirtualMachineInstanceSpec) bool
 }
+
+// oldest is the minor from which the field can be had.
+func (f field) oldest() int { return max(f.since, gates[f.gate].since) }
 
 // versionedFields are what differs between 1.7, 1.8 and 1.9. Source of since: the types of kubevirt.io/api v1.7.0,
 // v1.8.0 and v1.9.0, field by field; of the gates: pkg/virt-api/webhooks/validating-webhook/admitters,
@@ -142,22 +150,26 @@ func shared(is func(kubevirtv1.Volume) bool) func(*instanceSpec) bool {
 // version says when a cluster is older than anything that the rules are made for.
 func (c *checker) version() {
 	if minor, exact := c.allow.KubeVirt.minor(); !exact && minor == oldestMinor {
-		c.invalid("", "KubeVirt %s is older than those that Shepherd knows: the VM is checked as for 1.%d", c.allow.KubeVirt.Version, oldestMinor).
+		c.invalid("", "KubeVirt %s%s is older than those that Shepherd knows: the VM is checked as for 1.%d",
+			c.allow.KubeVirt.Version, c.allow.KubeVirt.whose(" of "), oldestMinor).
 			warn().hint("bring the cluster to 1.%d or newer", oldestMinor)
 	}
 }
 
 // fields refuses what the cluster's KubeVirt does not have or has switched off.
 func (c *checker) fields() {
-	minor, _ := c.allow.KubeVirt.minor()
+	k := c.allow.KubeVirt
 	for _, f := range versionedFields {
-		switch {
-		case !f.used(c.instance):
-		case minor < f.since:
-			c.invalid(f.path, "%s says what KubeVirt 1.%d does not know", last(f.path), minor).
-				hint("remove it, or choose a cluster with KubeVirt 1.%d", f.since)
-		case f.gate != "" && c.allow.KubeVirt.off(f.gate):
-			c.invalid(f.path, "%s needs KubeVirt's feature gate %s, which is off on the cluster", last(f.path), f.gate).
+		if !f.used(c.instance) {
+			continue
+		}
+		switch unknown, off := k.refuses(f); {
+		case unknown:
+			minor, _ := k.minor()
+			c.invalid(f.path, "%s says what KubeVirt 1.%d%s does not know", last(f.path), minor, k.whose(" of ")).
+				hint("remove it, or choose a cluster with KubeVirt 1.%d", f.oldest())
+		case off:
+			c.invalid(f.path, "%s needs KubeVirt's feature gate %s, which is off on %s", last(f.path), f.gate, cmp.Or(k.whose(""), "the cluster")).
 				hint("remove it, or ask for the gate to be switched on")
 		}
 	}

@@ -13,21 +13,24 @@ import (
 type KubeVirt struct {
 	// Version is such as v1.9.0; empty for the newest that is known.
 	Version string
-	// FeatureGates are those that the configuration names.
-	FeatureGates []string
-	// GatesKnown says that FeatureGates is the whole list. Otherwise no field is refused for a gate.
+	// Cluster is the cluster's name, where people are to be told it.
+	Cluster string
+	// FeatureGates are those that the configuration switches on, DisabledFeatureGates those that it switches off.
+	FeatureGates, DisabledFeatureGates []string
+	// GatesKnown says that these are the whole lists. Otherwise no field is refused for a gate.
 	GatesKnown bool
 	// RolloutStrategy is LiveUpdate, Stage, or empty for KubeVirt's default.
 	RolloutStrategy string
 }
 
-// KubeVirtOf is what a cluster's capabilities say about its KubeVirt; nil where nobody looked.
+// KubeVirtOf is what a cluster's version and capabilities say about its KubeVirt; nil where nobody looked.
 func KubeVirtOf(version string, capabilities *domain.Capabilities) KubeVirt {
 	k := KubeVirt{Version: version}
 	if capabilities == nil {
 		return k
 	}
 	k.FeatureGates, k.RolloutStrategy = capabilities.FeatureGates, capabilities.RolloutStrategy
+	k.DisabledFeatureGates = capabilities.DisabledFeatureGates
 	k.GatesKnown = !slices.Contains(capabilities.Unknown, "KubeVirt")
 	return k
 }
@@ -65,16 +68,38 @@ func (k KubeVirt) staged() bool { return k.RolloutStrategy == "Stage" }
 // named reports whether the configuration names a gate.
 func (k KubeVirt) named(gate string) bool { return slices.Contains(k.FeatureGates, gate) }
 
-// off reports whether a gate is surely off. A gate that is on by default may have been switched off: that is
-// the cluster's to say.
+// off reports whether a gate is surely off. What the configuration names both on and off is on.
 func (k KubeVirt) off(name string) bool {
 	g, found := gates[name]
 	minor, _ := k.minor()
 	switch {
-	case !found, g.on != 0 && minor >= g.on:
+	case !found, minor >= g.since && k.named(name):
 		return false
+	case g.on != 0 && minor >= g.on:
+		return g.beta && slices.Contains(k.DisabledFeatureGates, name)
 	case minor < g.since:
 		return true
 	}
-	return k.GatesKnown && !k.named(name)
+	return k.GatesKnown
+}
+
+// refuses reports whether a field is one that this KubeVirt does not know, or needs a gate that is surely off.
+func (k KubeVirt) refuses(f field) (unknown, off bool) {
+	minor, _ := k.minor()
+	return minor < f.since, f.gate != "" && k.off(f.gate)
+}
+
+// tells reports whether it is known if a gate is on.
+func (k KubeVirt) tells(name string) bool {
+	g := gates[name]
+	minor, _ := k.minor()
+	return k.GatesKnown || minor < g.since || g.on != 0 && minor >= g.on && !g.beta
+}
+
+// whose names the cluster, where that is known.
+func (k KubeVirt) whose(before string) string {
+	if k.Cluster == "" {
+		return ""
+	}
+	return before + "cluster " + k.Cluster
 }
