@@ -17,12 +17,13 @@ import (
 	"kv-shepherd.io/shepherd/internal/store"
 )
 
-// What previews may cost: how many are under way on one cluster, how long one request to it may take, and how
-// long all of them together.
+// What previews may cost: how many are under way on one cluster, how long one request to it may take, how long
+// all of them together, and how much longer for each of them: a large batch takes its time on a healthy cluster.
 const (
 	previewsAtOnce = 4
 	previewCall    = 5 * time.Second
 	previewBudget  = 8 * time.Second
+	previewEach    = 30 * time.Millisecond
 )
 
 // Previewer asks clusters what applying plans would do. It never writes there.
@@ -41,7 +42,8 @@ type PreviewerDeps struct {
 	Clusters *provider.Registry
 	Log      *slog.Logger
 	Now      func() time.Time
-	// Call bounds one request to a cluster, Budget all previews that are asked for together; zero for 5 and 8 s.
+	// Call bounds one request to a cluster, Budget all previews that are asked for together, and a little more for
+	// each of them; zero for 5 and 8 s.
 	Call, Budget time.Duration
 }
 
@@ -65,7 +67,7 @@ func (p *Previewer) Preview(ctx context.Context, requests []render.PreviewReques
 	if len(requests) == 0 {
 		return out
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, p.budget, errBudget)
+	ctx, cancel := context.WithTimeoutCause(ctx, p.budget+time.Duration(len(requests))*previewEach, errBudget)
 	defer cancel()
 	var group sync.WaitGroup
 	rows, err := p.rows(ctx, requests)
@@ -211,7 +213,7 @@ func (b *batch) unanswered(ctx context.Context, err error) string {
 	var sorted *provider.Error
 	switch {
 	case errors.Is(context.Cause(ctx), errBudget):
-		return fmt.Sprintf("cluster %s does not answer fast enough: all previews together may take %s", b.cluster, b.previewer.budget)
+		return fmt.Sprintf("cluster %s does not answer fast enough: previews are given a limited time", b.cluster)
 	case !errors.As(err, &sorted):
 		b.previewer.log.ErrorContext(ctx, "a cluster cannot be asked for previews", "cluster", b.cluster, "error", err)
 		return fmt.Sprintf("cluster %s cannot be asked; the server's log has the details", b.cluster)
