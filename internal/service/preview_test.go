@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -223,8 +224,8 @@ func TestImpactGoesByTheVMAsItIs(t *testing.T) {
 	r := w.having(1)
 	key := client.ObjectKey{Namespace: w.ns, Name: r.Ref.VMName()}
 	changed := with(r, `"devices":{}`, `"devices":{"rng":{}}`)
-	report := func(state kubevirtv1.VirtualMachinePrintableStatus) render.Impact {
-		w.ok(kubetest.SetVMStatus(t.Context(), w.kube.Client(), key, state))
+	report := func(state kubevirtv1.VirtualMachinePrintableStatus, further ...kubevirtv1.VirtualMachineCondition) render.Impact {
+		w.ok(kubetest.SetVMStatus(t.Context(), w.kube.Client(), key, state, further...))
 		return w.previewed(w.previewer(nil), changed)[0].Impact
 	}
 	if got := report(kubevirtv1.VirtualMachineStatusRunning); got != render.ImpactRestart {
@@ -232,6 +233,21 @@ func TestImpactGoesByTheVMAsItIs(t *testing.T) {
 	}
 	if got := report(kubevirtv1.VirtualMachineStatusStopped); got != render.ImpactNone {
 		t.Errorf("of a VM that was said to run and is stopped: %q", got)
+	}
+	changed = with(r, "1Gi", "2Gi")
+	fixed := condition(kubevirtv1.VirtualMachineConditionType(kubevirtv1.VirtualMachineInstanceIsMigratable), "a disk of the node")
+	fixed.Status = corev1.ConditionFalse
+	for name, c := range map[string]struct {
+		further []kubevirtv1.VirtualMachineCondition
+		want    render.Impact
+	}{
+		"more memory":                              {nil, render.ImpactMigrates},
+		"more memory, and it cannot be migrated":   {[]kubevirtv1.VirtualMachineCondition{fixed}, render.ImpactRestart},
+		"more memory, and a restart is waited for": {[]kubevirtv1.VirtualMachineCondition{condition(kubevirtv1.VirtualMachineRestartRequired, "cpu")}, render.ImpactRestart},
+	} {
+		if got := report(kubevirtv1.VirtualMachineStatusRunning, c.further...); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }
 

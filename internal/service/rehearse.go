@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
@@ -28,6 +29,9 @@ func (b *batch) rehearse(ctx context.Context, c *provider.Cluster, r render.Prev
 		return render.Preview{}, err
 	}
 	p := b.previewOf(changes, r)
+	if err := b.promised(ctx, c, r, &p); err != nil {
+		return render.Preview{}, err
+	}
 	if r.Operation == domain.RestartVM {
 		return p, rehearseRestart(ctx, c, r, target, &p)
 	}
@@ -115,6 +119,9 @@ func (b *batch) impactContext(changes provider.ChangeSet, r render.PreviewReques
 	on := render.ImpactContext{KubeVirt: render.KubeVirtOf(b.row.KubevirtVersion, b.row.Capabilities), Running: r.Running}
 	vm, _ := changes.VM()
 	on.VM, on.RestartPending = vm.Object, vm.Seen.RestartRequired
+	on.NotMigratable = slices.ContainsFunc(vm.Seen.Conditions, func(c provider.Condition) bool {
+		return c.Type == string(kubevirtv1.VirtualMachineInstanceIsMigratable) && c.Status == string(corev1.ConditionFalse)
+	})
 	if len(vm.Seen.Conditions) > 0 { // KubeVirt has reported: that is newer than what is known here
 		on.Running = vm.Seen.PrintableStatus != string(kubevirtv1.VirtualMachineStatusStopped)
 	}
