@@ -60,8 +60,10 @@ func TestClusterKeeping(t *testing.T) {
   KubeVirt         -
   CDI              -
 ` + abilities + `  not known        KubeVirt, CDI, StorageClass, NetworkAttachmentDefinition, VirtualMachineClusterInstancetype, VirtualMachineClusterPreference
+  may not          get virtualmachineclusterinstancetypes.instancetype.kubevirt.io
   may not          list virtualmachineclusterinstancetypes.instancetype.kubevirt.io
   may not          list virtualmachineclusterpreferences.instancetype.kubevirt.io
+  may not          get virtualmachineinstancetypes.instancetype.kubevirt.io
   may not          list network-attachment-definitions.k8s.cni.cncf.io
   may not          get storageclasses.storage.k8s.io
   may not          list storageclasses.storage.k8s.io

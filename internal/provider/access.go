@@ -39,8 +39,10 @@ var needs = map[schema.GroupVersionKind][]string{
 	cdiKind:          {"list"},
 	nodeKind:         {"list"},
 	attachmentKind:   {"list"},
-	instancetypeKind: {"list"},
+	instancetypeKind: {"get", "list"},
 	preferenceKind:   {"list"},
+
+	ownInstancetypeKind: {"get"},
 }
 
 // Needs lists what Shepherd has to be allowed, in every namespace, in a fixed order.

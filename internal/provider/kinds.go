@@ -25,6 +25,9 @@ var (
 	attachmentKind   = schema.GroupVersionKind{Group: "k8s.cni.cncf.io", Version: "v1", Kind: "NetworkAttachmentDefinition"}
 	instancetypeKind = schema.GroupVersionKind{Group: "instancetype.kubevirt.io", Version: "v1beta1", Kind: "VirtualMachineClusterInstancetype"}
 	preferenceKind   = schema.GroupVersionKind{Group: "instancetype.kubevirt.io", Version: "v1beta1", Kind: "VirtualMachineClusterPreference"}
+
+	// The instance types of one namespace.
+	ownInstancetypeKind = schema.GroupVersionKind{Group: "instancetype.kubevirt.io", Version: "v1beta1", Kind: "VirtualMachineInstancetype"}
 )
 
 // resources maps a kind to its plural, as URLs and RBAC rules name it.
@@ -34,6 +37,7 @@ var resources = map[schema.GroupVersionKind]string{
 	kubeVirtKind: "kubevirts", dataVolumeKind: "datavolumes", cdiKind: "cdis",
 	restartKind: "virtualmachines/restart", nodeKind: "nodes", attachmentKind: "network-attachment-definitions",
 	instancetypeKind: "virtualmachineclusterinstancetypes", preferenceKind: "virtualmachineclusterpreferences",
+	ownInstancetypeKind: "virtualmachineinstancetypes",
 }
 
 // staticMapper maps the kinds above without asking a server.

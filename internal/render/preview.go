@@ -75,6 +75,24 @@ type PreviewRequest struct {
 	Running bool
 	// DeletionPolicy is what becomes of the disks, for DELETE_VM.
 	DeletionPolicy spec.DeletionPolicy
+	// Promise is to be compared with the cluster; nil where the VM says its hardware itself.
+	Promise *Promise
+}
+
+// Promise is what a size says of the instance type that gives the hardware: limits and rules count that.
+type Promise struct {
+	Size         string // its name
+	Cores        int
+	Memory       string
+	Instancetype spec.Instancetype
+}
+
+// PromiseOf is nil for a size that gives the hardware itself.
+func PromiseOf(name string, size *spec.InstanceSize) *Promise {
+	if size == nil || size.Instancetype == nil {
+		return nil
+	}
+	return &Promise{Size: name, Cores: size.Cores, Memory: size.Memory, Instancetype: *size.Instancetype}
 }
 
 // PreviewNamespace is where objects are tried that have no namespace of their own yet. Nothing is ever kept there.
