@@ -38,6 +38,7 @@ type Settings struct {
 	Administrators []spec.Person
 	Limits         []policy.LimitRule
 	SoloAdmin      bool          // the only platform administrator may change the platform alone
+	Registries     []string      // where the images of new VMs may come from; anywhere when empty
 	Grace          time.Duration // how long a plan is on show before an approval can accept it
 }
 
@@ -328,6 +329,7 @@ func (j *Judge) base(ctx context.Context, number int, files []judge.File) (judge
 		PlatformCommit: rules.Commit, Number: number, Platform: rules.Platform, Policies: rules.Policies,
 		Bindings: policy.NewBindings(policy.Sources{Roles: rules.Platform.Bindings, Systems: owners, Administrators: j.settings.Administrators}),
 		Files:    files, Accepted: specs, World: world, Planned: planned, Now: j.now(),
+		Registries: j.settings.Registries,
 	}, nil
 }
 

@@ -199,6 +199,7 @@ func (a *App) wire(ctx context.Context) error {
 		Previews: service.NewPreviewer(service.PreviewerDeps{DB: a.DB, Clusters: connections, Log: a.Log, Now: time.Now}),
 		Settings: bot.Settings{
 			Administrators: administrators(cfg), Limits: limitRules(cfg.Limits), SoloAdmin: cfg.Approval.SoloAdmin, Grace: grace,
+			Registries: cfg.Policy.Registries,
 		},
 	})
 	telling := bot.TellerDeps{

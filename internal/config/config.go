@@ -97,6 +97,9 @@ type Policy struct {
 	// AllowLoosen lists the operations for which the platform may ask for fewer approvals than the
 	// default.
 	AllowLoosen []domain.Operation `json:"allowLoosen" env:"ALLOW_LOOSEN"`
+	// Registries are where the images of VMs may come from: registries or paths in them, as quay.io/acme;
+	// anywhere when there are none.
+	Registries []string `json:"registries" env:"REGISTRIES"`
 }
 
 // Clusters says how the target clusters are watched.
@@ -251,6 +254,9 @@ func (c Config) Check() error {
 	need(!c.EncryptionKeys.Empty(), "encryptionKeys: set at least one key of 32 bytes (base64 or hex): openssl rand -hex 32")
 	for _, a := range c.Administrators {
 		need(a.ID > 0 && a.Login != "", fmt.Sprintf("administrators: %q: give the login and the forge's number of it", a.Login))
+	}
+	for _, r := range c.Policy.Registries {
+		need(strings.Trim(r, "/") != "" && !strings.Contains(r, "://"), fmt.Sprintf("policy.registries: %q: give a registry, or a path in one, as quay.io/acme", r))
 	}
 	return errors.Join(append(errs, c.Limits.check()...)...)
 }

@@ -221,6 +221,8 @@ func TestCheck(t *testing.T) {
 		{"app and token", func(c *Config) { c.GitHub.Token = seal.NewSecret("x") }, []string{"github: set either app or token"}},
 		{"a token alone", func(c *Config) { c.GitHub.App, c.GitHub.Token = App{}, seal.NewSecret("x") }, nil},
 		{"an app without its key", func(c *Config) { c.GitHub.App.PrivateKey = seal.Secret{} }, []string{"github.app.privateKey: "}},
+		{"a registry by its address", func(c *Config) { c.Policy.Registries = []string{"quay.io/acme", "https://quay.io"} }, []string{`policy.registries: "https://quay.io": `}},
+		{"a registry without name", func(c *Config) { c.Policy.Registries = []string{"/"} }, []string{`policy.registries: "/": `}},
 		{"another forge", func(c *Config) { c.Repository.Forge = "gitea" }, []string{"repository.forge: only github"}},
 		{"a negative repository", func(c *Config) { c.Repository.ID = -1 }, []string{"repository.id: "}},
 		{"a negative rate", func(c *Config) { c.Limits.PerHour = -1 }, []string{"limits.perHour: "}},

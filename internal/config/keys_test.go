@@ -89,6 +89,8 @@ func samples(t *testing.T, k key) [2]sample {
 		case []Administrator:
 			out[i] = sample{fmt.Sprintf("dave:%d,erin:9", 70+i), []map[string]any{{"login": "dave", "id": 70 + i}, {"login": "erin", "id": 9}},
 				[]Administrator{{Login: "dave", ID: int64(70 + i)}, {Login: "erin", ID: 9}}}
+		case []string:
+			out[i] = sample{text + ",second/of", []string{text, "second/of"}, []string{text, "second/of"}}
 		case []domain.Operation:
 			out[i] = sample{text + ",STOP_VM", []string{text, "STOP_VM"}, []domain.Operation{domain.Operation(text), domain.StopVM}}
 		default:

@@ -42,6 +42,7 @@ type request struct {
 	Rate           rate                      `json:"rate"`
 	Now            time.Time                 `json:"now"`
 	SoloAdmin      bool                      `json:"soloAdmin"`
+	Registries     []string                  `json:"registries"`
 	Unreadable     map[string]domain.Problem `json:"unreadable"`
 	UnreadableTip  map[string]domain.Problem `json:"unreadableTip"`
 }
@@ -197,7 +198,8 @@ func acceptedInput(t testing.TB, s story) Input {
 		Platform: platform, Policies: policies,
 		Bindings: policy.NewBindings(policy.Sources{Roles: platform.Bindings, Systems: owners, Administrators: r.Administrators}),
 		Files:    s.files(), Accepted: accepted, World: world, Now: r.Now, Rate: r.Rate.rate(), SoloAdmin: r.SoloAdmin,
-		Author: r.Author.person(), Pushers: map[string][]policy.Person{}, Limits: map[domain.Environment]Limits{},
+		Registries: r.Registries,
+		Author:     r.Author.person(), Pushers: map[string][]policy.Person{}, Limits: map[domain.Environment]Limits{},
 	}
 	for word, l := range r.Limits {
 		in.Limits[environmentOf(word)] = Limits(l)

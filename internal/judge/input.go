@@ -46,6 +46,8 @@ type Input struct {
 	PlatformDrift []string
 	// SoloAdmin lets the only platform administrator change the platform without somebody else's approval.
 	SoloAdmin bool
+	// Registries are where the images of new VMs may come from; anywhere when empty.
+	Registries []string
 }
 
 // NextPlatform is a platform that is asked for.

@@ -99,7 +99,7 @@ func (j *judging) write(c *change, vm spec.VirtualMachine, to attachments, plan 
 		Template: *plan.TemplateSnapshot, TemplateName: plan.Template, TemplateVersion: plan.TemplateVersion,
 		Size: *plan.SizeSnapshot, SizeName: plan.Size, Networks: to.networks, DefaultNetwork: to.standard,
 		SystemSSHKeys: j.systemKeys(c.Ref.System), StorageClass: plan.StorageClass,
-		KubeVirt: j.in.World.Clusters[plan.Cluster].kubeVirt(plan.Cluster),
+		KubeVirt: j.in.World.Clusters[plan.Cluster].kubeVirt(plan.Cluster), Registries: j.registries(c),
 	})
 	for _, p := range problems {
 		j.rendered(c, plan, p)
@@ -109,6 +109,18 @@ func (j *judging) write(c *change, vm spec.VirtualMachine, to attachments, plan 
 	}
 	plan.Objects, plan.Manifests = slices.Concat(objects(manifests), plan.Objects), manifests
 	c.seal(plan, vm.RestartedAt)
+}
+
+// registries are where a VM's images may come from. The image of one that exists is fixed, wherever it is from.
+func (j *judging) registries(c *change) []string {
+	m, exists := j.in.World.Machines[c.Subject]
+	if len(j.in.Registries) == 0 || c.accepted == nil || !exists || m.Plan == nil || m.Plan.TemplateSnapshot == nil {
+		return j.in.Registries
+	}
+	if disk := m.Plan.TemplateSnapshot.Image.ContainerDisk; disk != nil {
+		return append(slices.Clone(j.in.Registries), disk.Image)
+	}
+	return j.in.Registries
 }
 
 // seal gives the plan its digest and makes it the change's. The digest is of what would be there afterwards,

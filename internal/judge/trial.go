@@ -24,6 +24,8 @@ type Trial struct {
 	EffectiveDigest string            `json:"effectiveDigest,omitempty"`
 	Preview         *render.Preview   `json:"preview,omitempty"`
 	Manifests       []render.Manifest `json:"-"`
+	// Promise is what a size on trial says of its instance type.
+	Promise *render.Promise `json:"-"`
 }
 
 // try makes a VM of a template or a size that changes, for each environment that has clusters. What cannot be
@@ -35,6 +37,9 @@ func (j *judging) try(c *change) {
 	}
 	template, isTemplate := spec.As[spec.Template](c.doc)
 	size, isSize := spec.As[spec.InstanceSize](c.doc)
+	if isTemplate && j.foreign(c, template) {
+		return
+	}
 	var made []mixture
 	switch {
 	case isTemplate && (template.Status == spec.TemplateDraft || template.Status == spec.TemplateActive):
@@ -54,6 +59,20 @@ func (j *judging) try(c *change) {
 	if !possible {
 		c.at(domain.PlanInvalid, "spec", "no VM can be made of it: "+c.Trials[0].Untried, "mend the document; requests that use it would be refused")
 	}
+}
+
+// foreign refuses a template that requests can or will name, and whose image comes from a registry that is not
+// allowed.
+func (j *judging) foreign(c *change, t *spec.Template) bool {
+	if t.Status != spec.TemplateDraft && t.Status != spec.TemplateActive {
+		return false
+	}
+	problems := render.CheckImage(t.Image, j.in.Registries)
+	for _, p := range problems {
+		p.Hint = "use an image from one of them, or have whoever runs Shepherd add its registry to policy.registries"
+		c.found(&p.Problem, "spec."+p.Field)
+	}
+	return len(problems) > 0
 }
 
 // mixture is a template and a size that make a VM together.
@@ -81,7 +100,7 @@ func (j *judging) sizes(ref spec.Ref, t *spec.Template) (out []mixture) {
 
 // demands counts what not every cluster has.
 func demands(s *spec.InstanceSize) (n int) {
-	for _, yes := range []bool{len(s.GPUs) > 0, s.Hugepages != "", s.SRIOV, s.DedicatedCPU, len(s.SpecOverrides) > 0, s.Overcommit != nil} {
+	for _, yes := range []bool{len(s.GPUs) > 0, s.Hugepages != "", s.SRIOV, s.DedicatedCPU, len(s.SpecOverrides) > 0, s.Overcommit != nil, s.Instancetype != nil} {
 		if yes {
 			n++
 		}
@@ -118,6 +137,7 @@ func (j *judging) trial(c *change, env domain.Environment, made []mixture) (out 
 			Ref: out.Ref, Environment: env, KubernetesNamespace: render.PreviewNamespace,
 			VM:       spec.VirtualMachine{Template: m.templateName, Size: m.sizeName, Power: spec.PowerRunning, Reason: "a trial"},
 			Template: *m.template, TemplateName: m.templateName, TemplateVersion: m.templateVersion, Size: *m.size, SizeName: m.sizeName,
+			Registries: j.in.Registries,
 		}
 		manifests, problems := render.Render(in)
 		if problems.Blocking() {
@@ -134,7 +154,10 @@ func (j *judging) trial(c *change, env domain.Environment, made []mixture) (out 
 			continue
 		}
 		out.With, out.Untried, out.Manifests, out.Cluster = m.with, "", manifests, cluster
-		out.EffectiveDigest, _ = render.EffectiveDigest(nil, manifests)
+		if c.Ref.Kind == spec.KindInstanceSize {
+			out.Promise = render.PromiseOf(m.sizeName, m.size)
+		}
+		out.EffectiveDigest = digestOfTrial(out)
 		if cluster == "" {
 			out.Untried = "no cluster of " + string(env) + " can be asked now"
 		}
@@ -147,6 +170,16 @@ func (j *judging) trial(c *change, env domain.Environment, made []mixture) (out 
 func refusedBy(problems render.Problems) string {
 	sorted := problems.Plain().Sorted()
 	return sorted[slices.IndexFunc(sorted, func(p domain.Problem) bool { return p.Severity == domain.Error })].Message
+}
+
+// digestOfTrial names what is tried. What a size says of its instance type is in no manifest.
+func digestOfTrial(t Trial) string {
+	var choice any
+	if t.Promise != nil {
+		choice = map[string]any{"cores": t.Promise.Cores, "memory": t.Promise.Memory}
+	}
+	digest, _ := render.EffectiveDigest(choice, t.Manifests)
+	return digest
 }
 
 // blames reports whether problems are those of a document of the kind, and not of what it was tried with.

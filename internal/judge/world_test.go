@@ -91,7 +91,7 @@ func (s story) addMachines(t testing.TB, in *Input) {
 	made := *in
 	made.Platform, _, _ = rules(t, s.recorded)
 	made.Accepted, made.Submitted, made.Author = nil, nil, everywhere
-	made.Limits, made.Rate, made.Now = nil, Rate{}, time.Time{}
+	made.Limits, made.Rate, made.Now, made.Registries = nil, Rate{}, time.Time{}, nil
 	made.World.Names, made.World.Indexes, made.World.Addresses, made.World.Claims = nil, nil, nil, nil
 	made.World.Clusters = map[string]ClusterFacts{}
 	for name := range made.Platform.Clusters {

@@ -20,8 +20,8 @@ type Allowance struct {
 	// Images are the claims, snapshots and DataSources of other namespaces that disks may be cloned from, as
 	// namespace/name: the template's image.
 	Images []string
-	// Registries are the prefixes of container images that VMs may start from, such as quay.io/containerdisks/;
-	// without any, all are allowed.
+	// Registries are where container images of VMs may come from: registries, or paths in them, such as
+	// quay.io/containerdisks; without any, all are allowed.
 	Registries []string
 	// KubeVirt is that of the cluster; the zero value is the newest that is known.
 	KubeVirt KubeVirt

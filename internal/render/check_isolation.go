@@ -57,9 +57,8 @@ func (c *checker) isolatedVolumes() {
 // isolatedImages refuses container images from registries that the platform does not trust.
 func (c *checker) isolatedImages() {
 	check := func(field, image string) {
-		if len(c.allow.Registries) > 0 && !prefixed(image, c.allow.Registries) {
-			c.denied(field, "the image %s comes from a registry that the platform does not allow", image).
-				hint("use an image from %s", strings.Join(c.allow.Registries, ", "))
+		if !allowedFrom(image, c.allow.Registries) {
+			c.denied(field, "%s", notAllowed(image, c.allow.Registries)).hint("use an image from one of them")
 		}
 	}
 	for i, volume := range c.instance.Volumes {
@@ -222,6 +221,6 @@ func (r *renderer) allowance(vm *kubevirtv1.VirtualMachine) Allowance {
 			allow.Images = append(allow.Images, ref.Namespace+"/"+ref.Name)
 		}
 	}
-	allow.KubeVirt = r.in.KubeVirt
+	allow.KubeVirt, allow.Registries = r.in.KubeVirt, r.in.Registries
 	return allow
 }

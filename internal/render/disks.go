@@ -115,6 +115,7 @@ func (r *renderer) imageSource() (cdiv1.DataVolumeSpec, bool) {
 		url := "docker://" + disk.Image
 		out.Source = &cdiv1.DataVolumeSource{Registry: &cdiv1.DataVolumeSourceRegistry{URL: &url}}
 		r.checkEphemeral(disk)
+		r.checkRegistry(disk)
 	}
 	// A DataVolume's claim has its name, so both are cloned as claims.
 	for _, claim := range []*spec.ObjectRef{image.DataVolume, image.PVC} {

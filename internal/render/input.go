@@ -25,6 +25,7 @@ type Input struct {
 	SystemSSHKeys  []string                // keys that every VM of the system accepts
 	StorageClass   string                  // the chosen one; the cluster's default when empty
 	KubeVirt       KubeVirt                // the chosen cluster's; the newest that is known when empty
+	Registries     []string                // where images may come from, such as quay.io/acme; anywhere when empty
 }
 
 // Origin says which document a problem comes from, so that the caller can name a file.
