@@ -20,10 +20,11 @@ type previewer interface {
 	Preview(ctx context.Context, requests []render.PreviewRequest) []render.Preview
 }
 
-// How long an answer stands while the plan is the same: a review or a push elsewhere asks no cluster again.
+// How long an answer stands while the plan is the same: a review or a push elsewhere asks no cluster again. One
+// that somebody has to mend stands for a burst of webhooks: whoever has mended it on the cluster asks again at once.
 const (
-	answerKept  = 10 * time.Minute
-	silenceKept = 30 * time.Second
+	answerKept    = 10 * time.Minute
+	unsettledKept = 30 * time.Second
 )
 
 // preview tries what is asked for on the clusters, before anybody has to decide on it. What a cluster refuses
@@ -106,8 +107,8 @@ func (j *Judge) stands(p *render.Preview) bool {
 	switch {
 	case p == nil:
 		return false
-	case p.Unanswered != "":
-		return j.now().Sub(p.At) < silenceKept
+	case p.Unanswered != "", p.Refused != nil:
+		return j.now().Sub(p.At) < unsettledKept
 	}
 	return j.now().Sub(p.At) < answerKept
 }
