@@ -39,13 +39,15 @@ func headline(v *reading, aged bool) string {
 }
 
 func problemHeadline(v *reading) string {
-	n := len(v.errors)
-	s := "**" + count(n, "problem") + " to mend.** "
+	n, them, there := len(v.errors), "them", "mend on the cluster what it refuses: it is asked again by itself"
 	if n == 1 {
-		s += "Mend it and push; nothing is submitted until then."
-	} else {
-		s += "Mend them and push; nothing is submitted until then."
+		them, there = "it", "mend it on the cluster, which is asked again by itself"
 	}
+	s := "**" + count(n, "problem") + " to mend.** Mend " + them + " and push"
+	if v.refused() {
+		s += ", or " + there
+	}
+	s += "; nothing is submitted until then."
 	switch {
 	case v.Report.Fork:
 		s += " Also, this comes from a fork: push the branch to this repository and open the pull request from there."
@@ -53,6 +55,14 @@ func problemHeadline(v *reading) string {
 		s += " This is a draft."
 	}
 	return s
+}
+
+// refused reports whether a cluster is what stands in the way: pushing is not the only way out.
+func (v *reading) refused() bool {
+	return slices.ContainsFunc(v.rows, func(e entry) bool {
+		p := foresight(e.Change)
+		return p != nil && p.Refused != nil
+	})
 }
 
 // overtakenHeadline is for a pull request whose place another one took.
