@@ -89,7 +89,7 @@ func (w *world) recorded(path string, content []byte, branch string) {
 }
 
 // foreign makes a virtual machine that is nobody's of ours.
-func (w *world) foreign(name string) {
+func (w *world) foreign(name string) *kubevirtv1.VirtualMachine {
 	w.t.Helper()
 	key := w.key(name)
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: key.Namespace}}
@@ -100,4 +100,5 @@ func (w *world) foreign(name string) {
 	halted := kubevirtv1.RunStrategyHalted
 	vm.Spec.RunStrategy, vm.Spec.Template = &halted, &kubevirtv1.VirtualMachineInstanceTemplateSpec{}
 	w.do(w.kube.Client().Create(w.t.Context(), vm))
+	return vm
 }

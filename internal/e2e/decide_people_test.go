@@ -141,7 +141,14 @@ func templateFile(status, packages string) []byte {
     #cloud-config
     package_update: true
     packages:
-      - ` + packages + "\n")
+      - ` + packages + `
+  initialPassword:
+    user: ubuntu
+  quickFields:
+    cpu: {visible: true, editable: true, min: "1", max: "16"}
+    memory: {visible: true, editable: true, min: 1Gi, max: 64Gi}
+    disk: {visible: true, editable: true}
+`)
 }
 
 func (c *court) addClusters(names ...string) {

@@ -15,19 +15,22 @@ import (
 	"kv-shepherd.io/shepherd/internal/kubetest"
 )
 
-// A machine that somebody else made is not touched; the others of the pull request are applied.
+// A machine that somebody else made stops the request for one of its name, until it is gone. One that is made
+// after the approval is not touched; the others of the pull request are applied.
 func TestForeignMachine(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	const foreign, ours = "test-shop-shop-redis-01", "prod-shop-shop-redis-02"
-	key := w.key(foreign)
-	w.do(w.kube.Client().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: key.Namespace}}))
-	vm := &kubevirtv1.VirtualMachine{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
-	halted := kubevirtv1.RunStrategyHalted
-	vm.Spec.RunStrategy, vm.Spec.Template = &halted, &kubevirtv1.VirtualMachineInstanceTemplateSpec{}
-	w.do(w.kube.Client().Create(t.Context(), vm))
+	vm := w.foreign(foreign)
+	pr := w.ask("shop", twoVMs())
+	w.refused(pr, "FOREIGN_VM", vmPath("shop", "redis", "test-shop/01"), "exists and is not this VM's", "have the other one removed")
+	w.unchanged(vm)
+	w.do(w.kube.Client().Delete(t.Context(), vm))
+	w.askedAgain(pr)
 
-	pr := w.approved("shop", twoVMs())
+	w.approve(w.Bob, pr)
+	w.check(pr, "shepherd/approval", "success")
+	vm = w.foreign(foreign)
 	w.merge(pr, "merge")
 	w.once(ours)
 	w.do(kubetest.SetVMStatus(t.Context(), w.kube.Client(), w.key(ours), kubevirtv1.VirtualMachineStatusRunning))
@@ -36,9 +39,7 @@ func TestForeignMachine(t *testing.T) {
 	if body := w.remarks(pr)[1].Body; !strings.Contains(body, "Partly applied: 3 of 4") {
 		t.Errorf("the closing remark is\n%s", body)
 	}
-	if now := w.vm(foreign); now.ResourceVersion != vm.ResourceVersion || len(now.Labels) != 0 {
-		t.Errorf("the foreign machine was touched: %s, was %s, labels %v", now.ResourceVersion, vm.ResourceVersion, now.Labels)
-	}
+	w.unchanged(vm)
 	if got := w.strings(`select status || ' ' || error_code from events where subject = $1`, foreign); len(got) != 1 || got[0] != "FAILED FOREIGN_VM" {
 		t.Errorf("the event is %v", got)
 	}
@@ -89,7 +90,8 @@ func (w *world) standsAt(name, version string, finished int) {
 	}
 }
 
-// Where the credentials may not make namespaces, people are told the line that helps.
+// Where the credentials may not make namespaces, people are told the line that helps, before anybody approves;
+// and where the namespaces go after that, with what became of the machines.
 func TestNamespaceMayNotBeCreated(t *testing.T) {
 	t.Parallel()
 	may := func(group string, resources []string, verbs ...string) rbacv1.PolicyRule {
@@ -99,10 +101,19 @@ func TestNamespaceMayNotBeCreated(t *testing.T) {
 		return w.kube.Restricted(w.t,
 			may("", []string{"namespaces"}, "get"),
 			may("", []string{"secrets"}, "get", "create", "patch"),
+			may("", []string{"persistentvolumeclaims"}, "get"),
 			may("kubevirt.io", []string{"virtualmachines"}, "get", "list", "create", "patch"),
 			may("cdi.kubevirt.io", []string{"datavolumes"}, "get", "list", "create", "patch"))
 	}}.world(t)
-	pr := w.approved("shop", twoVMs())
+	pr := w.ask("shop", twoVMs())
+	for env, index := range map[string]string{"test": "01", "prod": "02"} {
+		w.refused(pr, "NAMESPACE_PERMISSION_DENIED", vmPath("shop", "redis", env+"-shop/"+index), "kubectl create namespace "+w.kubeNamespace(env))
+		w.do(w.kube.Client().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.kubeNamespace(env)}}))
+	}
+	w.askedAgain(pr)
+	w.approve(w.Bob, pr)
+	w.check(pr, "shepherd/approval", "success")
+	w.noNamespace("test", "prod")
 	w.merge(pr, "merge")
 	body := w.comment(pr, "NAMESPACE_PERMISSION_DENIED")
 	if !strings.Contains(body, "kubectl create namespace "+w.kubeNamespace("test")) && !strings.Contains(body, "kubectl create namespace "+w.kubeNamespace("prod")) {

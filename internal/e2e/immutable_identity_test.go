@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -112,43 +113,63 @@ func TestIdentityInTheDatabase(t *testing.T) {
 	}
 }
 
-// A live object that says that it is another VM, or that was put in the place of ours, is not touched.
+// A live object that says that it is another VM, or that was put in the place of ours, is not touched: neither when
+// it is so before anybody approves, which stops the request, nor when it becomes so after.
 func TestIdentityOnTheCluster(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.running("shop", "redis", "test-shop/01", "test-shop/02")
 	labelled, replaced := "test-shop-shop-redis-01", "test-shop-shop-redis-02"
-	vm := w.vm(labelled)
-	patch := client.MergeFrom(vm.DeepCopy())
-	vm.Labels["kubevirt-shepherd.io/service"] = "mongo"
-	w.do(w.kube.Client().Patch(t.Context(), vm, patch))
-	old := w.vm(replaced)
-	w.do(w.kube.Client().Delete(t.Context(), old))
-	w.eventually("it to be gone", func() bool {
-		return client.IgnoreNotFound(w.kube.Client().Get(t.Context(), w.key(replaced), &kubevirtv1.VirtualMachine{})) == nil &&
-			w.kube.Client().Get(t.Context(), w.key(replaced), &kubevirtv1.VirtualMachine{}) != nil
-	})
-	twin := &kubevirtv1.VirtualMachine{
-		ObjectMeta: metav1.ObjectMeta{Namespace: old.Namespace, Name: old.Name, Labels: old.Labels, Annotations: old.Annotations}, Spec: old.Spec,
-	}
-	w.do(w.kube.Client().Create(t.Context(), twin))
-	before := map[string]string{labelled: w.vm(labelled).ResourceVersion, replaced: w.vm(replaced).ResourceVersion}
-	pr := w.approved("larger", forgetest.Files{
-		vmPath("shop", "redis", "test-shop/01"): stage.VM("medium", "a machine of redis"),
-		vmPath("shop", "redis", "test-shop/02"): stage.VM("medium", "a machine of redis"),
-	})
+	w.labelled(labelled, "mongo")
+	ours := w.vm(labelled)
+	pr := w.ask("larger", one(vmPath("shop", "redis", "test-shop/01"), "medium", "a machine of redis"))
+	w.refused(pr, "FOREIGN_VM", vmPath("shop", "redis", "test-shop/01"), `its label kubevirt-shepherd.io/service is "mongo", not "redis"`)
+	w.unchanged(ours)
+	w.labelled(labelled, "redis")
+	w.askedAgain(pr)
+	w.push("larger", one(vmPath("shop", "redis", "test-shop/02"), "medium", "a machine of redis"))
+	w.approve(w.Bob, pr)
+	w.check(pr, "shepherd/approval", "success")
+
+	w.labelled(labelled, "mongo")
+	ours = w.vm(labelled)
+	twin := w.twin(replaced)
 	w.merge(pr, "squash")
 	w.eventually("both to fail", func() bool {
 		return w.count(`select count(*) from events where pull_request = $1 and status = 'FAILED' and error_code = 'FOREIGN_VM'`, pr.Number()) == 2
 	})
 	w.quiet()
 	w.show(pr, "of objects that are no more ours")
-	for name, version := range before {
-		if now := w.vm(name).ResourceVersion; now != version {
-			t.Errorf("%s was touched: %s, was %s", name, now, version)
-		}
-	}
+	w.unchanged(ours)
+	w.unchanged(twin)
+	late := w.ask("late", one(vmPath("shop", "redis", "test-shop/02"), "small", "a machine of redis, again"))
+	w.refused(late, "FOREIGN_VM", vmPath("shop", "redis", "test-shop/02"), "was replaced: its uid is "+string(twin.UID), "find out who replaced it")
+	w.unchanged(twin)
 	if got := w.strings(`select distinct service from vms`); !slices.Equal(got, []string{"redis"}) {
 		t.Errorf("the database took the labels over: %v", got)
 	}
+}
+
+// labelled makes a virtual machine say, past git, that it is of a service.
+func (w *world) labelled(name, service string) {
+	w.t.Helper()
+	vm := w.vm(name)
+	patch := client.MergeFrom(vm.DeepCopy())
+	vm.Labels["kubevirt-shepherd.io/service"] = service
+	w.do(w.kube.Client().Patch(w.t.Context(), vm, patch))
+}
+
+// twin puts another virtual machine, which looks the same, in the place of one.
+func (w *world) twin(name string) *kubevirtv1.VirtualMachine {
+	w.t.Helper()
+	old := w.vm(name)
+	w.do(w.kube.Client().Delete(w.t.Context(), old))
+	w.eventually("it to be gone", func() bool {
+		return apierrors.IsNotFound(w.kube.Client().Get(w.t.Context(), w.key(name), &kubevirtv1.VirtualMachine{}))
+	})
+	twin := &kubevirtv1.VirtualMachine{
+		ObjectMeta: metav1.ObjectMeta{Namespace: old.Namespace, Name: old.Name, Labels: old.Labels, Annotations: old.Annotations}, Spec: old.Spec,
+	}
+	w.do(w.kube.Client().Create(w.t.Context(), twin))
+	return twin
 }

@@ -39,8 +39,8 @@ func (w *plant) forbids(expression, message string) (lift func()) {
 	return lift
 }
 
-// refused reports whether the API server refuses to set a label on a machine: only whether it would is asked.
-func (w *plant) refused(name string) bool {
+// forbidsNow reports whether the API server refuses to set an annotation on a machine.
+func (w *plant) forbidsNow(name string) bool {
 	vm := w.vm(name)
 	metav1.SetMetaDataAnnotation(&vm.ObjectMeta, "probe", "probe")
 	return w.kube.Client().Update(w.t.Context(), vm) != nil
@@ -64,9 +64,12 @@ func TestMixedPullRequest(t *testing.T) {
 	w.told(first, "Applied and running")
 
 	w.refusesRetry(first, "nothing here has failed")
-	lift := w.forbids(`object.metadata.name != "`+changed+`" || object.spec.template.spec.domain.memory.guest == "2Gi" && !("probe" in object.metadata.annotations)`, "no larger machines here this week")
-	w.eventually("the policy to be in force", func() bool { return w.refused(changed) })
-
+	notLarger := func() (lift func()) {
+		lift = w.forbids(`object.metadata.name != "`+changed+`" || object.spec.template.spec.domain.memory.guest == "2Gi" && !("probe" in object.metadata.annotations)`, "no larger machines here this week")
+		w.eventually("the policy to be in force", func() bool { return w.forbidsNow(changed) })
+		return lift
+	}
+	lift := notLarger()
 	const fresh = "test-shop-shop-mongo-01"
 	pr := w.ask("mixed", forgetest.Files{
 		"systems/shop/mongo/service.yaml":       []byte("apiVersion: kubevirt-shepherd.io/v1alpha1\nkind: Service\nspec:\n  description: a store\n"),
@@ -75,7 +78,11 @@ func TestMixedPullRequest(t *testing.T) {
 		stoppedPath:                             w.replace(created, "power: running", "power: stopped"),
 		deletedPath:                             nil,
 	})
-	w.published(pr)
+	// One machine that the cluster refuses stops them all, for they are asked for together.
+	w.refused(pr, "CLUSTER_REFUSED", changedPath, "no larger machines here this week")
+	lift()
+	w.eventually("the policy to be gone", func() bool { return !w.forbidsNow(changed) })
+	w.askedAgain(pr)
 	body := w.comment(pr, "Waiting for 1 approval")
 	t.Log(unfolded(body))
 	for _, row := range []string{"| `shop/mongo` | create service |", "| `" + fresh + "` | create VM |", "| `" + changed + "` | change VM |", "| `" + stopped + "` | stop VM |", "| `" + deleted + "` | delete VM |"} {
@@ -87,6 +94,7 @@ func TestMixedPullRequest(t *testing.T) {
 	w.obeys(w.Alice, pr, w.toConfirm(pr)[0])
 	w.approve(w.Bob, pr)
 	w.check(pr, "shepherd/approval", "success")
+	lift = notLarger()
 	w.merge(pr, "merge")
 	w.vm(fresh)
 	w.boots(fresh)
@@ -139,7 +147,7 @@ func (w *plant) retried(pr *forgetest.Pull, name string, lift func()) {
 	w.told(pr, "Partly applied: 4 of 5.")
 	w.quiet()
 	lift()
-	w.eventually("the policy to be gone", func() bool { return !w.refused(name) })
+	w.eventually("the policy to be gone", func() bool { return !w.forbidsNow(name) })
 	w.obeys(w.Bob, pr, "/retry")
 	w.eventually("the third attempt", func() bool { return w.acts(name)[len(w.acts(name))-1] == "MODIFY_VM COMPLETED/COMPLETED" })
 	w.is(name, kubevirtv1.VirtualMachineStatusRunning)

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 
 	"kv-shepherd.io/shepherd/internal/forgetest"
@@ -63,20 +61,22 @@ func TestChangeAfterAFailedCreation(t *testing.T) {
 	w := newPlant(t)
 	const name = "test-shop-shop-redis-01"
 	path := vmPath("shop", "redis", "test-shop/01")
-	key := w.key(name)
-	w.do(w.kube.Client().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: key.Namespace}}))
-	foreign := &kubevirtv1.VirtualMachine{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
-	halted := kubevirtv1.RunStrategyHalted
-	foreign.Spec.RunStrategy, foreign.Spec.Template = &halted, &kubevirtv1.VirtualMachineInstanceTemplateSpec{}
-	w.do(w.kube.Client().Create(t.Context(), foreign))
 	files := machines("shop", "redis")
 	files[path] = machine("size: small", "power: running")
-	create := w.decided("create", files)
+	create := w.approved("create", files)
+	foreign := w.foreign(name) // nobody could have seen it before
+	w.merge(create, "merge")
 	w.told(create, "Partly applied: 2 of 3", "❌ failed: FOREIGN_VM")
 	w.status(name, "FAILED")
 
+	// While it is there, a change of the machine is stopped too: it would create it.
+	change := w.ask("change", forgetest.Files{path: machine("size: medium", "power: running")})
+	w.refused(change, "FOREIGN_VM", path, "have the other one removed")
+	w.unchanged(foreign)
 	w.do(w.kube.Client().Delete(t.Context(), foreign))
-	change := w.approved("change", forgetest.Files{path: machine("size: medium", "power: running")})
+	w.askedAgain(change)
+	w.approve(w.Bob, change)
+	w.check(change, "shepherd/approval", "success")
 	w.refuses(w.Alice, create, "/retry", fmt.Sprintf("#%d", change.Number()), "asks for it by now")
 	w.merge(change, "squash")
 	w.eventually("the machine", func() bool { return w.acts(name)[len(w.acts(name))-1] == "MODIFY_VM COMPLETED/COMPLETED" })

@@ -31,7 +31,9 @@ func TestProdMachine(t *testing.T) {
 	w.vm(name)
 	w.vm("test-shop-shop-redis-01")
 	w.boots(name, "test-shop-shop-redis-01")
-	w.told(pr, "Applied and running", "No SSH key was given, in the file or by its system: nobody can log in with one.")
+	at := w.kubeNamespace("prod")
+	w.told(pr, "Applied and running", "Log in as `ubuntu` on the console, `virtctl -n "+at+" console "+name+"`, with the password that `kubectl -n "+at+
+		" get secret "+name+"-initial-password -o jsonpath='{.data.password}' | base64 -d` shows; it has to be changed at the first login.")
 
 	power := func(branch string, content []byte, headline, operation string, plays func()) {
 		t.Helper()

@@ -82,7 +82,6 @@ func (o setup) world(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Forge.Close() })
-	t.Cleanup(w.complain)
 	w.Stage, w.kube = s, o.cluster(t)
 	w.cfg = s.Config(storetest.DSN(t), t.TempDir(), "127.0.0.1:0")
 	w.cfg.Approval.Grace = 0 // nobody has to read the plans; TestJourney waits
@@ -94,6 +93,7 @@ func (o setup) world(t testing.TB) *world {
 		kubeconfig = o.kubeconfig(w)
 	}
 	w.connect(kubeconfig)
+	t.Cleanup(w.complain) // while the database is still there
 	if !o.asleep {
 		w.baseline(w.Repo.Head("main"))
 		w.serve()
