@@ -117,7 +117,7 @@ func rehearsal(c judge.Change, m judge.Machine) render.PreviewRequest {
 	r := render.PreviewRequest{
 		Cluster: c.Plan.Cluster, Ref: c.Ref, Environment: c.Environment, Namespace: c.Plan.KubernetesNamespace, Operation: c.Operation,
 		Manifests: c.Plan.Manifests, EffectiveDigest: c.Plan.EffectiveDigest, UID: m.UID, Running: m.Status == domain.VMRunning,
-		DeletionPolicy: c.Plan.DeletionPolicy,
+		DeletionPolicy: c.Plan.DeletionPolicy, Promise: render.PromiseOf(c.Plan.Size, c.Plan.SizeSnapshot),
 	}
 	if m.UID != "" && m.Plan != nil {
 		r.Previous = m.Plan.Manifests
@@ -129,7 +129,7 @@ func rehearsal(c judge.Change, m judge.Machine) render.PreviewRequest {
 func trial(t judge.Trial) render.PreviewRequest {
 	return render.PreviewRequest{
 		Cluster: t.Cluster, Ref: t.Ref, Environment: t.Environment, Namespace: render.PreviewNamespace, Operation: domain.CreateVM,
-		Manifests: t.Manifests, EffectiveDigest: t.EffectiveDigest,
+		Manifests: t.Manifests, EffectiveDigest: t.EffectiveDigest, Promise: t.Promise,
 	}
 }
 
