@@ -52,6 +52,9 @@ func TestJourney(t *testing.T) {
 	if n := w.count("select count(*) from events where status = 'COMPLETED'"); n != 4 {
 		t.Errorf("%d events completed, want 4", n)
 	}
+	if n := w.count("select count(*) from plans where 4 * pg_column_size(manifests) > 3 * octet_length(manifests)"); n != 0 {
+		t.Errorf("the specs of %d plans are not kept compressed", n)
+	}
 	if n := len(w.Forge.Unhandled()); n != 0 {
 		t.Errorf("%d calls that the stand-in does not know: %v", n, w.Forge.Unhandled())
 	}
