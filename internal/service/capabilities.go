@@ -73,6 +73,28 @@ func differences(was *domain.Capabilities, is domain.Capabilities) []string {
 	return out
 }
 
+// grown reports whether a cluster has at least what it had for VMs, and its KubeVirt does what it did.
+func grown(was, is domain.Capabilities) bool {
+	for _, names := range [][2][]string{{was.Networks, is.Networks}, {was.Instancetypes, is.Instancetypes}, {was.Preferences, is.Preferences}} {
+		if len(without(names[0], names[1])) > 0 {
+			return false
+		}
+	}
+	for _, amounts := range [][2]map[string]int64{{was.Devices, is.Devices}, {was.Hugepages, is.Hugepages}} {
+		for name, n := range amounts[0] {
+			if amounts[1][name] < n {
+				return false
+			}
+		}
+	}
+	if was.DedicatedCPU && !is.DedicatedCPU || was.SRIOV && !is.SRIOV {
+		return false
+	}
+	is.Networks, is.Instancetypes, is.Preferences = was.Networks, was.Instancetypes, was.Preferences
+	is.Devices, is.Hugepages, is.DedicatedCPU, is.SRIOV = was.Devices, was.Hugepages, was.DedicatedCPU, was.SRIOV
+	return len(differences(&was, is)) == 0
+}
+
 // maxNamed is how many names a difference lists on each side.
 const maxNamed = 5
 

@@ -57,3 +57,41 @@ func TestKnown(t *testing.T) {
 		})
 	}
 }
+
+func TestGrown(t *testing.T) {
+	t.Parallel()
+	was := domain.Capabilities{
+		Devices: map[string]int64{"a/b": 2}, Hugepages: map[string]int64{"1Gi": 4}, Networks: []string{"n/1", "n/2"},
+		Instancetypes: []string{"i"}, Preferences: []string{"p"}, FeatureGates: []string{"A"}, DedicatedCPU: true, SRIOV: true,
+	}
+	for name, tt := range map[string]struct {
+		change func(*domain.Capabilities)
+		want   bool
+	}{
+		"the same":              {func(*domain.Capabilities) {}, true},
+		"in another order":      {func(c *domain.Capabilities) { c.Networks = []string{"n/2", "n/1"} }, true},
+		"more of a device":      {func(c *domain.Capabilities) { c.Devices = map[string]int64{"a/b": 3, "c/d": 1} }, true},
+		"less of a device":      {func(c *domain.Capabilities) { c.Devices = map[string]int64{"a/b": 1, "c/d": 1} }, false},
+		"another page size":     {func(c *domain.Capabilities) { c.Hugepages = map[string]int64{"2Mi": 9} }, false},
+		"larger pages":          {func(c *domain.Capabilities) { c.Hugepages = map[string]int64{"1Gi": 5} }, true},
+		"another network":       {func(c *domain.Capabilities) { c.Networks = []string{"n/1", "n/3"} }, false},
+		"one more instancetype": {func(c *domain.Capabilities) { c.Instancetypes = []string{"h", "i"} }, true},
+		"no instancetype":       {func(c *domain.Capabilities) { c.Instancetypes = nil }, false},
+		"one more preference":   {func(c *domain.Capabilities) { c.Preferences = []string{"p", "q"} }, true},
+		"no preference":         {func(c *domain.Capabilities) { c.Preferences = nil }, false},
+		"no whole cores":        {func(c *domain.Capabilities) { c.DedicatedCPU = false }, false},
+		"no SR-IOV":             {func(c *domain.Capabilities) { c.SRIOV = false }, false},
+		"another feature gate":  {func(c *domain.Capabilities) { c.FeatureGates = []string{"A", "B"} }, false},
+		"another rollout":       {func(c *domain.Capabilities) { c.RolloutStrategy = "Stage" }, false},
+		"less is known":         {func(c *domain.Capabilities) { c.Unknown = []string{"Node"} }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			is := was
+			tt.change(&is)
+			if got := grown(was, is); got != tt.want {
+				t.Errorf("grown: %v", got)
+			}
+		})
+	}
+}

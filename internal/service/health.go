@@ -134,7 +134,7 @@ func (h *Health) note(ctx context.Context, row *ent.Cluster, found finding) erro
 	changed := found.changes(row)
 	err := h.clusters.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if len(changed) > 0 {
-			if err := approval.WakeClusters(ctx, tx, h.queue, row.ID); err != nil {
+			if err := h.wake(ctx, tx, row, found); err != nil {
 				return err
 			}
 		}
@@ -158,6 +158,14 @@ func (h *Health) note(ctx context.Context, row *ent.Cluster, found finding) erro
 		h.log.Log(ctx, level, "a cluster has changed", "cluster", row.ID, "was", row.Health, "health", found.health, "message", found.message, "changed", changed)
 	}
 	return err
+}
+
+// wake has those judged again to whom it matters: nodes with devices and classes of storage come and go by themselves.
+func (h *Health) wake(ctx context.Context, tx *store.Tx, row *ent.Cluster, found finding) error {
+	if found.gains(row) {
+		return approval.WakeLacking(ctx, tx, h.queue)
+	}
+	return approval.WakeClusters(ctx, tx, h.queue, row.ID)
 }
 
 func overtaken(was, now *ent.Cluster) bool {
@@ -203,6 +211,16 @@ func (f finding) changes(row *ent.Cluster) []string {
 		out = append(out, fmt.Sprintf("KubeVirt: %q, was %q", f.facts.KubeVirtVersion, row.KubevirtVersion))
 	}
 	return append(out, differences(row.Capabilities, f.facts.Capabilities)...)
+}
+
+// gains reports whether the cluster has all that it had, and is otherwise as it was.
+func (f finding) gains(row *ent.Cluster) bool {
+	if f.health != row.Health || f.facts == nil || row.Capabilities == nil {
+		return false
+	}
+	classes, standard := classesOf(*f.facts)
+	return standard == row.DefaultStorageClass && f.facts.KubeVirtVersion == row.KubevirtVersion &&
+		len(without(row.StorageClasses, classes)) == 0 && grown(*row.Capabilities, f.facts.Capabilities)
 }
 
 // Condition is what facts say of a cluster's health. A phase that is not known is not held against it.

@@ -203,6 +203,41 @@ func TestHealthRefreshesCapabilities(t *testing.T) {
 	}
 }
 
+// What a cluster has more than before, such as the devices of a new node, is noted, and has nobody judged again but
+// those that lacked something.
+func TestHealthOfAClusterThatGrows(t *testing.T) {
+	t.Parallel()
+	w := newWatched(t)
+	w.look()
+	w.reports(map[int]string{
+		20: `{"changes": [{"plan": {"cluster": "prod-1"}}]}`,
+		21: `{"changes": [{"plan": {"cluster": "prod-1"}, "problems": [{"code": "NO_ELIGIBLE_CLUSTER"}]}]}`,
+	})
+	for _, step := range []struct {
+		what    string
+		devices map[string]int64
+		classes []provider.StorageClass
+		want    []string
+	}{
+		{"a new node", map[string]int64{"nvidia.com/A10": 2}, nil, []string{"21 at 4"}},
+		{"a storage class", map[string]int64{"nvidia.com/A10": 2}, []provider.StorageClass{{Name: "fast"}}, []string{"21 at 4"}},
+		{"nothing", map[string]int64{"nvidia.com/A10": 2}, []provider.StorageClass{{Name: "fast"}}, nil},
+		{"another default", map[string]int64{"nvidia.com/A10": 2}, []provider.StorageClass{{Name: "fast", Default: true}}, []string{"20 at 4", "21 at 4"}},
+		{"a node less", map[string]int64{"nvidia.com/A10": 1}, []provider.StorageClass{{Name: "fast", Default: true}}, []string{"20 at 4", "21 at 4"}},
+		{"no storage class", map[string]int64{"nvidia.com/A10": 1}, nil, []string{"20 at 4", "21 at 4"}},
+	} {
+		_, err := w.pool.Exec(t.Context(), `delete from river_job; update pull_requests set queued = false`)
+		w.ok(err)
+		row, err := w.db.Cluster.Get(t.Context(), "prod-1")
+		w.ok(err)
+		facts := provider.Facts{UID: row.UID, HasKubeVirt: true, KubeVirtVersion: row.KubevirtVersion, Capabilities: *row.Capabilities, StorageClasses: step.classes}
+		facts.Capabilities.Devices = step.devices
+		w.ok(w.health.note(t.Context(), row, finding{health: row.Health, facts: &facts}))
+		w.same("judged again after "+step.what, step.want, w.judgings())
+	}
+	w.same("devices", []string{`{"nvidia.com/A10": 1}`}, w.lines(`select (capabilities->'devices')::text from clusters`))
+}
+
 // What is not answered for this time stays as it was.
 func TestHealthKeepsWhatIsNotAnswered(t *testing.T) {
 	t.Parallel()

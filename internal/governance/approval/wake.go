@@ -94,21 +94,40 @@ or exists (select 1 from reviews where pull_request = p.id and reviewer_id = $1)
 }
 
 // WakeClusters asks for the judging of the open pull requests that lean on what a cluster can do, behind what
-// people wait for: those whose report names it, and those that found no cluster or no storage class, for it may
-// have them now. It comes before anything else that the caller locks.
+// people wait for: those whose report names it, and those of [WakeLacking]. It comes before anything else that the
+// caller locks.
 func WakeClusters(ctx context.Context, tx *store.Tx, queue *jobs.Queue, cluster string) error {
 	const query = `select id from pull_requests where state = 'open' and (report @? $2::jsonpath
 or jsonb_path_exists(report, '$.**.cluster ? (@ == $name)', jsonb_build_object('name', $1::text))) order by id for update`
-	var codes []string
-	for _, code := range []domain.Code{domain.NoEligibleCluster, domain.ClusterUnreachable, domain.StorageClassUnknown} {
-		codes = append(codes, fmt.Sprintf("@ == %q", code))
-	}
-	numbers, err := numbersOf(ctx, tx, query, cluster, "$.**.code ? ("+strings.Join(codes, " || ")+")")
+	numbers, err := numbersOf(ctx, tx, query, cluster, lacking)
 	if err != nil {
 		return fmt.Errorf("look for the open pull requests that lean on cluster %s: %w", cluster, err)
 	}
 	return wantAll(ctx, tx, queue, numbers, true)
 }
+
+// WakeLacking asks for the judging of the open pull requests that found no cluster, not all they ask for on one,
+// or that one refused: what a cluster has more than before matters to nobody else. It comes before anything else
+// that the caller locks.
+func WakeLacking(ctx context.Context, tx *store.Tx, queue *jobs.Queue) error {
+	const query = `select id from pull_requests where state = 'open' and report @? $1::jsonpath order by id for update`
+	numbers, err := numbersOf(ctx, tx, query, lacking)
+	if err != nil {
+		return fmt.Errorf("look for the open pull requests that lack something on clusters: %w", err)
+	}
+	return wantAll(ctx, tx, queue, numbers, true)
+}
+
+// lacking is the JSON path of the problems that a cluster may mend by having more than before.
+var lacking = func() string {
+	var codes []string
+	for _, code := range []domain.Code{
+		domain.NoEligibleCluster, domain.ClusterUnreachable, domain.StorageClassUnknown, domain.CapabilityUnknown, domain.ClusterRefused,
+	} {
+		codes = append(codes, fmt.Sprintf("@ == %q", code))
+	}
+	return "$.**.code ? (" + strings.Join(codes, " || ") + ")"
+}()
 
 func numbersOf(ctx context.Context, tx *store.Tx, query string, args ...any) ([]int, error) {
 	rows, err := tx.PGX.Query(ctx, query, args...)

@@ -2,6 +2,8 @@ package approval
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"testing"
 
 	"kv-shepherd.io/shepherd/internal/domain"
@@ -43,4 +45,27 @@ func TestWakeClusters(t *testing.T) {
 			w.same("judged again", want, w.judgings())
 		})
 	}
+}
+
+// What a cluster has more than before is news for those that lacked something, and for nobody else.
+func TestWakeLacking(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var want []string
+	for i, code := range []domain.Code{
+		domain.NoEligibleCluster, domain.ClusterUnreachable, domain.StorageClassUnknown, domain.CapabilityUnknown, domain.ClusterRefused, domain.SizeUnknown, "",
+	} {
+		c := newVM(i+1, cluster("east"))
+		if code != "" {
+			c.Problems = domain.Problems{{Code: code, Severity: domain.Warning, Message: "no"}}
+		}
+		w.pull(10 + i)
+		w.submit(10+i, c)
+		if i < 5 {
+			want = append(want, fmt.Sprintf("%d at 4", 10+i))
+		}
+	}
+	w.sql("update pull_requests set state = 'closed' where id = 11")
+	w.ok(w.db.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return WakeLacking(ctx, tx, w.queue) }))
+	w.same("judged again", slices.Delete(want, 1, 2), w.judgings())
 }
