@@ -69,7 +69,7 @@ func Explanations() []Explanation {
 		{DeleteRestricted, "Something still lives below what is to be deleted.", "Delete that first, or with it."},
 		{CommandInvalid, "A command in a comment cannot be carried out here.", "Read the reason; `/help` lists the commands."},
 		{ClusterUnreachable, "The cluster does not answer or refuses the credentials. The work waits.", "Nothing for requesters; operators: `shepherd cluster add` with good credentials."},
-		{ClusterRefused, "The cluster refused the objects, in its own words.", "Read the words; ask whoever runs the cluster."},
+		{ClusterRefused, "The cluster refused the objects, in its own words, or lacks what they name.", "Read the words; ask whoever runs the cluster."},
 		{NamespacePermissionDenied, "Shepherd may not create the namespace there.", "Run the kubectl line that the message gives."},
 		{NamespaceQuotaExceeded, "The cluster's quota refuses it.", "Ask whoever runs the cluster."},
 		{NamespaceTerminating, "The namespace is being deleted on the cluster.", "Wait until it is gone, then retry."},
