@@ -131,7 +131,7 @@ func TestABrokenClusterDelaysNobodyElse(t *testing.T) {
 			t.Errorf("%s: a VM on test-1 took %s", way.name, slowest)
 		}
 	}
-	said := f.comment(dead, "the cluster does not accept Shepherd")
+	said := f.comment(dead, "does not accept Shepherd's credentials")
 	at := strings.Index(said, "does not accept Shepherd")
 	t.Log(said[max(0, at-500):min(len(said), at+400)])
 	f.eventually("nobody to work on prod-1", func() bool {

@@ -87,7 +87,7 @@ func sluggish(rw http.ResponseWriter, r *http.Request, pass http.Handler) {
 
 func refuses(code int, reason string) answer {
 	return func(rw http.ResponseWriter, _ *http.Request, _ http.Handler) {
-		rw.Header().Set("Retry-After", "30")
+		rw.Header().Set("Retry-After", "10") // so long what it refuses waits, also when it is mended before
 		rw.Header().Set("Content-Type", "application/json")
 		rw.WriteHeader(code)
 		fmt.Fprintf(rw, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"message":"no","code":%d}`, reason, code)
