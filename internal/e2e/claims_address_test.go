@@ -17,6 +17,7 @@ func TestAddressIsClaimed(t *testing.T) {
 			"  attachment: {namespace: networks, name: backend}\n  addresses: 10.1.0.0/16\n")
 	}
 	w := setup{
+		alone:      true,
 		stage:      []func(*stage.Options){backend},
 		kubeconfig: func(w *world) []byte { return w.attached("networks", "backend") },
 	}.world(t)

@@ -17,8 +17,10 @@ import (
 func TestSizeThatIsNotItsInstancetype(t *testing.T) {
 	t.Parallel()
 	name := ""
-	rules := func(o *stage.Options) { o.Files["platform/roles/alice.yaml"] = bindRole("platform-admin", "alice", "101") }
-	w := setup{stage: []func(*stage.Options){rules}, kubeconfig: func(w *world) []byte {
+	rules := func(o *stage.Options) {
+		o.Files["platform/roles/alice.yaml"] = bindRole("platform-admin", "alice", "101")
+	}
+	w := setup{alone: true, stage: []func(*stage.Options){rules}, kubeconfig: func(w *world) []byte {
 		name = w.prefix + ".medium"
 		it := &instancetypev1beta1.VirtualMachineClusterInstancetype{
 			ObjectMeta: metav1.ObjectMeta{Name: name},

@@ -12,7 +12,6 @@ import (
 )
 
 // attached is the administrator's kubeconfig, once the API server has a network attachment as Multus defines it.
-// The definition stays for the other worlds.
 func (w *world) attached(namespace, name string) []byte {
 	w.t.Helper()
 	kind, open := schema.GroupVersionKind{Group: "k8s.cni.cncf.io", Version: "v1", Kind: "NetworkAttachmentDefinition"}, true

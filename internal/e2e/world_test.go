@@ -68,6 +68,7 @@ type setup struct {
 	kubeconfig func(*world) []byte // for both clusters; nil: the administrator's
 	asleep     bool                // no baseline and no server yet
 	kubeVirt   bool                // the clusters run KubeVirt, and machines run by themselves
+	alone      bool                // on an API server of its own, for what all worlds would see on the one that they share
 }
 
 func (o setup) world(t testing.TB) *world {
@@ -103,8 +104,16 @@ func (o setup) world(t testing.TB) *world {
 
 func (o setup) cluster(t testing.TB) *kubetest.Cluster {
 	t.Helper()
-	if o.kubeVirt {
+	switch {
+	case o.kubeVirt:
 		return kubetest.NewKubeVirt(t)
+	case o.alone:
+		kube, err := kubetest.Start(t.Context(), kubetest.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = kube.Stop() })
+		return kube
 	}
 	return kubetest.New(t)
 }

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"kv-shepherd.io/shepherd/gitops/spec"
+	"kv-shepherd.io/shepherd/internal/kubetest"
 	"kv-shepherd.io/shepherd/internal/render"
 )
 
@@ -24,6 +25,16 @@ func typed(r render.PreviewRequest, kind, name string, cores int, memory string)
 	r = with(r, `"runStrategy"`, `"instancetype":{"name":"`+name+`","kind":"`+it.EffectiveKind()+`"},"runStrategy"`)
 	r.Promise = render.PromiseOf("shop-size", &spec.InstanceSize{Cores: cores, Memory: memory, Instancetype: &it})
 	return r
+}
+
+// alone gives the world an API server of its own, for what all tests would see on the one that they share.
+func (w *world) alone() *world {
+	w.Helper()
+	kube, err := kubetest.Start(w.Context(), kubetest.Options{})
+	w.ok(err)
+	w.Cleanup(func() { _ = kube.Stop() })
+	w.kube, w.kubeconfig, w.ns = kube, kube.Kubeconfig(), kube.Namespace(w.T)
+	return w
 }
 
 // instancetypes makes an instance type with a core and 4Gi for the whole cluster, and one with two and 8Gi in the
@@ -47,7 +58,7 @@ func (w *world) instancetypes() (wide, own string) {
 
 func TestPreviewComparesInstancetypes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t).alone()
 	w.add("prod-1")
 	wide, own := w.instancetypes()
 	none := w.ns + ".none"
@@ -107,7 +118,7 @@ func TestPreviewComparesInstancetypes(t *testing.T) {
 // An instance type that may not be read stops nothing, and is said to be unknown.
 func TestPreviewOfAnInstancetypeThatMayNotBeRead(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t).alone()
 	wide, _ := w.instancetypes()
 	all := func(group, plural string) rbacv1.PolicyRule {
 		return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{plural}, Verbs: []string{"get", "list", "create", "patch", "delete"}}
