@@ -55,7 +55,11 @@ func foreseen(c judge.Change, item func(string, ...any)) {
 	if words := impactWords[p.Impact]; words != "" && c.Operation != domain.CreateVM {
 		item("Impact: **%s**, %s", cell(string(p.Impact), maxImpact), impactOf(c, words))
 	}
-	for _, line := range fieldChanges(p.Objects) {
+	lead := "On the cluster, "
+	if p.Unanswered != "" {
+		lead = "By what was agreed on last, "
+	}
+	for _, line := range fieldChanges(lead, p.Objects) {
 		item("%s", line)
 	}
 	for _, n := range p.Notes {
@@ -108,15 +112,15 @@ func wouldBe(objects []render.ObjectPreview) string {
 	return strings.Join(parts, ", ")
 }
 
-// fieldChanges are the fields that differ from what the cluster has, with both values.
-func fieldChanges(objects []render.ObjectPreview) (out []string) {
+// fieldChanges are the fields that differ, with both values; lead says from what.
+func fieldChanges(lead string, objects []render.ObjectPreview) (out []string) {
 	n := 0
 	for _, o := range objects {
 		for _, f := range o.Fields {
 			if n++; n > maxFields {
 				continue
 			}
-			line := "On the cluster, " + of(o) + code(f.Path)
+			line := lead + of(o) + code(f.Path)
 			if f.From != "" || f.To != "" {
 				line += " from " + orAbsent(f.From) + " to " + orAbsent(f.To)
 			}

@@ -136,6 +136,11 @@ func TestSchema(t *testing.T) {
 	if !strings.Contains(got, `"$schema"`) || !strings.Contains(got, `"template"`) || !strings.HasSuffix(got, "}\n") {
 		t.Errorf("%.300s", got)
 	}
+	listed := shepherd(t.Context(), nil, "schema", "VirtualMachine", "--dir", checkout(t, nil)).ok(t)
+	if !strings.Contains(listed, `"ubuntu-24.04"`) || strings.Contains(got, `"u1-medium"`) || !strings.Contains(listed, `"u1-medium"`) {
+		t.Errorf("the schema does not list what the checkout has:\n%s", listed)
+	}
+	shepherd(t.Context(), nil, "schema", "VirtualMachine", "-C", "/nowhere/at/all").fails(t, "open the checkout")
 	shepherd(t.Context(), nil, "schema", "VirtualMachin").fails(t, `there is no kind "VirtualMachin"`, "VirtualMachine")
 	shepherd(t.Context(), nil, "schema").fails(t, "accepts 1 arg")
 }

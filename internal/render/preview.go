@@ -28,11 +28,11 @@ type Preview struct {
 	// For is the effective digest of the plan that was previewed.
 	For string `json:"for"`
 	// Unanswered is why there is no answer: the cluster is silent, or cannot be asked. Nothing is wrong with
-	// the plan then, and nothing is known of it.
+	// the plan then; Objects and Impact are what follows from what was agreed on last, if anything was.
 	Unanswered string `json:"unanswered,omitempty"`
 	// Refused is what the cluster, or what is on it, does not let pass.
 	Refused *domain.Problem `json:"refused,omitempty"`
-	// Objects are what would be written, in order; empty where Unanswered or Refused.
+	// Objects are what would be written, in order; empty where Refused.
 	Objects []ObjectPreview `json:"objects,omitempty"`
 	// Impact is the gravest of all fields'; empty for what is created, and where it is not known.
 	Impact Impact `json:"impact,omitempty"`

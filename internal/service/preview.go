@@ -18,12 +18,13 @@ import (
 )
 
 // What previews may cost: how many are under way on one cluster, how long one request to it may take, how long
-// all of them together, and how much longer for each of them: a large batch takes its time on a healthy cluster.
+// all of them together, and for how many more of them that time is given once more: a large batch takes its time
+// on a healthy cluster too.
 const (
 	previewsAtOnce = 4
 	previewCall    = 5 * time.Second
 	previewBudget  = 8 * time.Second
-	previewEach    = 30 * time.Millisecond
+	previewsMore   = 250
 )
 
 // Previewer asks clusters what applying plans would do. It never writes there.
@@ -67,7 +68,7 @@ func (p *Previewer) Preview(ctx context.Context, requests []render.PreviewReques
 	if len(requests) == 0 {
 		return out
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, p.budget+time.Duration(len(requests))*previewEach, errBudget)
+	ctx, cancel := context.WithTimeoutCause(ctx, p.budget+p.budget*time.Duration(len(requests))/previewsMore, errBudget)
 	defer cancel()
 	var group sync.WaitGroup
 	rows, err := p.rows(ctx, requests)
@@ -83,8 +84,26 @@ func (p *Previewer) Preview(ctx context.Context, requests []render.PreviewReques
 	now := p.now()
 	for i, r := range requests {
 		out[i].Cluster, out[i].For, out[i].At = r.Cluster, r.EffectiveDigest, now
+		if out[i].Unanswered != "" {
+			expect(&out[i], r, rows[r.Cluster])
+		}
 	}
 	return out
+}
+
+// expect fills in, where the cluster gave no answer, what follows from what was agreed on last. row is nil for a
+// cluster that is not registered.
+func expect(p *render.Preview, r render.PreviewRequest, row *ent.Cluster) {
+	if len(r.Previous) == 0 || len(r.Manifests) == 0 || r.Operation == domain.RestartVM {
+		return
+	}
+	on := render.ImpactContext{Running: r.Running}
+	if row != nil {
+		on.KubeVirt = render.KubeVirtOf(row.KubevirtVersion, row.Capabilities)
+	}
+	if objects, impact, err := render.JudgeManifests(r.Previous, r.Manifests, on); err == nil { // else nothing can be expected
+		p.Objects, p.Impact = objects, impact
+	}
 }
 
 // errBudget ends the previews that were not answered in time.

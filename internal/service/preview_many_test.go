@@ -129,6 +129,30 @@ func TestPreviewsEndWithTheirBudget(t *testing.T) {
 	}
 }
 
+// Of a VM that exists it is known what a change does even where the cluster does not answer.
+func TestPreviewOfAChangeThatNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l, kubeconfig := newLine(w)
+	w.kubeconfig = kubeconfig
+	w.add("prod-1")
+	p := w.previewer(func(d *PreviewerDeps) { d.Call = 500 * time.Millisecond })
+	larger := with(w.having(1), "1Gi", "2Gi")
+	larger.Previous, larger.Running = w.having(1).Manifests, true
+	l.freeze()
+	got := w.previewed(p, larger, w.wanting(2))
+	if got[0].Unanswered == "" || got[0].Impact != render.ImpactMigrates {
+		t.Errorf("unanswered %q, impact %q", got[0].Unanswered, got[0].Impact)
+	}
+	fields := got[0].Objects[0].Fields
+	if len(fields) != 1 || fields[0].Path != "spec.template.spec.domain.memory.guest" || fields[0].From != "1Gi" || fields[0].To != "2Gi" {
+		t.Errorf("fields %+v", fields)
+	}
+	if got[1].Unanswered == "" || got[1].Impact != "" || len(got[1].Objects) != 0 {
+		t.Errorf("a creation: %+v", got[1])
+	}
+}
+
 // What is known to be unreachable is not asked.
 func TestPreviewsDoNotAskWhatIsUnreachable(t *testing.T) {
 	t.Parallel()
