@@ -140,6 +140,8 @@ func (w *plant) diesInProd(name, path string) {
 	w.quiet()
 	time.Sleep(time.Second) // the forge's clock has seconds
 	w.do(w.Alice.Reopen(pr))
+	w.quiet()
+	time.Sleep(time.Second)
 	w.approve(w.Bob, pr)
 	w.standing(pr, "action_required", "the confirmation is from before")
 	w.obeys(w.Alice, pr, w.toConfirm(pr)[0])
