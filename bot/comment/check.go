@@ -93,7 +93,7 @@ func annotations(sorted domain.Problems) (out []forge.Annotation) {
 			a.Level = forge.LevelWarning
 		}
 		if p.Hint != "" {
-			a.Message += "\n" + plain(p.Hint, maxHint)
+			a.Message += "\n" + plain(p.Hint, maxCommand)
 		}
 		out = append(out, a)
 	}

@@ -69,7 +69,7 @@ func (v *reading) explainRule(b *strings.Builder, r entry, rule policy.Verdict, 
 	if message := prose(rule.Message, maxMessage); message != "" {
 		line += ": " + message
 	}
-	if hint := prose(rule.Hint, maxHint); hint != "" {
+	if hint := advice(rule.Hint); hint != "" {
 		line += " — " + hint
 	}
 	b.WriteString(indent + "- " + line + ruleInputs(rule) + "\n")

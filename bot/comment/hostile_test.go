@@ -190,7 +190,7 @@ func checks(t *testing.T, v View, more ...forge.Check) {
 			t.Errorf("title %q", c.Title)
 		}
 		for _, a := range c.Annotations {
-			if a.Line < 1 || a.Path == "" || !utf8.ValidString(a.Path) || len(a.Message) > 4*(maxMessage+maxHint)+1 {
+			if a.Line < 1 || a.Path == "" || !utf8.ValidString(a.Path) || len(a.Message) > 4*(maxMessage+maxCommand)+1 {
 				t.Errorf("annotation %+v", a)
 			}
 		}

@@ -16,6 +16,7 @@ import (
 const (
 	maxMessage = 400
 	maxHint    = 300
+	maxCommand = 900
 	maxText    = 400 // what a reviewer wrote
 	maxPath    = 200
 )
@@ -35,7 +36,7 @@ func problemLine(p domain.Problem) string {
 		message = "no more is known"
 	}
 	b.WriteString(name(p.Code) + message)
-	if hint := prose(p.Hint, maxHint); hint != "" {
+	if hint := advice(p.Hint); hint != "" {
 		b.WriteString(" — " + hint)
 	}
 	return b.String()
@@ -319,14 +320,26 @@ func onCluster(name string) string {
 	return " on cluster " + code(name)
 }
 
+// advice is what people can do, a command at its end whole and fit to be copied.
+func advice(hint string) string {
+	before, rest, found := strings.Cut(hint, commandLine)
+	if !found {
+		return prose(hint, maxHint)
+	}
+	return strings.TrimLeft(prose(before, maxHint)+" ", " ") + Escape(commandLine+rest, maxCommand)
+}
+
+// commandLine begins a command for a shell.
+const commandLine = "kubectl "
+
 // next is what people do about a failure: what its message advises, or the code's usual way out; then
 // how to try again.
-func next(v *reading, code domain.Code, advice string) string {
+func next(v *reading, code domain.Code, hint string) string {
 	again := "ask the platform team to carry it out again"
 	if v.Retry != "" {
 		again = prose(v.Retry, 100)
 	}
-	way := cmp.Or(prose(strings.TrimRight(advice, ". "), maxHint), waysOut[code], "have mended what the message says")
+	way := cmp.Or(advice(strings.TrimRight(hint, ". ")), waysOut[code], "have mended what the message says")
 	return way + ", then " + again + "."
 }
 
