@@ -41,6 +41,20 @@ func (_c *DeliveryCreate) SetReceivedAt(v time.Time) *DeliveryCreate {
 	return _c
 }
 
+// SetSentAt sets the "sent_at" field.
+func (_c *DeliveryCreate) SetSentAt(v time.Time) *DeliveryCreate {
+	_c.mutation.SetSentAt(v)
+	return _c
+}
+
+// SetNillableSentAt sets the "sent_at" field if the given value is not nil.
+func (_c *DeliveryCreate) SetNillableSentAt(v *time.Time) *DeliveryCreate {
+	if v != nil {
+		_c.SetSentAt(*v)
+	}
+	return _c
+}
+
 // SetStatus sets the "status" field.
 func (_c *DeliveryCreate) SetStatus(v delivery.Status) *DeliveryCreate {
 	_c.mutation.SetStatus(v)
@@ -200,6 +214,10 @@ func (_c *DeliveryCreate) createSpec() (*Delivery, *sqlgraph.CreateSpec) {
 		_spec.SetField(delivery.FieldReceivedAt, field.TypeTime, value)
 		_node.ReceivedAt = value
 	}
+	if value, ok := _c.mutation.SentAt(); ok {
+		_spec.SetField(delivery.FieldSentAt, field.TypeTime, value)
+		_node.SentAt = &value
+	}
 	if value, ok := _c.mutation.Status(); ok {
 		_spec.SetField(delivery.FieldStatus, field.TypeEnum, value)
 		_node.Status = value
@@ -309,6 +327,9 @@ func (u *DeliveryUpsertOne) UpdateNewValues() *DeliveryUpsertOne {
 		}
 		if _, exists := u.create.mutation.ReceivedAt(); exists {
 			s.SetIgnore(delivery.FieldReceivedAt)
+		}
+		if _, exists := u.create.mutation.SentAt(); exists {
+			s.SetIgnore(delivery.FieldSentAt)
 		}
 	}))
 	return u
@@ -560,6 +581,9 @@ func (u *DeliveryUpsertBulk) UpdateNewValues() *DeliveryUpsertBulk {
 			}
 			if _, exists := b.mutation.ReceivedAt(); exists {
 				s.SetIgnore(delivery.FieldReceivedAt)
+			}
+			if _, exists := b.mutation.SentAt(); exists {
+				s.SetIgnore(delivery.FieldSentAt)
 			}
 		}
 	}))

@@ -6881,6 +6881,7 @@ type DeliveryMutation struct {
 	event         *string
 	body          *[]byte
 	received_at   *time.Time
+	sent_at       *time.Time
 	status        *delivery.Status
 	outcome       *string
 	clearedFields map[string]struct{}
@@ -7101,6 +7102,55 @@ func (m *DeliveryMutation) ResetReceivedAt() {
 	m.received_at = nil
 }
 
+// SetSentAt sets the "sent_at" field.
+func (m *DeliveryMutation) SetSentAt(t time.Time) {
+	m.sent_at = &t
+}
+
+// SentAt returns the value of the "sent_at" field in the mutation.
+func (m *DeliveryMutation) SentAt() (r time.Time, exists bool) {
+	v := m.sent_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSentAt returns the old "sent_at" field's value of the Delivery entity.
+// If the Delivery object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DeliveryMutation) OldSentAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSentAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSentAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSentAt: %w", err)
+	}
+	return oldValue.SentAt, nil
+}
+
+// ClearSentAt clears the value of the "sent_at" field.
+func (m *DeliveryMutation) ClearSentAt() {
+	m.sent_at = nil
+	m.clearedFields[delivery.FieldSentAt] = struct{}{}
+}
+
+// SentAtCleared returns if the "sent_at" field was cleared in this mutation.
+func (m *DeliveryMutation) SentAtCleared() bool {
+	_, ok := m.clearedFields[delivery.FieldSentAt]
+	return ok
+}
+
+// ResetSentAt resets all changes to the "sent_at" field.
+func (m *DeliveryMutation) ResetSentAt() {
+	m.sent_at = nil
+	delete(m.clearedFields, delivery.FieldSentAt)
+}
+
 // SetStatus sets the "status" field.
 func (m *DeliveryMutation) SetStatus(d delivery.Status) {
 	m.status = &d
@@ -7207,7 +7257,7 @@ func (m *DeliveryMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *DeliveryMutation) Fields() []string {
-	fields := make([]string, 0, 5)
+	fields := make([]string, 0, 6)
 	if m.event != nil {
 		fields = append(fields, delivery.FieldEvent)
 	}
@@ -7216,6 +7266,9 @@ func (m *DeliveryMutation) Fields() []string {
 	}
 	if m.received_at != nil {
 		fields = append(fields, delivery.FieldReceivedAt)
+	}
+	if m.sent_at != nil {
+		fields = append(fields, delivery.FieldSentAt)
 	}
 	if m.status != nil {
 		fields = append(fields, delivery.FieldStatus)
@@ -7237,6 +7290,8 @@ func (m *DeliveryMutation) Field(name string) (ent.Value, bool) {
 		return m.Body()
 	case delivery.FieldReceivedAt:
 		return m.ReceivedAt()
+	case delivery.FieldSentAt:
+		return m.SentAt()
 	case delivery.FieldStatus:
 		return m.Status()
 	case delivery.FieldOutcome:
@@ -7256,6 +7311,8 @@ func (m *DeliveryMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldBody(ctx)
 	case delivery.FieldReceivedAt:
 		return m.OldReceivedAt(ctx)
+	case delivery.FieldSentAt:
+		return m.OldSentAt(ctx)
 	case delivery.FieldStatus:
 		return m.OldStatus(ctx)
 	case delivery.FieldOutcome:
@@ -7289,6 +7346,13 @@ func (m *DeliveryMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetReceivedAt(v)
+		return nil
+	case delivery.FieldSentAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSentAt(v)
 		return nil
 	case delivery.FieldStatus:
 		v, ok := value.(delivery.Status)
@@ -7333,7 +7397,11 @@ func (m *DeliveryMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *DeliveryMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(delivery.FieldSentAt) {
+		fields = append(fields, delivery.FieldSentAt)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -7346,6 +7414,11 @@ func (m *DeliveryMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *DeliveryMutation) ClearField(name string) error {
+	switch name {
+	case delivery.FieldSentAt:
+		m.ClearSentAt()
+		return nil
+	}
 	return fmt.Errorf("unknown Delivery nullable field %s", name)
 }
 
@@ -7361,6 +7434,9 @@ func (m *DeliveryMutation) ResetField(name string) error {
 		return nil
 	case delivery.FieldReceivedAt:
 		m.ResetReceivedAt()
+		return nil
+	case delivery.FieldSentAt:
+		m.ResetSentAt()
 		return nil
 	case delivery.FieldStatus:
 		m.ResetStatus()
@@ -16414,18 +16490,19 @@ func (m *PushMutation) ResetEdge(name string) error {
 // RepositoryMutation represents an operation that mutates the Repository nodes in the graph.
 type RepositoryMutation struct {
 	config
-	op              Op
-	typ             string
-	id              *int64
-	branch          *string
-	cursor          *string
-	platform_commit *string
-	blocked         *string
-	last_sweep_at   *time.Time
-	clearedFields   map[string]struct{}
-	done            bool
-	oldValue        func(context.Context) (*Repository, error)
-	predicates      []predicate.Repository
+	op                  Op
+	typ                 string
+	id                  *int64
+	branch              *string
+	cursor              *string
+	platform_commit     *string
+	blocked             *string
+	last_sweep_at       *time.Time
+	deliveries_swept_to *time.Time
+	clearedFields       map[string]struct{}
+	done                bool
+	oldValue            func(context.Context) (*Repository, error)
+	predicates          []predicate.Repository
 }
 
 var _ ent.Mutation = (*RepositoryMutation)(nil)
@@ -16725,6 +16802,55 @@ func (m *RepositoryMutation) ResetLastSweepAt() {
 	delete(m.clearedFields, repository.FieldLastSweepAt)
 }
 
+// SetDeliveriesSweptTo sets the "deliveries_swept_to" field.
+func (m *RepositoryMutation) SetDeliveriesSweptTo(t time.Time) {
+	m.deliveries_swept_to = &t
+}
+
+// DeliveriesSweptTo returns the value of the "deliveries_swept_to" field in the mutation.
+func (m *RepositoryMutation) DeliveriesSweptTo() (r time.Time, exists bool) {
+	v := m.deliveries_swept_to
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeliveriesSweptTo returns the old "deliveries_swept_to" field's value of the Repository entity.
+// If the Repository object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RepositoryMutation) OldDeliveriesSweptTo(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeliveriesSweptTo is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeliveriesSweptTo requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeliveriesSweptTo: %w", err)
+	}
+	return oldValue.DeliveriesSweptTo, nil
+}
+
+// ClearDeliveriesSweptTo clears the value of the "deliveries_swept_to" field.
+func (m *RepositoryMutation) ClearDeliveriesSweptTo() {
+	m.deliveries_swept_to = nil
+	m.clearedFields[repository.FieldDeliveriesSweptTo] = struct{}{}
+}
+
+// DeliveriesSweptToCleared returns if the "deliveries_swept_to" field was cleared in this mutation.
+func (m *RepositoryMutation) DeliveriesSweptToCleared() bool {
+	_, ok := m.clearedFields[repository.FieldDeliveriesSweptTo]
+	return ok
+}
+
+// ResetDeliveriesSweptTo resets all changes to the "deliveries_swept_to" field.
+func (m *RepositoryMutation) ResetDeliveriesSweptTo() {
+	m.deliveries_swept_to = nil
+	delete(m.clearedFields, repository.FieldDeliveriesSweptTo)
+}
+
 // Where appends a list predicates to the RepositoryMutation builder.
 func (m *RepositoryMutation) Where(ps ...predicate.Repository) {
 	m.predicates = append(m.predicates, ps...)
@@ -16759,7 +16885,7 @@ func (m *RepositoryMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RepositoryMutation) Fields() []string {
-	fields := make([]string, 0, 5)
+	fields := make([]string, 0, 6)
 	if m.branch != nil {
 		fields = append(fields, repository.FieldBranch)
 	}
@@ -16774,6 +16900,9 @@ func (m *RepositoryMutation) Fields() []string {
 	}
 	if m.last_sweep_at != nil {
 		fields = append(fields, repository.FieldLastSweepAt)
+	}
+	if m.deliveries_swept_to != nil {
+		fields = append(fields, repository.FieldDeliveriesSweptTo)
 	}
 	return fields
 }
@@ -16793,6 +16922,8 @@ func (m *RepositoryMutation) Field(name string) (ent.Value, bool) {
 		return m.Blocked()
 	case repository.FieldLastSweepAt:
 		return m.LastSweepAt()
+	case repository.FieldDeliveriesSweptTo:
+		return m.DeliveriesSweptTo()
 	}
 	return nil, false
 }
@@ -16812,6 +16943,8 @@ func (m *RepositoryMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldBlocked(ctx)
 	case repository.FieldLastSweepAt:
 		return m.OldLastSweepAt(ctx)
+	case repository.FieldDeliveriesSweptTo:
+		return m.OldDeliveriesSweptTo(ctx)
 	}
 	return nil, fmt.Errorf("unknown Repository field %s", name)
 }
@@ -16856,6 +16989,13 @@ func (m *RepositoryMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetLastSweepAt(v)
 		return nil
+	case repository.FieldDeliveriesSweptTo:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeliveriesSweptTo(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Repository field %s", name)
 }
@@ -16889,6 +17029,9 @@ func (m *RepositoryMutation) ClearedFields() []string {
 	if m.FieldCleared(repository.FieldLastSweepAt) {
 		fields = append(fields, repository.FieldLastSweepAt)
 	}
+	if m.FieldCleared(repository.FieldDeliveriesSweptTo) {
+		fields = append(fields, repository.FieldDeliveriesSweptTo)
+	}
 	return fields
 }
 
@@ -16905,6 +17048,9 @@ func (m *RepositoryMutation) ClearField(name string) error {
 	switch name {
 	case repository.FieldLastSweepAt:
 		m.ClearLastSweepAt()
+		return nil
+	case repository.FieldDeliveriesSweptTo:
+		m.ClearDeliveriesSweptTo()
 		return nil
 	}
 	return fmt.Errorf("unknown Repository nullable field %s", name)
@@ -16928,6 +17074,9 @@ func (m *RepositoryMutation) ResetField(name string) error {
 		return nil
 	case repository.FieldLastSweepAt:
 		m.ResetLastSweepAt()
+		return nil
+	case repository.FieldDeliveriesSweptTo:
+		m.ResetDeliveriesSweptTo()
 		return nil
 	}
 	return fmt.Errorf("unknown Repository field %s", name)

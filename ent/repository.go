@@ -27,8 +27,10 @@ type Repository struct {
 	// why the walker stands still, e.g. HISTORY_REWRITTEN
 	Blocked string `json:"blocked,omitempty"`
 	// LastSweepAt holds the value of the "last_sweep_at" field.
-	LastSweepAt  *time.Time `json:"last_sweep_at,omitempty"`
-	selectValues sql.SelectValues
+	LastSweepAt *time.Time `json:"last_sweep_at,omitempty"`
+	// no delivery that the forge sent earlier is missing
+	DeliveriesSweptTo *time.Time `json:"deliveries_swept_to,omitempty"`
+	selectValues      sql.SelectValues
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -40,7 +42,7 @@ func (*Repository) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case repository.FieldBranch, repository.FieldCursor, repository.FieldPlatformCommit, repository.FieldBlocked:
 			values[i] = new(sql.NullString)
-		case repository.FieldLastSweepAt:
+		case repository.FieldLastSweepAt, repository.FieldDeliveriesSweptTo:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -94,6 +96,13 @@ func (_m *Repository) assignValues(columns []string, values []any) error {
 				_m.LastSweepAt = new(time.Time)
 				*_m.LastSweepAt = value.Time
 			}
+		case repository.FieldDeliveriesSweptTo:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field deliveries_swept_to", values[i])
+			} else if value.Valid {
+				_m.DeliveriesSweptTo = new(time.Time)
+				*_m.DeliveriesSweptTo = value.Time
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -144,6 +153,11 @@ func (_m *Repository) String() string {
 	builder.WriteString(", ")
 	if v := _m.LastSweepAt; v != nil {
 		builder.WriteString("last_sweep_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.DeliveriesSweptTo; v != nil {
+		builder.WriteString("deliveries_swept_to=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteByte(')')

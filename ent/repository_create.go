@@ -84,6 +84,20 @@ func (_c *RepositoryCreate) SetNillableLastSweepAt(v *time.Time) *RepositoryCrea
 	return _c
 }
 
+// SetDeliveriesSweptTo sets the "deliveries_swept_to" field.
+func (_c *RepositoryCreate) SetDeliveriesSweptTo(v time.Time) *RepositoryCreate {
+	_c.mutation.SetDeliveriesSweptTo(v)
+	return _c
+}
+
+// SetNillableDeliveriesSweptTo sets the "deliveries_swept_to" field if the given value is not nil.
+func (_c *RepositoryCreate) SetNillableDeliveriesSweptTo(v *time.Time) *RepositoryCreate {
+	if v != nil {
+		_c.SetDeliveriesSweptTo(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *RepositoryCreate) SetID(v int64) *RepositoryCreate {
 	_c.mutation.SetID(v)
@@ -206,6 +220,10 @@ func (_c *RepositoryCreate) createSpec() (*Repository, *sqlgraph.CreateSpec) {
 		_spec.SetField(repository.FieldLastSweepAt, field.TypeTime, value)
 		_node.LastSweepAt = &value
 	}
+	if value, ok := _c.mutation.DeliveriesSweptTo(); ok {
+		_spec.SetField(repository.FieldDeliveriesSweptTo, field.TypeTime, value)
+		_node.DeliveriesSweptTo = &value
+	}
 	return _node, _spec
 }
 
@@ -309,6 +327,24 @@ func (u *RepositoryUpsert) UpdateLastSweepAt() *RepositoryUpsert {
 // ClearLastSweepAt clears the value of the "last_sweep_at" field.
 func (u *RepositoryUpsert) ClearLastSweepAt() *RepositoryUpsert {
 	u.SetNull(repository.FieldLastSweepAt)
+	return u
+}
+
+// SetDeliveriesSweptTo sets the "deliveries_swept_to" field.
+func (u *RepositoryUpsert) SetDeliveriesSweptTo(v time.Time) *RepositoryUpsert {
+	u.Set(repository.FieldDeliveriesSweptTo, v)
+	return u
+}
+
+// UpdateDeliveriesSweptTo sets the "deliveries_swept_to" field to the value that was provided on create.
+func (u *RepositoryUpsert) UpdateDeliveriesSweptTo() *RepositoryUpsert {
+	u.SetExcluded(repository.FieldDeliveriesSweptTo)
+	return u
+}
+
+// ClearDeliveriesSweptTo clears the value of the "deliveries_swept_to" field.
+func (u *RepositoryUpsert) ClearDeliveriesSweptTo() *RepositoryUpsert {
+	u.SetNull(repository.FieldDeliveriesSweptTo)
 	return u
 }
 
@@ -423,6 +459,27 @@ func (u *RepositoryUpsertOne) UpdateLastSweepAt() *RepositoryUpsertOne {
 func (u *RepositoryUpsertOne) ClearLastSweepAt() *RepositoryUpsertOne {
 	return u.Update(func(s *RepositoryUpsert) {
 		s.ClearLastSweepAt()
+	})
+}
+
+// SetDeliveriesSweptTo sets the "deliveries_swept_to" field.
+func (u *RepositoryUpsertOne) SetDeliveriesSweptTo(v time.Time) *RepositoryUpsertOne {
+	return u.Update(func(s *RepositoryUpsert) {
+		s.SetDeliveriesSweptTo(v)
+	})
+}
+
+// UpdateDeliveriesSweptTo sets the "deliveries_swept_to" field to the value that was provided on create.
+func (u *RepositoryUpsertOne) UpdateDeliveriesSweptTo() *RepositoryUpsertOne {
+	return u.Update(func(s *RepositoryUpsert) {
+		s.UpdateDeliveriesSweptTo()
+	})
+}
+
+// ClearDeliveriesSweptTo clears the value of the "deliveries_swept_to" field.
+func (u *RepositoryUpsertOne) ClearDeliveriesSweptTo() *RepositoryUpsertOne {
+	return u.Update(func(s *RepositoryUpsert) {
+		s.ClearDeliveriesSweptTo()
 	})
 }
 
@@ -703,6 +760,27 @@ func (u *RepositoryUpsertBulk) UpdateLastSweepAt() *RepositoryUpsertBulk {
 func (u *RepositoryUpsertBulk) ClearLastSweepAt() *RepositoryUpsertBulk {
 	return u.Update(func(s *RepositoryUpsert) {
 		s.ClearLastSweepAt()
+	})
+}
+
+// SetDeliveriesSweptTo sets the "deliveries_swept_to" field.
+func (u *RepositoryUpsertBulk) SetDeliveriesSweptTo(v time.Time) *RepositoryUpsertBulk {
+	return u.Update(func(s *RepositoryUpsert) {
+		s.SetDeliveriesSweptTo(v)
+	})
+}
+
+// UpdateDeliveriesSweptTo sets the "deliveries_swept_to" field to the value that was provided on create.
+func (u *RepositoryUpsertBulk) UpdateDeliveriesSweptTo() *RepositoryUpsertBulk {
+	return u.Update(func(s *RepositoryUpsert) {
+		s.UpdateDeliveriesSweptTo()
+	})
+}
+
+// ClearDeliveriesSweptTo clears the value of the "deliveries_swept_to" field.
+func (u *RepositoryUpsertBulk) ClearDeliveriesSweptTo() *RepositoryUpsertBulk {
+	return u.Update(func(s *RepositoryUpsert) {
+		s.ClearDeliveriesSweptTo()
 	})
 }
 

@@ -90,6 +90,26 @@ func (_u *RepositoryUpdate) ClearLastSweepAt() *RepositoryUpdate {
 	return _u
 }
 
+// SetDeliveriesSweptTo sets the "deliveries_swept_to" field.
+func (_u *RepositoryUpdate) SetDeliveriesSweptTo(v time.Time) *RepositoryUpdate {
+	_u.mutation.SetDeliveriesSweptTo(v)
+	return _u
+}
+
+// SetNillableDeliveriesSweptTo sets the "deliveries_swept_to" field if the given value is not nil.
+func (_u *RepositoryUpdate) SetNillableDeliveriesSweptTo(v *time.Time) *RepositoryUpdate {
+	if v != nil {
+		_u.SetDeliveriesSweptTo(*v)
+	}
+	return _u
+}
+
+// ClearDeliveriesSweptTo clears the value of the "deliveries_swept_to" field.
+func (_u *RepositoryUpdate) ClearDeliveriesSweptTo() *RepositoryUpdate {
+	_u.mutation.ClearDeliveriesSweptTo()
+	return _u
+}
+
 // Mutation returns the RepositoryMutation object of the builder.
 func (_u *RepositoryUpdate) Mutation() *RepositoryMutation {
 	return _u.mutation
@@ -145,6 +165,12 @@ func (_u *RepositoryUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	}
 	if _u.mutation.LastSweepAtCleared() {
 		_spec.ClearField(repository.FieldLastSweepAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.DeliveriesSweptTo(); ok {
+		_spec.SetField(repository.FieldDeliveriesSweptTo, field.TypeTime, value)
+	}
+	if _u.mutation.DeliveriesSweptToCleared() {
+		_spec.ClearField(repository.FieldDeliveriesSweptTo, field.TypeTime)
 	}
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -225,6 +251,26 @@ func (_u *RepositoryUpdateOne) SetNillableLastSweepAt(v *time.Time) *RepositoryU
 // ClearLastSweepAt clears the value of the "last_sweep_at" field.
 func (_u *RepositoryUpdateOne) ClearLastSweepAt() *RepositoryUpdateOne {
 	_u.mutation.ClearLastSweepAt()
+	return _u
+}
+
+// SetDeliveriesSweptTo sets the "deliveries_swept_to" field.
+func (_u *RepositoryUpdateOne) SetDeliveriesSweptTo(v time.Time) *RepositoryUpdateOne {
+	_u.mutation.SetDeliveriesSweptTo(v)
+	return _u
+}
+
+// SetNillableDeliveriesSweptTo sets the "deliveries_swept_to" field if the given value is not nil.
+func (_u *RepositoryUpdateOne) SetNillableDeliveriesSweptTo(v *time.Time) *RepositoryUpdateOne {
+	if v != nil {
+		_u.SetDeliveriesSweptTo(*v)
+	}
+	return _u
+}
+
+// ClearDeliveriesSweptTo clears the value of the "deliveries_swept_to" field.
+func (_u *RepositoryUpdateOne) ClearDeliveriesSweptTo() *RepositoryUpdateOne {
+	_u.mutation.ClearDeliveriesSweptTo()
 	return _u
 }
 
@@ -313,6 +359,12 @@ func (_u *RepositoryUpdateOne) sqlSave(ctx context.Context) (_node *Repository, 
 	}
 	if _u.mutation.LastSweepAtCleared() {
 		_spec.ClearField(repository.FieldLastSweepAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.DeliveriesSweptTo(); ok {
+		_spec.SetField(repository.FieldDeliveriesSweptTo, field.TypeTime, value)
+	}
+	if _u.mutation.DeliveriesSweptToCleared() {
+		_spec.ClearField(repository.FieldDeliveriesSweptTo, field.TypeTime)
 	}
 	_node = &Repository{config: _u.config}
 	_spec.Assign = _node.assignValues

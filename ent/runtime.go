@@ -193,7 +193,7 @@ func init() {
 	// delivery.EventValidator is a validator for the "event" field. It is called by the builders before save.
 	delivery.EventValidator = deliveryDescEvent.Validators[0].(func(string) error)
 	// deliveryDescOutcome is the schema descriptor for outcome field.
-	deliveryDescOutcome := deliveryFields[5].Descriptor()
+	deliveryDescOutcome := deliveryFields[6].Descriptor()
 	// delivery.DefaultOutcome holds the default value on creation for the outcome field.
 	delivery.DefaultOutcome = deliveryDescOutcome.Default.(string)
 	// deliveryDescID is the schema descriptor for id field.

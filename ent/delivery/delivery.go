@@ -19,6 +19,8 @@ const (
 	FieldBody = "body"
 	// FieldReceivedAt holds the string denoting the received_at field in the database.
 	FieldReceivedAt = "received_at"
+	// FieldSentAt holds the string denoting the sent_at field in the database.
+	FieldSentAt = "sent_at"
 	// FieldStatus holds the string denoting the status field in the database.
 	FieldStatus = "status"
 	// FieldOutcome holds the string denoting the outcome field in the database.
@@ -33,6 +35,7 @@ var Columns = []string{
 	FieldEvent,
 	FieldBody,
 	FieldReceivedAt,
+	FieldSentAt,
 	FieldStatus,
 	FieldOutcome,
 }
@@ -99,6 +102,11 @@ func ByEvent(opts ...sql.OrderTermOption) OrderOption {
 // ByReceivedAt orders the results by the received_at field.
 func ByReceivedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldReceivedAt, opts...).ToFunc()
+}
+
+// BySentAt orders the results by the sent_at field.
+func BySentAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSentAt, opts...).ToFunc()
 }
 
 // ByStatus orders the results by the status field.

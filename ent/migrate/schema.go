@@ -262,6 +262,7 @@ var (
 		{Name: "event", Type: field.TypeString, Size: 100},
 		{Name: "body", Type: field.TypeBytes},
 		{Name: "received_at", Type: field.TypeTime},
+		{Name: "sent_at", Type: field.TypeTime, Nullable: true},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"received", "routed", "ignored"}, Default: "received"},
 		{Name: "outcome", Type: field.TypeString, Default: ""},
 	}
@@ -556,6 +557,7 @@ var (
 		{Name: "platform_commit", Type: field.TypeString, Default: ""},
 		{Name: "blocked", Type: field.TypeString, Default: ""},
 		{Name: "last_sweep_at", Type: field.TypeTime, Nullable: true},
+		{Name: "deliveries_swept_to", Type: field.TypeTime, Nullable: true},
 	}
 	// RepositoryTable holds the schema information for the "repository" table.
 	RepositoryTable = &schema.Table{

@@ -21,6 +21,8 @@ const (
 	FieldBlocked = "blocked"
 	// FieldLastSweepAt holds the string denoting the last_sweep_at field in the database.
 	FieldLastSweepAt = "last_sweep_at"
+	// FieldDeliveriesSweptTo holds the string denoting the deliveries_swept_to field in the database.
+	FieldDeliveriesSweptTo = "deliveries_swept_to"
 	// Table holds the table name of the repository in the database.
 	Table = "repository"
 )
@@ -33,6 +35,7 @@ var Columns = []string{
 	FieldPlatformCommit,
 	FieldBlocked,
 	FieldLastSweepAt,
+	FieldDeliveriesSweptTo,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -85,4 +88,9 @@ func ByBlocked(opts ...sql.OrderTermOption) OrderOption {
 // ByLastSweepAt orders the results by the last_sweep_at field.
 func ByLastSweepAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLastSweepAt, opts...).ToFunc()
+}
+
+// ByDeliveriesSweptTo orders the results by the deliveries_swept_to field.
+func ByDeliveriesSweptTo(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDeliveriesSweptTo, opts...).ToFunc()
 }

@@ -79,6 +79,11 @@ func LastSweepAt(v time.Time) predicate.Repository {
 	return predicate.Repository(sql.FieldEQ(FieldLastSweepAt, v))
 }
 
+// DeliveriesSweptTo applies equality check predicate on the "deliveries_swept_to" field. It's identical to DeliveriesSweptToEQ.
+func DeliveriesSweptTo(v time.Time) predicate.Repository {
+	return predicate.Repository(sql.FieldEQ(FieldDeliveriesSweptTo, v))
+}
+
 // BranchEQ applies the EQ predicate on the "branch" field.
 func BranchEQ(v string) predicate.Repository {
 	return predicate.Repository(sql.FieldEQ(FieldBranch, v))
@@ -387,6 +392,56 @@ func LastSweepAtIsNil() predicate.Repository {
 // LastSweepAtNotNil applies the NotNil predicate on the "last_sweep_at" field.
 func LastSweepAtNotNil() predicate.Repository {
 	return predicate.Repository(sql.FieldNotNull(FieldLastSweepAt))
+}
+
+// DeliveriesSweptToEQ applies the EQ predicate on the "deliveries_swept_to" field.
+func DeliveriesSweptToEQ(v time.Time) predicate.Repository {
+	return predicate.Repository(sql.FieldEQ(FieldDeliveriesSweptTo, v))
+}
+
+// DeliveriesSweptToNEQ applies the NEQ predicate on the "deliveries_swept_to" field.
+func DeliveriesSweptToNEQ(v time.Time) predicate.Repository {
+	return predicate.Repository(sql.FieldNEQ(FieldDeliveriesSweptTo, v))
+}
+
+// DeliveriesSweptToIn applies the In predicate on the "deliveries_swept_to" field.
+func DeliveriesSweptToIn(vs ...time.Time) predicate.Repository {
+	return predicate.Repository(sql.FieldIn(FieldDeliveriesSweptTo, vs...))
+}
+
+// DeliveriesSweptToNotIn applies the NotIn predicate on the "deliveries_swept_to" field.
+func DeliveriesSweptToNotIn(vs ...time.Time) predicate.Repository {
+	return predicate.Repository(sql.FieldNotIn(FieldDeliveriesSweptTo, vs...))
+}
+
+// DeliveriesSweptToGT applies the GT predicate on the "deliveries_swept_to" field.
+func DeliveriesSweptToGT(v time.Time) predicate.Repository {
+	return predicate.Repository(sql.FieldGT(FieldDeliveriesSweptTo, v))
+}
+
+// DeliveriesSweptToGTE applies the GTE predicate on the "deliveries_swept_to" field.
+func DeliveriesSweptToGTE(v time.Time) predicate.Repository {
+	return predicate.Repository(sql.FieldGTE(FieldDeliveriesSweptTo, v))
+}
+
+// DeliveriesSweptToLT applies the LT predicate on the "deliveries_swept_to" field.
+func DeliveriesSweptToLT(v time.Time) predicate.Repository {
+	return predicate.Repository(sql.FieldLT(FieldDeliveriesSweptTo, v))
+}
+
+// DeliveriesSweptToLTE applies the LTE predicate on the "deliveries_swept_to" field.
+func DeliveriesSweptToLTE(v time.Time) predicate.Repository {
+	return predicate.Repository(sql.FieldLTE(FieldDeliveriesSweptTo, v))
+}
+
+// DeliveriesSweptToIsNil applies the IsNil predicate on the "deliveries_swept_to" field.
+func DeliveriesSweptToIsNil() predicate.Repository {
+	return predicate.Repository(sql.FieldIsNull(FieldDeliveriesSweptTo))
+}
+
+// DeliveriesSweptToNotNil applies the NotNil predicate on the "deliveries_swept_to" field.
+func DeliveriesSweptToNotNil() predicate.Repository {
+	return predicate.Repository(sql.FieldNotNull(FieldDeliveriesSweptTo))
 }
 
 // And groups predicates with the AND operator between them.

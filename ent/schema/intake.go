@@ -23,6 +23,7 @@ func (Repository) Fields() []ent.Field {
 		field.String("platform_commit").Default("").Comment("commit whose rules are in force"),
 		field.String("blocked").Default("").Comment("why the walker stands still, e.g. HISTORY_REWRITTEN"),
 		field.Time("last_sweep_at").Optional().Nillable(),
+		field.Time("deliveries_swept_to").Optional().Nillable().Comment("no delivery that the forge sent earlier is missing"),
 	}
 }
 
@@ -39,6 +40,7 @@ func (Delivery) Fields() []ent.Field {
 		field.String("event").MaxLen(100).Immutable(),
 		field.Bytes("body").Immutable(),
 		field.Time("received_at").Immutable(),
+		field.Time("sent_at").Optional().Nillable().Immutable().Comment("when the forge had tried to send it, where it never came and was fetched later"),
 		field.Enum("status").Values("received", "routed", "ignored").Default("received"),
 		field.String("outcome").Default("").Comment("what it led to, or why it was ignored"),
 	}
