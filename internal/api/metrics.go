@@ -27,8 +27,7 @@ type Metrics struct {
 // that waits for a cluster minutes.
 var seconds = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
 
-// NewMetrics registers everything. The queue's lag and freshness are read from the database when they
-// are asked for.
+// NewMetrics registers everything. What the database knows (readings) is read when it is asked for.
 func NewMetrics(pool *pgxpool.Pool, log *slog.Logger) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
@@ -42,7 +41,7 @@ func NewMetrics(pool *pgxpool.Pool, log *slog.Logger) *Metrics {
 			Name: "shepherd_step_duration_seconds", Help: "Duration of the steps that users wait for: judge, apply.", Buckets: seconds,
 		}, []string{"step"}),
 	}
-	m.registry.MustRegister(m.deliveries, m.jobs, m.steps, &queueState{pool: pool, log: log},
+	m.registry.MustRegister(m.deliveries, m.jobs, m.steps, &state{pool: pool, log: log},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -84,61 +83,4 @@ func resultOf(err error) string {
 		return "never"
 	}
 	return "error"
-}
-
-var (
-	queueLag = prometheus.NewDesc("shepherd_queue_lag_seconds", "Age of the oldest job of a queue that could run and does not.", []string{"queue"}, nil)
-	backlog  = prometheus.NewDesc("shepherd_queue_jobs", "Jobs of a queue by state.", []string{"queue", "state"}, nil)
-	fresh    = prometheus.NewDesc("shepherd_last_delivery_age_seconds", "Time since the last webhook.", nil, nil)
-)
-
-// queueState reads the queues when it is scraped.
-type queueState struct {
-	pool *pgxpool.Pool
-	log  *slog.Logger
-}
-
-// Describe implements prometheus.Collector.
-func (q *queueState) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{queueLag, backlog, fresh} {
-		ch <- d
-	}
-}
-
-// Collect implements prometheus.Collector. What cannot be read is left out.
-func (q *queueState) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
-	defer cancel()
-	if err := q.collect(ctx, ch); err != nil {
-		q.log.WarnContext(ctx, "read the queues for metrics", "error", err)
-	}
-}
-
-func (q *queueState) collect(ctx context.Context, ch chan<- prometheus.Metric) error {
-	var age *float64
-	if err := q.pool.QueryRow(ctx, `select extract(epoch from now() - max(received_at))::float8 from deliveries`).Scan(&age); err != nil {
-		return err
-	}
-	if age != nil {
-		ch <- prometheus.MustNewConstMetric(fresh, prometheus.GaugeValue, *age)
-	}
-	rows, err := q.pool.Query(ctx, `select queue, state::text, count(*)::float8,
-  coalesce(extract(epoch from now() - min(scheduled_at) filter (where state = 'available')), 0)::float8
-from river_job where state in ('available', 'running', 'retryable', 'scheduled') group by 1, 2`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var queue, state string
-		var count, lag float64
-		if err := rows.Scan(&queue, &state, &count, &lag); err != nil {
-			return err
-		}
-		ch <- prometheus.MustNewConstMetric(backlog, prometheus.GaugeValue, count, queue, state)
-		if state == "available" {
-			ch <- prometheus.MustNewConstMetric(queueLag, prometheus.GaugeValue, max(lag, 0), queue)
-		}
-	}
-	return rows.Err()
 }

@@ -121,7 +121,7 @@ func TestMetricsWithoutDatabase(t *testing.T) {
 	e := scrape(t, m)
 	e.expect(t, `shepherd_deliveries_total{outcome="not stored"}`, 1, 1)
 	e.absent(t, "shepherd_queue_jobs")
-	if !strings.Contains(log.String(), "read the queues for metrics") {
+	if !strings.Contains(log.String(), "read the database for metrics") {
 		t.Errorf("the log says %q", log.String())
 	}
 }
