@@ -106,6 +106,8 @@ func TestIdentityInTheDatabase(t *testing.T) {
 		`update events set payload = '{}'`, `update events set path = 'systems/shop/redis/prod-shop/01.yaml'`,
 		`update plans set manifests = '[]'`, `update indexes set number = 2`, `delete from indexes`,
 		`update audit_log set subject = ''`, `delete from audit_log`, `delete from decisions`,
+		`delete from events`, `delete from tickets`, `delete from plans`, `delete from commands`, `delete from confirmations`,
+		`delete from reviews`, `delete from pushes`, `delete from grants`, `update deliveries set body = ''`,
 	} {
 		if _, err := w.pool.Exec(t.Context(), statement); err == nil || strings.Contains(err.Error(), "does not exist") {
 			t.Errorf("%s: %v", statement, err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"kv-shepherd.io/shepherd/internal/storetest"
 )
@@ -36,6 +37,7 @@ var guarded = []string{
  values ('` + idA + `', 7, 'p.yaml', 'vm', 'd', 1, 'ada', '` + idA + `', now(), now())`,
 	`insert into grants (id, ticket_id, event_id, path, vm, environment, person_id, person_login, pull_request, granted_at, expires_at)
  values ('` + idA + `', '` + idA + `', '` + idA + `', 'access/vm/ada.yaml', 'vm', 'prod', 1, 'ada', 7, now(), now() + interval '1 hour')`,
+	`insert into deliveries (id, event, body, received_at) values ('d', 'push', '{}', now())`,
 }
 
 // What must never happen is refused by the database itself, with the reason; what has to happen is not.
@@ -54,6 +56,7 @@ func TestGuards(t *testing.T) {
 		command  = "a command is immutable, and answered once"
 		word     = "a confirmation is immutable"
 		grant    = "a grant is immutable"
+		webhook  = "a delivery is immutable"
 	)
 	pool := storetest.Open(t)
 	for _, q := range guarded {
@@ -175,6 +178,16 @@ func TestGuards(t *testing.T) {
 
 		{`update indexes set vm = 'other'`, index},
 		{`delete from indexes`, index},
+		{`truncate indexes`, index},
+
+		{`update deliveries set body = '{"a": 1}'`, webhook},
+		{`update deliveries set status = 'routed', body = '{"a": 1}'`, webhook},
+		{`update deliveries set event = 'pull_request'`, webhook},
+		{`update deliveries set id = 'other'`, webhook},
+		{`update deliveries set received_at = now() - interval '1 year'`, webhook},
+		{`insert into deliveries (id, event, body, received_at) values ('d', 'push', '[]', now()) on conflict (id) do update set body = excluded.body`, webhook},
+		{`update deliveries set status = 'routed', outcome = 'push'`, ""},
+		{`delete from deliveries`, ""},
 	} {
 		_, err := pool.Exec(t.Context(), tt.sql)
 		var pg *pgconn.PgError
@@ -183,6 +196,38 @@ func TestGuards(t *testing.T) {
 			t.Errorf("%s: %v", tt.sql, err)
 		case tt.refused != "" && (!errors.As(err, &pg) || pg.Code != "23000" || !strings.HasSuffix(pg.Message, "is refused: "+tt.refused)):
 			t.Errorf("%s: got %v", tt.sql, err)
+		}
+	}
+}
+
+// What is history is never deleted, one row or all of it, and not even where there is none yet.
+func TestHistoryIsKept(t *testing.T) {
+	t.Parallel()
+	reasons := map[string]string{
+		"audit_log": "the audit log is append-only", "events": "an event is kept for ever", "tickets": "a ticket is kept for ever",
+		"plans": "a plan is kept for ever", "pushes": "a push is kept for ever", "reviews": "a review is kept for ever",
+		"decisions": "a decision is immutable", "commands": "a command is kept for ever",
+		"confirmations": "a confirmation is immutable", "grants": "a grant is kept for ever",
+	}
+	empty, full := storetest.Open(t), storetest.Open(t)
+	for _, q := range guarded {
+		if _, err := full.Exec(t.Context(), q); err != nil {
+			t.Fatalf("%v\n%s", err, q)
+		}
+	}
+	for table, reason := range reasons {
+		var rows int
+		if err := full.QueryRow(t.Context(), "select count(*) from "+table).Scan(&rows); err != nil || rows == 0 {
+			t.Errorf("%s has no row to lose (%v)", table, err)
+		}
+		for _, statement := range []string{"delete from " + table, "truncate " + table + " cascade"} {
+			for state, pool := range map[string]*pgxpool.Pool{"empty": empty, "full": full} {
+				_, err := pool.Exec(t.Context(), statement)
+				var pg *pgconn.PgError
+				if !errors.As(err, &pg) || pg.Code != "23000" || !strings.HasSuffix(pg.Message, "is refused: "+reason) {
+					t.Errorf("%s, %s: got %v", statement, state, err)
+				}
+			}
 		}
 	}
 }
