@@ -3,6 +3,8 @@ package bot
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -153,11 +155,13 @@ func (r *Router) changed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e f
 	return approval.Want(ctx, tx, r.queue, e.PullRequest)
 }
 
-// log keeps who moved a head and when: no forge tells that later.
+// log keeps who moved a head and when: no forge tells that later. A delivery that comes in once more after it
+// was pruned adds nothing.
 func (r *Router) log(ctx context.Context, tx *store.Tx, d *ent.Delivery, p forge.Push, number int) error {
 	err := tx.Push.Create().SetDeliveryID(d.ID).SetRef(p.Ref).SetPullRequest(number).SetBefore(p.Before).SetAfter(p.After).
-		SetForced(p.Forced).SetPusherID(p.Pusher.ID).SetPusherLogin(p.Pusher.Login).SetAt(d.ReceivedAt).Exec(ctx)
-	if err != nil {
+		SetForced(p.Forced).SetPusherID(p.Pusher.ID).SetPusherLogin(p.Pusher.Login).SetAt(d.ReceivedAt).
+		OnConflictColumns(push.FieldDeliveryID).DoNothing().Exec(ctx)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("log the push of %s: %w", p.Ref, err)
 	}
 	return nil

@@ -230,6 +230,7 @@ func (a *App) wire(ctx context.Context) error {
 			{Every: jobs.HeartbeatEvery, Args: func() river.JobArgs { return jobs.Heartbeat{} }},
 			{Every: time.Duration(cfg.Repository.WalkEvery), Args: func() river.JobArgs { return jobs.WalkBranch{RepositoryID: a.Repo.ID} }},
 			{Every: time.Duration(cfg.Clusters.CheckEvery), Args: func() river.JobArgs { return jobs.CheckClusters{} }},
+			{Every: jobs.PruneEvery, Args: func() river.JobArgs { return jobs.PruneDeliveries{} }},
 			{Every: remindEvery, Args: func() river.JobArgs { return jobs.Remind{RepositoryID: a.Repo.ID} }},
 			{Every: time.Duration(cfg.Repository.SweepEvery), Args: func() river.JobArgs { return jobs.SweepPullRequests{RepositoryID: a.Repo.ID} }},
 		},
@@ -248,6 +249,7 @@ func (a *App) wire(ctx context.Context) error {
 		CheckMergeGroup:  grouper.Run,
 		Remind:           teller.Remind,
 		CheckClusters:    service.NewHealth(clusters, queue, a.Log).Run,
+		PruneDeliveries:  bot.NewPruner(a.DB, time.Duration(cfg.Retention.Deliveries), a.Log, time.Now).Run,
 		Event:            vms,
 	})
 	if err != nil {

@@ -41,6 +41,7 @@ type Config struct {
 	Policy         Policy          `json:"policy" envPrefix:"POLICY_"`
 	Limits         Limits          `json:"limits" envPrefix:"LIMITS_"`
 	Clusters       Clusters        `json:"clusters" envPrefix:"CLUSTERS_"`
+	Retention      Retention       `json:"retention" envPrefix:"RETENTION_"`
 	Log            Log             `json:"log" envPrefix:"LOG_"`
 }
 
@@ -108,6 +109,12 @@ type Clusters struct {
 	CheckEvery Duration `json:"checkEvery" env:"CHECK_EVERY"`
 }
 
+// Retention is how long what is not needed any more is kept.
+type Retention struct {
+	// Deliveries is how long webhooks are kept that were acted on; 0 keeps them for ever.
+	Deliveries Duration `json:"deliveries" env:"DELIVERIES"`
+}
+
 // Log says how much is logged, and how.
 type Log struct {
 	Level  string `json:"level" env:"LEVEL"`   // debug | info | warn | error
@@ -159,9 +166,10 @@ func Defaults() Config {
 			Grace: Duration(10 * time.Second), TeamCache: Duration(5 * time.Minute), CommentInterval: Duration(10 * time.Second),
 			AutoMerge: true, RemindAfter: Duration(7 * 24 * time.Hour),
 		},
-		Limits:   Limits{Creates: 10, Deletes: 10, Modifications: 50, PowerOperations: 50, PerHour: 100},
-		Clusters: Clusters{CheckEvery: Duration(time.Minute)},
-		Log:      Log{Level: "info", Format: "text"},
+		Limits:    Limits{Creates: 10, Deletes: 10, Modifications: 50, PowerOperations: 50, PerHour: 100},
+		Clusters:  Clusters{CheckEvery: Duration(time.Minute)},
+		Retention: Retention{Deliveries: Duration(30 * 24 * time.Hour)},
+		Log:       Log{Level: "info", Format: "text"},
 	}
 }
 
@@ -244,6 +252,8 @@ func (c Config) Check() error {
 	need(c.Repository.WalkEvery > 0, "repository.walkEvery: set it to more than nothing, as 1m")
 	need(c.Repository.SweepEvery > 0, "repository.sweepEvery: set it to more than nothing, as 10m")
 	need(c.Clusters.CheckEvery > 0, "clusters.checkEvery: set it to more than nothing, as 1m")
+	need(c.Retention.Deliveries == 0 || c.Retention.Deliveries >= leastRetention,
+		"retention.deliveries: at least 72h, for which GitHub may send a webhook again, or 0 to keep all")
 	need(len(c.GitHub.WebhookSecrets) > 0, "github.webhookSecrets: without a secret anybody could send webhooks")
 	for _, s := range c.GitHub.WebhookSecrets {
 		need(len(s.Reveal()) >= minSecret, fmt.Sprintf("github.webhookSecrets: a secret has at least %d characters", minSecret))
@@ -260,6 +270,9 @@ func (c Config) Check() error {
 	}
 	return errors.Join(append(errs, c.Limits.check()...)...)
 }
+
+// leastRetention is how long GitHub lets a webhook be sent again: for so long it has to be known.
+const leastRetention = Duration(3 * 24 * time.Hour)
 
 // minSecret is the least length of a webhook secret.
 const minSecret = 16

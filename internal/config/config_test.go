@@ -67,6 +67,7 @@ limits:
   rules:
   - {environment: prod, deletes: 2}
   - {environment: prod, role: approver, deletes: 5, perHour: 1000}
+retention: {deliveries: 72h}
 log: {level: debug, format: json}
 `
 
@@ -78,6 +79,9 @@ func TestLoadFile(t *testing.T) {
 	}
 	if got := time.Duration(c.Approval.Grace); got != 30*time.Second {
 		t.Errorf("grace %s", got)
+	}
+	if got := time.Duration(c.Retention.Deliveries); got != 72*time.Hour {
+		t.Errorf("deliveries are kept for %s", got)
 	}
 	if c.GitHub.Deployments {
 		t.Error("deployments are announced")
@@ -223,6 +227,8 @@ func TestCheck(t *testing.T) {
 		{"an app without its key", func(c *Config) { c.GitHub.App.PrivateKey = seal.Secret{} }, []string{"github.app.privateKey: "}},
 		{"a registry by its address", func(c *Config) { c.Policy.Registries = []string{"quay.io/acme", "https://quay.io"} }, []string{`policy.registries: "https://quay.io": `}},
 		{"a registry without name", func(c *Config) { c.Policy.Registries = []string{"/"} }, []string{`policy.registries: "/": `}},
+		{"deliveries that nobody would recognise again", func(c *Config) { c.Retention.Deliveries-- }, []string{"retention.deliveries: at least 72h"}},
+		{"deliveries that are kept for ever", func(c *Config) { c.Retention.Deliveries = 0 }, nil},
 		{"another forge", func(c *Config) { c.Repository.Forge = "gitea" }, []string{"repository.forge: only github"}},
 		{"a negative repository", func(c *Config) { c.Repository.ID = -1 }, []string{"repository.id: "}},
 		{"a negative rate", func(c *Config) { c.Limits.PerHour = -1 }, []string{"limits.perHour: "}},

@@ -25,6 +25,7 @@ var all = []river.JobArgs{
 	MergePullRequest{Number: 7, Head: "c2"},
 	OfferUndo{From: "c1", To: "c2"},
 	PrepareRedo{From: "c1", To: "c2", Base: "c3", Undo: 9},
+	PruneDeliveries{},
 	Remind{RepositoryID: 42},
 	RouteDelivery{DeliveryID: "d1"},
 	SweepPullRequests{RepositoryID: 42},
@@ -45,6 +46,7 @@ var golden = []string{
 	`merge_pull_request {"head": "c2", "number": 7} in default, priority 3, 25 attempts`,
 	`offer_undo {"to": "c2", "from": "c1"} in default, priority 1, 25 attempts`,
 	`prepare_redo {"to": "c2", "base": "c3", "from": "c1", "undo": 9} in default, priority 1, 25 attempts`,
+	`prune_deliveries {} in default, priority 4, 1 attempts`,
 	`remind {"repository_id": 42} in default, priority 4, 25 attempts`,
 	`route_delivery {"delivery_id": "d1"} in default, priority 1, 25 attempts`,
 	`sweep_pull_requests {"repository_id": 42} in default, priority 4, 3 attempts`,
@@ -76,7 +78,7 @@ func TestEveryKindIsWorked(t *testing.T) {
 		RouteDelivery: note[RouteDelivery](done), JudgePullRequest: note[JudgePullRequest](done), TellPullRequest: note[TellPullRequest](done),
 		WalkBranch: note[WalkBranch](done), OfferUndo: note[OfferUndo](done), PrepareRedo: note[PrepareRedo](done),
 		AnswerCommands: note[AnswerCommands](done), MergePullRequest: note[MergePullRequest](done), CheckMergeGroup: note[CheckMergeGroup](done), Remind: note[Remind](done),
-		VerifyVM: note[VerifyVM](done), Heartbeat: note[Heartbeat](done), CheckClusters: note[CheckClusters](done), Sweep: note[SweepPullRequests](done), Event: exec,
+		VerifyVM: note[VerifyVM](done), Heartbeat: note[Heartbeat](done), CheckClusters: note[CheckClusters](done), PruneDeliveries: note[PruneDeliveries](done), Sweep: note[SweepPullRequests](done), Event: exec,
 	})
 	enqueue(t, pool, all...)
 	var got, want []string

@@ -29,6 +29,7 @@ type Workers struct {
 	CheckMergeGroup  func(context.Context, CheckMergeGroup) error
 	Remind           func(context.Context, Remind) error
 	CheckClusters    func(context.Context, CheckClusters) error
+	PruneDeliveries  func(context.Context, PruneDeliveries) error
 	Event            Executor
 }
 
@@ -111,6 +112,7 @@ func register(w Workers) *river.Workers {
 	add(ws, w.CheckMergeGroup)
 	add(ws, w.Remind)
 	add(ws, w.CheckClusters)
+	add(ws, w.PruneDeliveries)
 	river.AddWorker(ws, &eventWorker{exec: w.Event})
 	return ws
 }
