@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"slices"
@@ -96,4 +97,61 @@ func BenchmarkIntakeShare(b *testing.B) {
 	}
 	b.ReportMetric(intake/turns, "webhooks/s")
 	b.ReportMetric(intake/bare, "of-bare")
+}
+
+// stock is how many deliveries a month leaves in a busy table.
+const stock = 100_000
+
+// fill stores deliveries that were acted on long ago, with bodies that do not compress.
+func (d *database) fill(n int) {
+	d.Helper()
+	d.exec(`insert into deliveries (id, event, body, received_at, status)
+select gen_random_uuid()::text, 'pull_request', (select decode(string_agg(md5(n::text || i::text), ''), 'hex') from generate_series(1, 64) i),
+  $2::timestamptz + n * interval '1 second', 'routed'
+from generate_series(1, $1::int) n`, n, clock.Add(-2*keep))
+	d.exec(`vacuum analyze deliveries`)
+}
+
+// BenchmarkIntakeFullTable takes turns on an empty table and on one with 100,000 deliveries, and reports what
+// those leave of the throughput.
+func BenchmarkIntakeFullTable(b *testing.B) {
+	empty, full, data := newDatabase(b), newDatabase(b), payload(b)
+	full.fill(stock)
+	b.Run("of-empty", func(b *testing.B) {
+		var few, many float64
+		const turns = 4
+		for range turns {
+			few += empty.within(b).intake(b, data)
+			many += full.within(b).intake(b, data)
+		}
+		b.ReportMetric(many/turns, "webhooks/s")
+		b.ReportMetric(many/few, "of-empty")
+	})
+}
+
+// BenchmarkIntakeWhilePruning reports what is left of the throughput while 100,000 deliveries are deleted, and
+// how fast they are.
+func BenchmarkIntakeWhilePruning(b *testing.B) {
+	d, data := newDatabase(b), payload(b)
+	alone := d.intake(b, data)
+	d.fill(stock)
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	began, took := time.Now(), make(chan time.Duration, 1)
+	go func() {
+		if err := d.pruner(new(bytes.Buffer)).Run(ctx, jobs.PruneDeliveries{}); err == nil {
+			took <- time.Since(began)
+		}
+		close(took)
+	}()
+	beside := d.intake(b, data)
+	b.ReportMetric(beside/alone, "of-alone")
+	b.ReportMetric(stock/(<-took).Seconds(), "deleted/s")
+}
+
+// within is the database for a benchmark inside the one that made it.
+func (d *database) within(b *testing.B) *database {
+	inner := *d
+	inner.TB = b
+	return &inner
 }
