@@ -3,10 +3,10 @@ package bot
 import (
 	"cmp"
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
+
+	"github.com/google/uuid"
 
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/ent"
@@ -158,10 +158,10 @@ func (r *Router) changed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e f
 // log keeps who moved a head and when: no forge tells that later. A delivery that comes in once more after it
 // was pruned adds nothing.
 func (r *Router) log(ctx context.Context, tx *store.Tx, d *ent.Delivery, p forge.Push, number int) error {
-	err := tx.Push.Create().SetDeliveryID(d.ID).SetRef(p.Ref).SetPullRequest(number).SetBefore(p.Before).SetAfter(p.After).
-		SetForced(p.Forced).SetPusherID(p.Pusher.ID).SetPusherLogin(p.Pusher.Login).SetAt(d.ReceivedAt).
-		OnConflictColumns(push.FieldDeliveryID).DoNothing().Exec(ctx)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	const insert = `insert into pushes (id, delivery_id, ref, pull_request, before, after, forced, pusher_id, pusher_login, at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (delivery_id) do nothing`
+	_, err := tx.PGX.Exec(ctx, insert, uuid.Must(uuid.NewV7()), d.ID, p.Ref, number, p.Before, p.After, p.Forced, p.Pusher.ID, p.Pusher.Login, d.ReceivedAt)
+	if err != nil {
 		return fmt.Errorf("log the push of %s: %w", p.Ref, err)
 	}
 	return nil
