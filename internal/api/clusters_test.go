@@ -1,6 +1,9 @@
 package api
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -25,5 +28,32 @@ func TestPausedClusters(t *testing.T) {
 	delete(of, "prod-1")
 	if got := scrape(); strings.Contains(got, "prod-1") {
 		t.Error(got)
+	}
+}
+
+func TestPresence(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, want string
+		held       bool
+		err        error
+	}{{"held", "shepherd_presence_held 1", true, nil}, {"lost", "shepherd_presence_held 0", false, nil}, {"unknown", "", false, errors.New("no database")}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var log strings.Builder
+			m := &Metrics{registry: prometheus.NewRegistry(), log: slog.New(slog.NewTextHandler(&log, nil))}
+			m.Presence(func(context.Context) (bool, error) { return c.held, c.err })
+			e := scrape(t, m)
+			if c.err != nil {
+				e.absent(t, "shepherd_presence_held")
+				if !strings.Contains(log.String(), "no database") {
+					t.Errorf("the log says %q", log.String())
+				}
+				return
+			}
+			if !strings.Contains(string(e), c.want) {
+				t.Error(e)
+			}
+		})
 	}
 }

@@ -18,6 +18,7 @@ import (
 // Metrics are what Prometheus is shown.
 type Metrics struct {
 	registry   *prometheus.Registry
+	log        *slog.Logger
 	deliveries *prometheus.CounterVec
 	jobs       *prometheus.HistogramVec
 	steps      *prometheus.HistogramVec
@@ -30,7 +31,7 @@ var seconds = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60
 // NewMetrics registers everything. What the database knows (readings) is read when it is asked for.
 func NewMetrics(pool *pgxpool.Pool, log *slog.Logger) *Metrics {
 	m := &Metrics{
-		registry: prometheus.NewRegistry(),
+		registry: prometheus.NewRegistry(), log: log,
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shepherd_deliveries_total", Help: "Webhooks by how they were answered.",
 		}, []string{"outcome"}),

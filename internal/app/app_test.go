@@ -67,6 +67,7 @@ func serve(t *testing.T, cfg config.Config, log *slog.Logger) (a *App, addr stri
 		t.Fatal(err)
 	}
 	t.Cleanup(a.Close)
+	a.Linger = 0
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	at, done := make(chan string, 1), make(chan error, 1)
 	go func() { done <- a.Serve(ctx, func(addr string) { at <- addr }) }()

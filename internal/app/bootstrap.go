@@ -43,6 +43,9 @@ type App struct {
 	Rules   *bot.RuleBook
 	Repo    bot.Repository
 	Handler http.Handler
+	// Linger is for how long a server that is told to stop still answers, with "not ready": who sends it
+	// requests needs a moment to notice.
+	Linger time.Duration
 
 	scratch  string // a folder to be removed
 	id       string
@@ -79,7 +82,7 @@ func NewAside(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, e
 func open(ctx context.Context, cfg config.Config, log *slog.Logger, scratch string) (*App, error) {
 	a := &App{
 		Config: cfg, Log: log, Repo: bot.Repository{ID: cfg.Repository.ID, Branch: cfg.Repository.Branch},
-		id: processID(), scratch: scratch,
+		id: processID(), scratch: scratch, Linger: linger,
 	}
 	if err := a.reach(ctx); err != nil {
 		a.Close()

@@ -17,23 +17,18 @@ import (
 	"kv-shepherd.io/shepherd/internal/store"
 )
 
-// How long a stopping server lets requests and jobs finish. A job that is cut off runs again.
-const (
-	httpGrace = 10 * time.Second
-	jobsGrace = 20 * time.Second
-)
-
 // ErrMigrationsPending says that the database is behind this program.
 var ErrMigrationsPending = errors.New("migrations are pending: run shepherd migrate up, or serve --migrate")
 
-// Serve serves until ctx ends, then drains: not ready any more, no new requests, no new jobs, the
-// running ones finish. listening is told the address once webhooks can come.
+// Serve serves until ctx ends, then drains: see stop. listening is told the address once webhooks can
+// come.
 func (a *App) Serve(ctx context.Context, listening func(addr string)) error {
 	presence, err := jobs.Attend(ctx, a.Pool, a.id)
 	if err != nil {
 		return err
 	}
 	defer presence.Leave(context.WithoutCancel(ctx))
+	a.metrics.Presence(func(ctx context.Context) (bool, error) { return presence.Held(ctx, a.Pool) })
 	if _, err := jobs.Rescue(ctx, a.Pool); err != nil {
 		return err
 	}
@@ -59,43 +54,19 @@ func (a *App) Serve(ctx context.Context, listening func(addr string)) error {
 	wg.Go(func() { failed <- server.Serve(ln) })
 	wg.Go(func() { a.follower.Run(ctx) })
 	listening(ln.Addr().String())
+	linger := a.Linger
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
+		linger = 0 // nobody is answered any more
 	}
 	draining.Store(true)
-	err = errors.Join(err, a.stop(server))
+	err = errors.Join(err, a.stop(server, linger))
 	if ctx.Err() == nil {
 		return err // the listener broke: do not wait for what follows ctx
 	}
 	wg.Wait()
 	return err
-}
-
-func (a *App) stop(server *http.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), httpGrace)
-	defer cancel()
-	err := server.Shutdown(ctx)
-	ctx, cancel = context.WithTimeout(context.Background(), jobsGrace)
-	defer cancel()
-	if soft := a.runner.Stop(ctx); soft != nil {
-		a.Log.Warn("jobs were cut off; they run again", "error", soft)
-		ctx, cancel := context.WithTimeout(context.Background(), httpGrace)
-		defer cancel()
-		return errors.Join(err, a.runner.StopAndCancel(ctx))
-	}
-	return err
-}
-
-// drain answers "not ready" from the moment that the server begins to stop.
-func (a *App) drain(draining *atomic.Bool) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if draining.Load() && r.URL.Path == "/health/ready" {
-			http.Error(w, "draining", http.StatusServiceUnavailable)
-			return
-		}
-		a.Handler.ServeHTTP(w, r)
-	})
 }
 
 func (a *App) current(ctx context.Context) error {

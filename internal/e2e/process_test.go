@@ -42,6 +42,18 @@ func removeBinary() {
 // launch runs the server as a process of its own and returns what kills it, the hard way.
 func (w *world) launch() (kill func()) {
 	w.t.Helper()
+	cmd := w.start()
+	kill = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+	})
+	w.t.Cleanup(kill)
+	return kill
+}
+
+// start runs the server as a process of its own and waits until it listens. Whoever starts it ends it.
+func (w *world) start() *exec.Cmd {
+	w.t.Helper()
 	path := must(binary())(w)
 	w.cfg.Listen = freeAddress(w)
 	cmd := exec.Command(path, "serve")
@@ -49,11 +61,7 @@ func (w *world) launch() (kill func()) {
 	cmd.Stdout, cmd.Stderr = w.log, w.log
 	w.do(cmd.Start())
 	w.process = cmd.Process.Pid
-	kill = sync.OnceFunc(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed
-	})
-	w.t.Cleanup(kill)
+	w.t.Cleanup(func() { _ = cmd.Process.Kill() }) // an error where it has ended
 	w.eventually("the server to listen", func() bool {
 		resp, err := http.Get("http://" + w.cfg.Listen + "/health/live")
 		if err != nil {
@@ -62,7 +70,7 @@ func (w *world) launch() (kill func()) {
 		return resp.Body.Close() == nil
 	})
 	w.Hook(w.cfg.Listen)
-	return kill
+	return cmd
 }
 
 func freeAddress(w *world) string {

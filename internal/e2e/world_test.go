@@ -184,6 +184,7 @@ func (w *world) serve() {
 		cancel()
 		w.t.Fatal(err)
 	}
+	a.Linger = 0 // nobody but the test asks it; TestDrain waits
 	addr, done := make(chan string, 1), make(chan error, 1)
 	go func() { done <- a.Serve(ctx, func(at string) { addr <- at }) }()
 	select {

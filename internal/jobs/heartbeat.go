@@ -42,6 +42,7 @@ func LastHeartbeat(ctx context.Context, pool *pgxpool.Pool) (time.Time, error) {
 // connection when the process dies, however it dies.
 type Presence struct {
 	conn *pgxpool.Conn
+	pid  uint32 // the connection's, as the database knows it
 }
 
 // Attend takes the lock of id. End it with Leave.
@@ -54,7 +55,18 @@ func Attend(ctx context.Context, pool *pgxpool.Pool, id string) (*Presence, erro
 		conn.Release()
 		return nil, fmt.Errorf("show presence: %w", err)
 	}
-	return &Presence{conn}, nil
+	return &Presence{conn, conn.Conn().PgConn().PID()}, nil
+}
+
+// Held says whether the lock is still held: the database drops it when it restarts or the connection breaks,
+// and others then take this process for dead.
+func (p *Presence) Held(ctx context.Context, pool *pgxpool.Pool) (held bool, err error) {
+	const query = `select exists(select from pg_locks where locktype = 'advisory' and granted and pid = $1
+and database = (select oid from pg_database where datname = current_database()))`
+	if err := pool.QueryRow(ctx, query, p.pid).Scan(&held); err != nil {
+		return false, fmt.Errorf("look for the lock of this process: %w", err)
+	}
+	return held, nil
 }
 
 // Leave gives the lock back.

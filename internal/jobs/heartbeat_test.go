@@ -57,6 +57,35 @@ func TestRescue(t *testing.T) {
 	rescue(0, "1 available", "2 available", "3 available", "4 available")
 }
 
+// Whether the lock is held is seen from outside: a process whose connection broke does not know.
+func TestPresenceHeld(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	presence, err := Attend(t.Context(), open(t, pool.Config().ConnString()), "me")
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := func() bool {
+		is, err := presence.Held(t.Context(), pool)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return is
+	}
+	if !held() {
+		t.Error("not held at first")
+	}
+	if _, err := pool.Exec(t.Context(), `select pg_terminate_backend($1)`, presence.pid); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the lock to be gone", func() bool { return !held() })
+	presence.Leave(t.Context())
+	pool.Close()
+	if _, err := presence.Held(context.WithoutCancel(t.Context()), pool); err == nil {
+		t.Error("held without a database")
+	}
+}
+
 // A process that is killed says goodbye to nobody: its connection breaks, and the lock goes with it.
 func TestRescueAfterAKill(t *testing.T) {
 	t.Parallel()
