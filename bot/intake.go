@@ -77,7 +77,7 @@ func (i *Intake) take(w http.ResponseWriter, r *http.Request) (status int, outco
 	if form(r.Header) {
 		return http.StatusUnsupportedMediaType, "a form: set the webhook's content type to application/json"
 	}
-	stored, err := i.store(r.Context(), id, event, body)
+	stored, err := i.store(r.Context(), parcel{id: id, event: event, body: body})
 	if err != nil {
 		i.log.ErrorContext(r.Context(), "store a delivery", "delivery", id, "event", event, "error", err)
 		return http.StatusServiceUnavailable, "not stored"
@@ -94,22 +94,29 @@ func form(h http.Header) bool {
 	return err == nil && kind != "application/json"
 }
 
+// parcel is a delivery that is known to come from the forge.
+type parcel struct {
+	id, event string
+	body      []byte
+	sentAt    *time.Time // nil for one that came by itself
+}
+
 // store keeps the delivery and its job; false means that it was there already.
-func (i *Intake) store(ctx context.Context, id, event string, body []byte) (stored bool, err error) {
+func (i *Intake) store(ctx context.Context, p parcel) (stored bool, err error) {
 	err = i.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		const insert = `insert into deliveries (id, event, body, received_at) values ($1, $2, $3, $4) on conflict (id) do nothing`
-		tag, err := tx.PGX.Exec(ctx, insert, id, event, body, i.now())
+		const insert = `insert into deliveries (id, event, body, received_at, sent_at) values ($1, $2, $3, $4, $5) on conflict (id) do nothing`
+		tag, err := tx.PGX.Exec(ctx, insert, p.id, p.event, p.body, i.now(), p.sentAt)
 		if err != nil {
 			return fmt.Errorf("insert the delivery: %w", err)
 		}
 		stored = tag.RowsAffected() == 1
 		if !stored {
-			abandoned, err := abandoned(ctx, tx, id)
+			abandoned, err := abandoned(ctx, tx, p.id)
 			if err != nil || !abandoned {
 				return err
 			}
 		}
-		return i.queue.Add(ctx, tx.PGX, jobs.RouteDelivery{DeliveryID: id})
+		return i.queue.Add(ctx, tx.PGX, jobs.RouteDelivery{DeliveryID: p.id})
 	})
 	return stored, err
 }

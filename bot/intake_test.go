@@ -235,7 +235,7 @@ func TestIntakeIsOneTransaction(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	statements := d.breakEverywhere(func(d *database) error {
-		_, err := newIntake(d).store(t.Context(), guid(1), "push", []byte("{}"))
+		_, err := newIntake(d).store(t.Context(), parcel{id: guid(1), event: "push", body: []byte("{}")})
 		return err
 	})
 	if statements < 3 {

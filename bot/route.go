@@ -147,7 +147,7 @@ func (r *Router) changed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e f
 	}
 	// The judging may never see it closed, or aiming elsewhere.
 	if e.Action == "reopened" || e.Retargeted {
-		err := tx.PullRequest.Update().Where(pullrequest.ID(e.PullRequest)).SetEpoch(cmp.Or(e.At, d.ReceivedAt)).Exec(ctx)
+		err := tx.PullRequest.Update().Where(pullrequest.ID(e.PullRequest)).SetEpoch(cmp.Or(e.At, happened(d))).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("note that #%d is asked for anew: %w", e.PullRequest, err)
 		}
@@ -155,12 +155,20 @@ func (r *Router) changed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e f
 	return approval.Want(ctx, tx, r.queue, e.PullRequest)
 }
 
+// happened is when the forge had something to tell: a delivery that was lost comes in long after that.
+func happened(d *ent.Delivery) time.Time {
+	if d.SentAt != nil {
+		return *d.SentAt
+	}
+	return d.ReceivedAt
+}
+
 // log keeps who moved a head and when: no forge tells that later. A delivery that comes in once more after it
 // was pruned adds nothing.
 func (r *Router) log(ctx context.Context, tx *store.Tx, d *ent.Delivery, p forge.Push, number int) error {
 	const insert = `insert into pushes (id, delivery_id, ref, pull_request, before, after, forced, pusher_id, pusher_login, at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (delivery_id) do nothing`
-	_, err := tx.PGX.Exec(ctx, insert, uuid.Must(uuid.NewV7()), d.ID, p.Ref, number, p.Before, p.After, p.Forced, p.Pusher.ID, p.Pusher.Login, d.ReceivedAt)
+	_, err := tx.PGX.Exec(ctx, insert, uuid.Must(uuid.NewV7()), d.ID, p.Ref, number, p.Before, p.After, p.Forced, p.Pusher.ID, p.Pusher.Login, happened(d))
 	if err != nil {
 		return fmt.Errorf("log the push of %s: %w", p.Ref, err)
 	}
@@ -203,8 +211,9 @@ func (r *Router) dismissed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e
 	if err := r.pushesRouted(ctx, tx, d); err != nil {
 		return err
 	}
+	at := happened(d)
 	byForge, err := tx.Push.Query().Where(push.PullRequest(e.PullRequest), push.PusherID(e.Sender.ID),
-		push.AtGT(d.ReceivedAt.Add(-pushWindow)), push.AtLT(d.ReceivedAt.Add(pushWindow))).Exist(ctx)
+		push.AtGT(at.Add(-pushWindow)), push.AtLT(at.Add(pushWindow))).Exist(ctx)
 	if err != nil {
 		return fmt.Errorf("read the pushes to #%d: %w", e.PullRequest, err)
 	}

@@ -218,6 +218,8 @@ func (a *App) wire(ctx context.Context) error {
 	grouper := bot.NewGrouper(judging, a.Forge)
 	walker := bot.NewWalker(judging, a.Forge, a.Log)
 	sweeper := bot.NewSweeper(a.DB, queue, a.Forge, a.Repo, a.Log, time.Now)
+	intake := bot.NewIntake(a.envelope(), a.DB, queue, a.Log, time.Now, a.metrics.Delivery)
+	redeliverer := bot.NewRedeliverer(intake, a.Forge, a.Repo)
 	undoer := bot.NewUndoer(judging, a.Forge, queue, time.Now)
 	vms := service.NewVMs(service.VMsDeps{
 		Pool: a.Pool, DB: a.DB, Gateway: gateway, Clusters: connections, Environment: a.environment,
@@ -236,6 +238,7 @@ func (a *App) wire(ctx context.Context) error {
 			{Every: jobs.PruneEvery, Args: func() river.JobArgs { return jobs.PruneDeliveries{} }},
 			{Every: remindEvery, Args: func() river.JobArgs { return jobs.Remind{RepositoryID: a.Repo.ID} }},
 			{Every: time.Duration(cfg.Repository.SweepEvery), Args: func() river.JobArgs { return jobs.SweepPullRequests{RepositoryID: a.Repo.ID} }},
+			{Every: time.Duration(cfg.Repository.SweepEvery), Args: func() river.JobArgs { return jobs.SweepDeliveries{RepositoryID: a.Repo.ID} }},
 		},
 	}, jobs.Workers{
 		RouteDelivery:    router.Route,
@@ -247,6 +250,7 @@ func (a *App) wire(ctx context.Context) error {
 		VerifyVM:         vms.Verify,
 		Heartbeat:        a.heartbeat,
 		Sweep:            sweeper.Run,
+		SweepDeliveries:  redeliverer.Run,
 		AnswerCommands:   commander.Run,
 		MergePullRequest: merger.Run,
 		CheckMergeGroup:  grouper.Run,
@@ -260,7 +264,7 @@ func (a *App) wire(ctx context.Context) error {
 	}
 	a.follower = service.NewFollower(clusters, a.runner, gateway, a.Log)
 	a.Handler = api.New(api.Options{
-		Webhooks: bot.NewIntake(a.envelope(), a.DB, queue, a.Log, time.Now, a.metrics.Delivery),
+		Webhooks: intake,
 		Metrics:  a.metrics.Handler(),
 		Ready:    a.checks(),
 	})

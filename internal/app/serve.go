@@ -43,6 +43,7 @@ func (a *App) Serve(ctx context.Context, listening func(addr string)) error {
 	// What happened while nobody served: at once, not when a leader for periodic jobs is found.
 	missed := []river.InsertManyParams{
 		{Args: jobs.WalkBranch{RepositoryID: a.Repo.ID}}, {Args: jobs.SweepPullRequests{RepositoryID: a.Repo.ID}},
+		{Args: jobs.SweepDeliveries{RepositoryID: a.Repo.ID}},
 	}
 	if _, err := a.runner.InsertMany(ctx, missed); err != nil {
 		return errors.Join(fmt.Errorf("look for what was missed: %w", err), a.runner.Stop(context.WithoutCancel(ctx)), ln.Close())

@@ -28,6 +28,7 @@ var all = []river.JobArgs{
 	PruneDeliveries{},
 	Remind{RepositoryID: 42},
 	RouteDelivery{DeliveryID: "d1"},
+	SweepDeliveries{RepositoryID: 42},
 	SweepPullRequests{RepositoryID: 42},
 	TellPullRequest{Number: 7},
 	VerifyVM{EventID: eventID, Cluster: "prod-1"},
@@ -49,6 +50,7 @@ var golden = []string{
 	`prune_deliveries {} in default, priority 4, 1 attempts`,
 	`remind {"repository_id": 42} in default, priority 4, 25 attempts`,
 	`route_delivery {"delivery_id": "d1"} in default, priority 1, 25 attempts`,
+	`sweep_deliveries {"repository_id": 42} in default, priority 4, 3 attempts`,
 	`sweep_pull_requests {"repository_id": 42} in default, priority 4, 3 attempts`,
 	`tell_pull_request {"number": 7} in default, priority 2, 25 attempts`,
 	`verify_vm {"event_id": "00000000-0000-4000-8000-000000000001"} in cluster_prod-1, priority 3, 25 attempts`,
@@ -78,7 +80,7 @@ func TestEveryKindIsWorked(t *testing.T) {
 		RouteDelivery: note[RouteDelivery](done), JudgePullRequest: note[JudgePullRequest](done), TellPullRequest: note[TellPullRequest](done),
 		WalkBranch: note[WalkBranch](done), OfferUndo: note[OfferUndo](done), PrepareRedo: note[PrepareRedo](done),
 		AnswerCommands: note[AnswerCommands](done), MergePullRequest: note[MergePullRequest](done), CheckMergeGroup: note[CheckMergeGroup](done), Remind: note[Remind](done),
-		VerifyVM: note[VerifyVM](done), Heartbeat: note[Heartbeat](done), CheckClusters: note[CheckClusters](done), PruneDeliveries: note[PruneDeliveries](done), Sweep: note[SweepPullRequests](done), Event: exec,
+		VerifyVM: note[VerifyVM](done), Heartbeat: note[Heartbeat](done), CheckClusters: note[CheckClusters](done), PruneDeliveries: note[PruneDeliveries](done), Sweep: note[SweepPullRequests](done), SweepDeliveries: note[SweepDeliveries](done), Event: exec,
 	})
 	enqueue(t, pool, all...)
 	var got, want []string

@@ -24,6 +24,7 @@ type Workers struct {
 	VerifyVM         func(context.Context, VerifyVM) error
 	Heartbeat        func(context.Context, Heartbeat) error
 	Sweep            func(context.Context, SweepPullRequests) error
+	SweepDeliveries  func(context.Context, SweepDeliveries) error
 	AnswerCommands   func(context.Context, AnswerCommands) error
 	MergePullRequest func(context.Context, MergePullRequest) error
 	CheckMergeGroup  func(context.Context, CheckMergeGroup) error
@@ -107,6 +108,7 @@ func register(w Workers) *river.Workers {
 	add(ws, w.VerifyVM)
 	add(ws, w.Heartbeat)
 	add(ws, w.Sweep)
+	add(ws, w.SweepDeliveries)
 	add(ws, w.AnswerCommands)
 	add(ws, w.MergePullRequest)
 	add(ws, w.CheckMergeGroup)
