@@ -32,7 +32,7 @@ func newRoot(environ []string) *cobra.Command {
 		Version: version, SilenceUsage: true, SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVarP(&s.file, "config", "c", s.environ["SHEPHERD_CONFIG"], "configuration file (default $SHEPHERD_CONFIG)")
-	root.AddCommand(newServe(s), newMigrate(s), newCluster(s), newRepo(s), newHistory(s), newValidate(), newRender(), newPolicy(), newSchema())
+	root.AddCommand(newServe(s), newMigrate(s), newCluster(s), newRepo(s), newHistory(s), newDoctor(s), newValidate(), newRender(), newPolicy(), newSchema())
 	return root
 }
 

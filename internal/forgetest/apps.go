@@ -36,6 +36,7 @@ func BotPermissions() map[string]string {
 	return map[string]string{
 		"metadata": "read", "contents": "write", "pull_requests": "write", "issues": "write", "checks": "write",
 		"statuses": "write", "members": "read", "administration": "read", "deployments": "write", "repository_hooks": "read",
+		"merge_queues": "read",
 	}
 }
 

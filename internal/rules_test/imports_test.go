@@ -19,6 +19,7 @@ var mayImport = map[string][]string{
 	"internal/policy": {"gitops/spec", "internal/domain", "policies"},
 	"internal/render": {"gitops/spec", "internal/domain"},
 	"internal/judge":  {"gitops/spec", "internal/domain", "internal/policy", "internal/render"},
+	"internal/doctor": {"bot/forge"},
 
 	// The database, and what is written in its transactions.
 	"migrations":                   {},
@@ -110,7 +111,7 @@ var keptTo = map[string][]string{
 }
 
 // pure packages do no I/O and have no clock: the same input gives the same output.
-var pure = []string{"bot/command", "gitops/spec", "internal/domain", "internal/policy", "internal/render", "internal/judge"}
+var pure = []string{"bot/command", "gitops/spec", "internal/domain", "internal/policy", "internal/render", "internal/judge", "internal/doctor"}
 
 // impure is what they do without.
 var impure = []string{

@@ -54,17 +54,19 @@ type AppConfig struct {
 
 // Client speaks with one repository. Its methods may be used from any goroutine.
 type Client struct {
-	gh       *gh.Client
-	apps     *gh.Client // signs as the App itself; nil with a token
-	deployer *gh.Client // with a token for deployments alone: an App need not be given that permission
-	minter   *ghinstallation.Transport
-	token    string
-	web      string // the address that people and git use, without a slash at the end
-	api      string
-	repoID   int64
-	log      *slog.Logger
-	now      func() time.Time
-	redactor redactor
+	gh           *gh.Client
+	apps         *gh.Client // signs as the App itself; nil with a token
+	deployer     *gh.Client // with a token for deployments alone: an App need not be given that permission
+	examiner     *gh.Client // the same for reading administration
+	installation int64      // the App's
+	minter       *ghinstallation.Transport
+	token        string
+	web          string // the address that people and git use, without a slash at the end
+	api          string
+	repoID       int64
+	log          *slog.Logger
+	now          func() time.Time
+	redactor     redactor
 
 	mu   sync.Mutex
 	at   location
@@ -83,6 +85,20 @@ const (
 // New makes a client. It calls the forge only for what the configuration leaves open: the App's installation, and
 // the repository's owner and name. A bad configuration is [forge.ErrRefused].
 func New(ctx context.Context, cfg Config) (*Client, error) {
+	c, err := dial(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if c.at.owner == "" {
+		if _, err := c.locate(ctx); err != nil {
+			return nil, c.failure("find the governed repository", err)
+		}
+	}
+	return c, nil
+}
+
+// dial makes a client that may not know yet where the repository is.
+func dial(ctx context.Context, cfg Config) (*Client, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("configure github: %w: %w", forge.ErrRefused, err)
 	}
@@ -100,15 +116,7 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 	if c.now == nil {
 		c.now = time.Now
 	}
-	if err := c.connect(ctx, cfg, api); err != nil {
-		return nil, err
-	}
-	if c.at.owner == "" {
-		if _, err := c.locate(ctx); err != nil {
-			return nil, c.failure("find the governed repository", err)
-		}
-	}
-	return c, nil
+	return c, c.connect(ctx, cfg, api)
 }
 
 func (cfg Config) check() error {
@@ -164,7 +172,7 @@ func (c *Client) connect(ctx context.Context, cfg Config, api *url.URL) error {
 	}
 	if cfg.App == nil {
 		c.gh = c.restClient(cfg, api, &bearer{token: cfg.Token, next: guarded})
-		c.deployer = c.gh
+		c.deployer, c.examiner = c.gh, c.gh
 		return nil
 	}
 	signer, err := ghinstallation.NewAppsTransport(guarded, cfg.App.ID, cfg.App.PrivateKeyPEM)
@@ -179,12 +187,16 @@ func (c *Client) connect(ctx context.Context, cfg Config, api *url.URL) error {
 			return c.failure("find the App's installation for the repository", err)
 		}
 	}
+	c.installation = installation
 	c.minter = ghinstallation.NewFromAppsTransport(signer, installation)
 	c.minter.InstallationTokenOptions = tokenScope(c.repoID)
 	c.gh = c.restClient(cfg, api, c.minter)
 	deploys := ghinstallation.NewFromAppsTransport(signer, installation)
 	deploys.InstallationTokenOptions = deploymentScope(c.repoID)
 	c.deployer = c.restClient(cfg, api, deploys)
+	examines := ghinstallation.NewFromAppsTransport(signer, installation)
+	examines.InstallationTokenOptions = examinationScope(c.repoID)
+	c.examiner = c.restClient(cfg, api, examines)
 	return nil
 }
 

@@ -106,6 +106,14 @@ func deploymentScope(repositoryID int64) *gh.InstallationTokenOptions {
 	}
 }
 
+// examinationScope is that of the token for reading how the branch is protected.
+func examinationScope(repositoryID int64) *gh.InstallationTokenOptions {
+	return &gh.InstallationTokenOptions{
+		RepositoryIDs: []int64{repositoryID},
+		Permissions:   &gh.InstallationPermissions{Metadata: gh.String("read"), Administration: gh.String("read")},
+	}
+}
+
 // GitCredentials gives the user name and password for git over HTTP. An App's token lives for an hour and is minted
 // again a minute before it ends.
 func (c *Client) GitCredentials(ctx context.Context) (username, token string, err error) {
