@@ -216,3 +216,17 @@ func TestRedeliveredDismissal(t *testing.T) {
 	d.ok(d.route(3))
 	d.same("review", []string{"11 #7 102/bob bot=f approved 1111  dismissed 101 forge=t"}, d.reviews())
 }
+
+// What was asked for anew stays so, when an older webhook that asked for the same is fetched afterwards.
+func TestRedeliveredReopening(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	f := &sender{}
+	r, _ := sweeping(d, f)
+	d.routed(3, "pull_request", alice, pullEvent("opened", 7, nil))
+	f.add(d, 1, 2*time.Hour, "pull_request", alice, pullEvent("reopened", 7, nil))
+	d.routed(2, "pull_request", alice, pullEvent("reopened", 7, nil))
+	d.ok(r.Run(t.Context(), jobs.SweepDeliveries{}))
+	d.ok(d.route(1))
+	d.same("epoch", []string{"t"}, d.lines(`select (epoch = $1)::text::char(1) from pull_requests where id = 7`, clock))
+}

@@ -147,7 +147,9 @@ func (r *Router) changed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e f
 	}
 	// The judging may never see it closed, or aiming elsewhere.
 	if e.Action == "reopened" || e.Retargeted {
-		err := tx.PullRequest.Update().Where(pullrequest.ID(e.PullRequest)).SetEpoch(cmp.Or(e.At, happened(d))).Exec(ctx)
+		at := cmp.Or(e.At, happened(d))
+		err := tx.PullRequest.Update().Where(pullrequest.ID(e.PullRequest), // only forward: a lost delivery comes after later ones
+			pullrequest.Or(pullrequest.EpochIsNil(), pullrequest.EpochLT(at))).SetEpoch(at).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("note that #%d is asked for anew: %w", e.PullRequest, err)
 		}
