@@ -42,6 +42,9 @@ func NewMetrics(pool *pgxpool.Pool, log *slog.Logger) *Metrics {
 			Name: "shepherd_step_duration_seconds", Help: "Duration of the steps that users wait for: judge, apply.", Buckets: seconds,
 		}, []string{"step"}),
 	}
+	for _, outcome := range []string{"bad signature", "not stored"} {
+		m.deliveries.WithLabelValues(outcome) // from 0 on: Prometheus sees no increase in what appears
+	}
 	m.registry.MustRegister(m.deliveries, m.jobs, m.steps, &state{pool: pool, log: log},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
