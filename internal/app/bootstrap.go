@@ -145,20 +145,26 @@ func processID() string {
 	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), uuid.NewString()[:8])
 }
 
+// forgeConfig says who speaks to the forge, and of what.
+func (a *App) forgeConfig() github.Config {
+	cfg := a.Config
+	out := github.Config{
+		BaseURL: cfg.GitHub.BaseURL, RepositoryID: cfg.Repository.ID, UserAgent: "kubevirt-shepherd", Logger: a.Log,
+	}
+	if cfg.GitHub.App.ID == 0 {
+		out.Token = cfg.GitHub.Token.Reveal()
+		return out
+	}
+	out.App = &github.AppConfig{
+		ID: cfg.GitHub.App.ID, InstallationID: cfg.GitHub.App.InstallationID, PrivateKeyPEM: []byte(cfg.GitHub.App.PrivateKey.Reveal()),
+	}
+	return out
+}
+
 // openForge reaches the forge and prepares the mirror.
 func (a *App) openForge(ctx context.Context) (err error) {
 	cfg := a.Config
-	forgeConfig := github.Config{
-		BaseURL: cfg.GitHub.BaseURL, RepositoryID: cfg.Repository.ID, UserAgent: "kubevirt-shepherd", Logger: a.Log,
-	}
-	if cfg.GitHub.App.ID != 0 {
-		forgeConfig.App = &github.AppConfig{
-			ID: cfg.GitHub.App.ID, InstallationID: cfg.GitHub.App.InstallationID, PrivateKeyPEM: []byte(cfg.GitHub.App.PrivateKey.Reveal()),
-		}
-	} else {
-		forgeConfig.Token = cfg.GitHub.Token.Reveal()
-	}
-	if a.Forge, err = github.New(ctx, forgeConfig); err != nil {
+	if a.Forge, err = github.New(ctx, a.forgeConfig()); err != nil {
 		return fmt.Errorf("open the forge: %w", err)
 	}
 	a.Mirror, err = gitops.Open(ctx, gitops.Options{

@@ -88,22 +88,6 @@ func (a *App) examineForge(ctx context.Context) (f doctor.Forge, p doctor.Protec
 	return f, p
 }
 
-// forgeConfig says who speaks to the forge, and of what.
-func (a *App) forgeConfig() github.Config {
-	cfg := a.Config
-	out := github.Config{
-		BaseURL: cfg.GitHub.BaseURL, RepositoryID: cfg.Repository.ID, UserAgent: "kubevirt-shepherd", Logger: a.Log,
-	}
-	if cfg.GitHub.App.ID == 0 {
-		out.Token = cfg.GitHub.Token.Reveal()
-		return out
-	}
-	out.App = &github.AppConfig{
-		ID: cfg.GitHub.App.ID, InstallationID: cfg.GitHub.App.InstallationID, PrivateKeyPEM: []byte(cfg.GitHub.App.PrivateKey.Reveal()),
-	}
-	return out
-}
-
 // skew is how far a clock is from ours: 0 when it showed a time between asking and the answer, give or take its
 // resolution.
 func skew(clock, asked, answered time.Time, resolution time.Duration) time.Duration {

@@ -25,6 +25,8 @@ type Protection struct {
 	MergeQueue       string
 	AllowForcePushes bool
 	AllowDeletions   bool
+	// Ruleset makes it a ruleset that nobody may bypass: it holds alike, and is read by another route.
+	Ruleset bool
 }
 
 // RequiredCheck names a check and, with AppID other than 0, the only App from which it counts.
@@ -170,7 +172,7 @@ func getProtection(c *call) (reply, error) {
 		return reply{}, refuse(404, "Branch not found")
 	}
 	p, protected := c.repo.protection[name]
-	if !protected {
+	if !protected || p.Ruleset {
 		return reply{}, refuse(404, "Branch not protected")
 	}
 	u := c.s.apiURL("/repos/%s/branches/%s/protection", c.repo.fullName(), name)
@@ -196,4 +198,50 @@ func getProtection(c *call) (reply, error) {
 		}
 	}
 	return ok(v)
+}
+
+// rulesetID is that of the one ruleset of a branch.
+const rulesetID = 77
+
+// listRules are the rules of rulesets that hold a branch; none for a branch that there is not.
+func listRules(c *call) (reply, error) {
+	p, held := c.repo.protection[c.path("branch")]
+	if !held || !p.Ruleset {
+		return ok([]obj{})
+	}
+	out := []obj{}
+	add := func(kind string, parameters obj) {
+		v := obj{"type": kind, "ruleset_id": rulesetID, "ruleset_source": c.repo.fullName(), "ruleset_source_type": "Repository"}
+		if parameters != nil {
+			v["parameters"] = parameters
+		}
+		out = append(out, v)
+	}
+	if !p.AllowDeletions {
+		add("deletion", nil)
+	}
+	if !p.AllowForcePushes {
+		add("non_fast_forward", nil)
+	}
+	if p.Approvals > 0 || p.DismissStale || p.LastPushApproval {
+		add("pull_request", obj{
+			"dismiss_stale_reviews_on_push": p.DismissStale, "require_code_owner_review": false, "require_last_push_approval": p.LastPushApproval,
+			"required_approving_review_count": p.Approvals, "required_review_thread_resolution": false,
+		})
+	}
+	if len(p.Checks) > 0 {
+		add("required_status_checks", obj{"strict_required_status_checks_policy": p.Strict, "required_status_checks": p.ruleChecks()})
+	}
+	return ok(out)
+}
+
+// ruleChecks leaves out the App of a check that may come from anybody.
+func (p Protection) ruleChecks() []obj {
+	return views(p.Checks, func(c RequiredCheck) obj {
+		v := obj{"context": c.Context}
+		if c.AppID != 0 {
+			v["integration_id"] = c.AppID
+		}
+		return v
+	})
 }

@@ -2,6 +2,7 @@ package forgetest_test
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,6 +90,35 @@ func TestProtectionIsReadable(t *testing.T) {
 	if !br.GetProtected() || br.GetCommit().GetSHA() != w.repo.Head("main") {
 		t.Errorf("branch is %v", br)
 	}
+}
+
+func TestRulesetsAreReadable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	app, bot := w.app("")
+	rules := *got[*[]*github.RepositoryRule](t)(listRules(t, bot, "main"))
+	if len(rules) != 0 {
+		t.Errorf("no ruleset: %v", rules)
+	}
+	w.repo.Protect("main", forgetest.Protection{
+		Checks: []forgetest.RequiredCheck{{Context: "v", AppID: app.ID()}, {Context: "w"}}, Strict: true, DismissStale: true, Ruleset: true,
+	})
+	var kinds []string
+	for _, r := range *got[*[]*github.RepositoryRule](t)(listRules(t, bot, "main")) {
+		kinds = append(kinds, r.Type)
+	}
+	if want := []string{"deletion", "non_fast_forward", "pull_request", "required_status_checks"}; !slices.Equal(kinds, want) {
+		t.Errorf("got %v, want %v", kinds, want)
+	}
+	_, _, err := bot.Repositories.GetBranchProtection(t.Context(), "acme", "vms", "main")
+	if err == nil || !strings.Contains(err.Error(), "not protected") {
+		t.Errorf("a ruleset is no branch protection: %v", err)
+	}
+}
+
+func listRules(t *testing.T, bot *github.Client, branch string) (*[]*github.RepositoryRule, *github.Response, error) {
+	rules, resp, err := bot.Repositories.GetRulesForBranch(t.Context(), "acme", "vms", branch)
+	return &rules, resp, err
 }
 
 func TestPushesToProtectedBranches(t *testing.T) {

@@ -1,7 +1,5 @@
 package forgetest
 
-import "net/http"
-
 // Access by the kinds of resource: what a person and what an installation needs.
 var (
 	anyone        = access{}
@@ -37,8 +35,6 @@ func (s *Server) routes() []route {
 }
 
 func getRepo(c *call) (reply, error) { return ok(c.s.fullRepoView(c.repo, c.actor.user)) }
-
-func noRules(*call) (reply, error) { return reply{status: http.StatusOK, body: []obj{}}, nil }
 
 func accountRoutes() []route {
 	return []route{
@@ -90,7 +86,7 @@ func codeRoutes() []route {
 		{"GET " + repo + "/branches", readCode, listBranches},
 		{"GET " + repo + "/branches/{branch}", readCode, getBranch},
 		{"GET " + repo + "/branches/{branch}/protection", administer, getProtection},
-		{"GET " + repo + "/rules/branches/{branch}", metadata, noRules},
+		{"GET " + repo + "/rules/branches/{branch}", metadata, listRules},
 		{"GET " + repo + "/commits", readCode, listCommits},
 		{"GET " + repo + "/commits/{ref}", readCode, getCommit},
 		{"GET " + repo + "/commits/{ref}/pulls", readPulls, listCommitPulls},

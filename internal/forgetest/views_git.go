@@ -73,6 +73,9 @@ func (s *Server) refView(r *repository, name, sha string) obj {
 
 func (s *Server) branchView(r *repository, name string, c *commit) obj {
 	p, protected := r.protection[name]
+	if p.Ruleset {
+		p = Protection{} // only branch protection is summed up here
+	}
 	level := "off"
 	if p.EnforceAdmins {
 		level = "everyone"

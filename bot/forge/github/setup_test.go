@@ -89,6 +89,10 @@ func TestBranchAndItsProtection(t *testing.T) {
 		{"checks", &forgetest.Protection{Checks: required, EnforceAdmins: true}, false, forge.Protection{Detailed: true, Checks: ours}},
 		{"open", &forgetest.Protection{Checks: required, DismissStale: true, AllowForcePushes: true, AllowDeletions: true}, false,
 			forge.Protection{Detailed: true, Checks: ours, DismissesStale: true, ForcePushes: true, Deletions: true, AdministratorsExempt: true}},
+		{"a ruleset", &forgetest.Protection{Checks: required, DismissStale: true, Ruleset: true}, false,
+			forge.Protection{Detailed: true, Checks: ours, DismissesStale: true, Rulesets: []int64{77}}},
+		{"an open ruleset", &forgetest.Protection{Checks: required, AllowForcePushes: true, Ruleset: true}, false,
+			forge.Protection{Detailed: true, Checks: ours, ForcePushes: true, Rulesets: []int64{77}}},
 		{"hidden", &forgetest.Protection{Checks: required, EnforceAdmins: true}, true, forge.Protection{Checks: ours, ForcePushes: true, Deletions: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
