@@ -77,13 +77,20 @@ func mute(t *testing.T, address string) {
 	}()
 }
 
-// A cluster that falls silent in the middle leaves the answers that it gave.
-func TestPreviewsOfAClusterThatFallsSilent(t *testing.T) {
-	t.Parallel()
+// newWorldByLine is a world with cluster prod-1 behind a line.
+func newWorldByLine(t *testing.T) (*world, *line) {
+	t.Helper()
 	w := newWorld(t)
 	l, kubeconfig := newLine(w)
 	w.kubeconfig = kubeconfig
 	w.add("prod-1")
+	return w, l
+}
+
+// A cluster that falls silent in the middle leaves the answers that it gave.
+func TestPreviewsOfAClusterThatFallsSilent(t *testing.T) {
+	t.Parallel()
+	w, l := newWorldByLine(t)
 	p := w.previewer(func(d *PreviewerDeps) { d.Call = 500 * time.Millisecond })
 	if got := outline(w.previewed(p, w.wanting(1))[0]); got != "VirtualMachine created, impact " {
 		t.Fatal(got)
@@ -103,10 +110,7 @@ func TestPreviewsOfAClusterThatFallsSilent(t *testing.T) {
 // A cluster that answers, and each time only just, ends with the time that there is for all.
 func TestPreviewsEndWithTheirBudget(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	l, kubeconfig := newLine(w)
-	w.kubeconfig = kubeconfig
-	w.add("prod-1")
+	w, l := newWorldByLine(t)
 	l.delay.Store(int64(100 * time.Millisecond))
 	p := w.previewer(func(d *PreviewerDeps) { d.Budget = time.Second })
 	began := time.Now()
@@ -132,10 +136,7 @@ func TestPreviewsEndWithTheirBudget(t *testing.T) {
 // Of a VM that exists it is known what a change does even where the cluster does not answer.
 func TestPreviewOfAChangeThatNobodyAnswers(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	l, kubeconfig := newLine(w)
-	w.kubeconfig = kubeconfig
-	w.add("prod-1")
+	w, l := newWorldByLine(t)
 	p := w.previewer(func(d *PreviewerDeps) { d.Call = 500 * time.Millisecond })
 	larger := with(w.having(1), "1Gi", "2Gi")
 	larger.Previous, larger.Running = w.having(1).Manifests, true
