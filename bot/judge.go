@@ -374,6 +374,6 @@ func pullOf(p forge.PullRequest) approval.Pull {
 	}
 	return approval.Pull{
 		Number: p.Number, Title: p.Title, URL: p.URL, Author: audit.Actor{ID: p.Author.ID, Login: p.Author.Login},
-		HeadSHA: p.HeadSHA, BaseRef: p.BaseRef, State: state, Draft: p.Draft, Fork: p.Fork,
+		HeadSHA: p.HeadSHA, BaseRef: p.BaseRef, State: state, Draft: p.Draft, Fork: p.Fork, UpdatedAt: p.UpdatedAt,
 	}
 }

@@ -147,11 +147,8 @@ func (r *Router) changed(ctx context.Context, tx *store.Tx, d *ent.Delivery, e f
 	}
 	// The judging may never see it closed, or aiming elsewhere.
 	if e.Action == "reopened" || e.Retargeted {
-		at := cmp.Or(e.At, happened(d))
-		err := tx.PullRequest.Update().Where(pullrequest.ID(e.PullRequest), // only forward: a lost delivery comes after later ones
-			pullrequest.Or(pullrequest.EpochIsNil(), pullrequest.EpochLT(at))).SetEpoch(at).Exec(ctx)
-		if err != nil {
-			return fmt.Errorf("note that #%d is asked for anew: %w", e.PullRequest, err)
+		if err := approval.StartAfresh(ctx, tx, e.PullRequest, cmp.Or(e.At, happened(d))); err != nil {
+			return err
 		}
 	}
 	return approval.Want(ctx, tx, r.queue, e.PullRequest)

@@ -63,6 +63,7 @@ type PullRequest struct {
 	Fork        bool // the head lives in another repository
 	BaseRef     string
 	BaseSHA     string
+	UpdatedAt   time.Time // by the forge's clock
 }
 
 // ReviewState is what a review says.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -110,7 +111,12 @@ func TestForgeReading(t *testing.T) {
 		Number: p.Number(), Title: "add add", URL: p.URL(), Open: true, Author: person(w.alice),
 		HeadSHA: p.HeadSHA(), HeadRef: "add", BaseRef: "main", BaseSHA: w.repo.Head("main"),
 	}
-	if got, err := w.client.PullRequest(ctx, p.Number()); got != pr || err != nil {
+	got, err := w.client.PullRequest(ctx, p.Number())
+	if since := time.Since(got.UpdatedAt); since < 0 || since > time.Hour {
+		t.Errorf("the pull request was updated at %s", got.UpdatedAt)
+	}
+	pr.UpdatedAt = got.UpdatedAt
+	if got != pr || err != nil {
 		t.Errorf("pull request: %v\n%s", err, cmp.Diff(pr, got))
 	}
 	w.wantCalls(t, "GET /pulls/{number}")

@@ -33,15 +33,16 @@ func Parse(event string, body []byte) (forge.Event, error) {
 	if err != nil {
 		return forge.Event{}, err
 	}
-	parse := parsers[event]
-	if parse == nil || out.RepositoryID == 0 && !ofOrganization[event] {
-		return out, nil
+	if parse := parsers[event]; parse != nil && (out.RepositoryID != 0 || ofOrganization[event]) {
+		payload, err := gh.ParseWebHook(event, withoutProperties(body))
+		if err != nil {
+			return forge.Event{}, fmt.Errorf("%w: not a body of %s", ErrMalformed, event)
+		}
+		if err := parse(payload, &out); err != nil {
+			return forge.Event{}, fmt.Errorf("%w: %s: %w", ErrMalformed, event, err)
+		}
 	}
-	payload, err := gh.ParseWebHook(event, withoutProperties(body))
-	if err != nil {
-		return forge.Event{}, fmt.Errorf("%w: not a body of %s", ErrMalformed, event)
-	}
-	if err := parse(payload, &out); err != nil {
+	if err := keepable(&out); err != nil {
 		return forge.Event{}, fmt.Errorf("%w: %s: %w", ErrMalformed, event, err)
 	}
 	return out, nil

@@ -105,7 +105,7 @@ func (c *Client) pullRequest(p *gh.PullRequest) (forge.PullRequest, error) {
 		Merged:  p.GetMerged() || p.MergedAt != nil, // lists have only the time
 		HeadSHA: head.GetSHA(), HeadRef: head.GetRef(),
 		Fork:    head.GetRepo().GetID() != c.repoID, // a fork that was deleted has no id
-		BaseRef: base.GetRef(), BaseSHA: base.GetSHA(),
+		BaseRef: base.GetRef(), BaseSHA: base.GetSHA(), UpdatedAt: p.GetUpdatedAt().UTC(),
 	}
 	if out.Merged {
 		out.MergeCommit = p.GetMergeCommitSHA()

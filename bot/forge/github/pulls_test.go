@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -28,7 +29,10 @@ func TestPullRequestIsTranslated(t *testing.T) {
 		want   forge.PullRequest
 		err    error
 	}{
-		"open":  {want: base},
+		"open": {want: base},
+		"updated": {[]func(fields){set("updated_at", "2026-05-04T03:02:01+02:00")}, with(func(p *forge.PullRequest) {
+			p.UpdatedAt = time.Date(2026, 5, 4, 1, 2, 1, 0, time.UTC)
+		}), nil},
 		"draft": {[]func(fields){set("draft", true)}, with(func(p *forge.PullRequest) { p.Draft = true }), nil},
 		"of a ghost": {[]func(fields){set("user", nil)}, with(func(p *forge.PullRequest) {
 			p.Author = forge.Person{}

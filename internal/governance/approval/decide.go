@@ -1,9 +1,11 @@
 package approval
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -149,6 +151,17 @@ func record(ctx context.Context, tx *store.Tx, t *ent.Ticket, r Review, verdict 
 	return nil
 }
 
+// StartAfresh makes decisions from before at, a time of the forge's, not count any more. It only moves forward: what
+// comes late, a lost delivery or a judging that took its time, takes nothing back.
+func StartAfresh(ctx context.Context, tx *store.Tx, number int, at time.Time) error {
+	err := tx.PullRequest.Update().Where(pullrequest.ID(number),
+		pullrequest.Or(pullrequest.EpochIsNil(), pullrequest.EpochLT(at))).SetEpoch(at).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("note that #%d is asked for anew: %w", number, err)
+	}
+	return nil
+}
+
 // Cancel ends every open ticket of a pull request that was closed without a merge, or that no longer
 // aims at the governed branch, and frees its claims. One that turns out to be merged is left alone.
 func (g *Gateway) Cancel(ctx context.Context, pull Pull, judged int64, why string) error {
@@ -174,11 +187,13 @@ func (g *Gateway) Cancel(ctx context.Context, pull Pull, judged int64, why strin
 		if err := wake(ctx, tx, g.queue, pull.Number); err != nil {
 			return err
 		}
-		// Reopened, it starts afresh: decisions from before do not count.
 		err = tx.PullRequest.UpdateOneID(pull.Number).SetState(pullrequest.State(pull.State)).SetBaseRef(pull.BaseRef).
-			SetJudged(judged).SetEpoch(g.now()).ClearReport().Exec(ctx)
+			SetJudged(judged).ClearReport().Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("close #%d: %w", pull.Number, err)
+		}
+		if err := StartAfresh(ctx, tx, pull.Number, cmp.Or(pull.UpdatedAt, g.now())); err != nil {
+			return err
 		}
 		return g.tell(ctx, tx, pull.Number)
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -30,6 +31,8 @@ type Pull struct {
 	State   string // open | closed | merged
 	Draft   bool
 	Fork    bool
+	// UpdatedAt is when the forge last saw it change, by the forge's clock, which is also that of the reviews.
+	UpdatedAt time.Time
 }
 
 // Submission is a judged pull request.
