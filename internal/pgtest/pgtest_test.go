@@ -143,6 +143,53 @@ func TestRestartKeepsData(t *testing.T) {
 	}
 }
 
+// However a server ends, nobody answers until it is resumed; then it is where it was, with what was committed.
+func TestHaltAndResume(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	dsn, err := s.CreateDatabase(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec1(t, connect(t, dsn), "CREATE TABLE kept (n int)")
+	for i, how := range []pgtest.Ending{pgtest.Fast, pgtest.Immediate, pgtest.Killed, pgtest.Killed} {
+		before := connect(t, dsn)
+		exec1(t, before, "INSERT INTO kept VALUES (1)")
+		if err := errors.Join(s.Halt(how), s.Halt(how)); err != nil {
+			t.Fatalf("%s: %v", how, err)
+		}
+		if err := before.Ping(t.Context()); err == nil {
+			t.Errorf("%s: a connection survived", how)
+		}
+		if conn, err := pgx.Connect(t.Context(), dsn); err == nil {
+			conn.Close(t.Context())
+			t.Errorf("%s: somebody answers", how)
+		}
+		if err := errors.Join(s.Resume(t.Context()), s.Resume(t.Context())); err != nil {
+			t.Fatalf("after %s: %v", how, err)
+		}
+		if got := queryInt(t, connect(t, dsn), "SELECT count(*) FROM kept"); got != i+1 {
+			t.Errorf("after %s: %d rows, want %d", how, got, i+1)
+		}
+	}
+}
+
+// A server that is down when it is stopped for good leaves nothing.
+func TestStopWhileHalted(t *testing.T) {
+	t.Parallel()
+	s := start(t, "")
+	var data string
+	if err := connect(t, s.DSN("postgres")).QueryRow(t.Context(), "SHOW data_directory").Scan(&data); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Halt(pgtest.Killed), s.Stop()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(data); !os.IsNotExist(err) {
+		t.Errorf("the data is left: %v", err)
+	}
+}
+
 func TestStopAndStartAgainInDirectory(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "pgtest-keep-")

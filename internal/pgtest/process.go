@@ -27,6 +27,7 @@ exec 3>&-
 read -r order
 case $order in
 stop) kill -INT $server ;;
+kill) kill -KILL $server ;;
 *) kill -QUIT $server ;;
 esac
 wait $server
@@ -38,6 +39,7 @@ fi
 const (
 	orderStop  = "stop"  // disconnect everyone, write all data, end
 	orderCrash = "crash" // end at once
+	orderKill  = "kill"  // end without knowing it
 )
 
 // endTimeout is how long a server may take to end.
@@ -102,6 +104,7 @@ func (p *process) end(order string) error {
 	go func() { done <- p.cmd.Wait() }()
 	select {
 	case err := <-done:
+		<-p.gone // of a server that was killed, those who work for it live a moment longer
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
 			return nil // the status of a server that was told to end says nothing

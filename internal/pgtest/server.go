@@ -76,35 +76,63 @@ func (s *Server) CreateDatabase(ctx context.Context, name string) (dsn string, e
 	return s.DSN(name), nil
 }
 
-// Stop disconnects everyone and stops the server. Temporary data is removed. Stopping twice does
+// Stop disconnects everyone and stops the server for good. Temporary data is removed. Stopping twice does
 // nothing.
 func (s *Server) Stop() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return errors.Join(s.halt(Fast), s.discard())
+}
+
+// Ending is a way for a server to end.
+type Ending string
+
+// What happens to a server: it is asked to end and disconnects its clients in order, it ends at once and recovers
+// from its log when it comes back, or it is killed without a word and does so, too.
+const (
+	Fast      Ending = orderStop
+	Immediate Ending = orderCrash
+	Killed    Ending = orderKill
+)
+
+// Halt ends the server until Resume: its connections break, and nobody answers on its port. The data stays. A
+// server that is down already stays so. A process that dies while its server is down leaves temporary data behind.
+func (s *Server) Halt(how Ending) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.halt(how)
+}
+
+func (s *Server) halt(how Ending) error {
 	if s.proc == nil {
 		return nil
 	}
-	err := s.proc.end(orderStop)
+	err := s.proc.end(string(how))
 	s.proc = nil
-	return errors.Join(err, s.discard())
+	return err
+}
+
+// Resume starts a server that was halted, with the same data on the same port, and waits until it answers. One
+// that runs goes on.
+func (s *Server) Resume(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.proc != nil {
+		return nil
+	}
+	if err := s.start(ctx); err != nil {
+		return fmt.Errorf("resume PostgreSQL: %w", err)
+	}
+	return nil
 }
 
 // Restart crashes the server and starts it again with the same data on the same port. Its clients
 // see their connections break.
 func (s *Server) Restart(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.proc == nil {
-		return errors.New("restart PostgreSQL: the server is stopped")
-	}
-	if err := s.proc.end(orderCrash); err != nil {
+	if err := s.Halt(Immediate); err != nil {
 		return fmt.Errorf("restart PostgreSQL: %w", err)
 	}
-	s.proc = nil
-	if err := s.start(ctx); err != nil {
-		return fmt.Errorf("restart PostgreSQL: %w", err)
-	}
-	return nil
+	return s.Resume(ctx)
 }
 
 func (s *Server) prepare(ctx context.Context) error {

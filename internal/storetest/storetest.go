@@ -34,6 +34,28 @@ func Open(t TB) *pgxpool.Pool {
 	return pool
 }
 
+// Server is such a database on a server of its own, which can be halted and resumed, for the length of the test.
+func Server(t TB) (server *pgtest.Server, dsn string) {
+	t.Helper()
+	server, err := pgtest.Start(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	dsn, err = server.CreateDatabase(t.Context(), "shepherd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := migrate(t.Context(), dsn); err != nil {
+		t.Fatal(err)
+	}
+	return server, dsn
+}
+
 func migrate(ctx context.Context, dsn string) error {
 	pool, err := store.Open(ctx, dsn)
 	if err != nil {
