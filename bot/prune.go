@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"kv-shepherd.io/shepherd/ent/membership"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/store"
 )
@@ -17,8 +18,8 @@ import (
 // anybody waits for one.
 const pruneBatch = 1000
 
-// Pruner deletes deliveries of which nothing is needed any more. What they said of pushes, reviews and
-// commands has its own copy; their ids stay there and in the audit log.
+// Pruner deletes deliveries of which nothing is needed any more, and what was once said of people's teams. What
+// deliveries said of pushes, reviews and commands has its own copy; their ids stay there and in the audit log.
 type Pruner struct {
 	db    *store.DB
 	keep  time.Duration
@@ -48,11 +49,21 @@ func (p *Pruner) Run(ctx context.Context, _ jobs.PruneDeliveries) error {
 			break
 		}
 	}
+	err = errors.Join(err, p.memberships(ctx, before))
 	if total > 0 {
 		p.log.InfoContext(ctx, "old deliveries deleted", "deliveries", total, "before", before, "took", time.Since(began))
 	}
 	if err != nil {
 		return fmt.Errorf("prune deliveries: %w", err)
+	}
+	return nil
+}
+
+// memberships forgets answers of the forge that are too old to count: who has left, and teams that nobody is asked
+// about any more, are not asked about again, and their rows would stay.
+func (p *Pruner) memberships(ctx context.Context, before time.Time) error {
+	if _, err := p.db.Membership.Delete().Where(membership.AskedAtLT(before)).Exec(ctx); err != nil {
+		return fmt.Errorf("forget old memberships: %w", err)
 	}
 	return nil
 }
@@ -65,13 +76,13 @@ type position struct {
 }
 
 // prune looks at the next batch of deliveries that were routed or ignored, moves the position behind them,
-// and deletes those whose job is over. It says how many it deleted of how many it saw. The newest delivery
-// stays, however old: it says when something last came in.
+// and deletes those whose job is over. It says how many it deleted of how many it saw. The newest delivery that
+// came by itself stays, however old: it says when something last came in.
 func (p *Pruner) prune(ctx context.Context, before time.Time, at *position) (gone, seen int, err error) {
 	const statement = `with old as materialized (
   select id, received_at from deliveries
   where status in ('routed', 'ignored') and received_at < $1 and (received_at, id) > ($2, $3)
-    and received_at < (select max(received_at) from deliveries)
+    and (sent_at is not null or received_at < (select max(received_at) from deliveries where sent_at is null))
   order by received_at, id limit $4 for update skip locked
 ), gone as (
   delete from deliveries d using old where d.id = old.id and not exists (

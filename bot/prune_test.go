@@ -81,12 +81,26 @@ func (d *database) job(kind, delivery, state string, over bool) {
 values ($1, jsonb_build_object('delivery_id', $2::text), $3::text::river_job_state, 25, case when $4 then now() end)`, kind, delivery, state, over)
 }
 
-// How long ago something came in last can be told however long that is.
+// What the forge said of teams goes with the deliveries; what is not so old may still count.
+func TestPruneMemberships(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	d.exec(`insert into memberships (organization, team, person, member, asked_at)
+select 1, 2, person, person <> 1, $1::timestamptz - person * interval '1 second' from generate_series(0, 2) person`, clock.Add(-keep+time.Second))
+	d.ok(d.pruner(new(bytes.Buffer)).Run(t.Context(), jobs.PruneDeliveries{}))
+	if diff := cmp.Diff([]string{"0", "1"}, d.lines(`select person::text from memberships order by person`)); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
+	}
+}
+
+// How long ago something came in last by itself can be told however long that is; what was lost and fetched says
+// nothing of that.
 func TestPruneKeepsTheLast(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	d.old("first", "routed", 4*keep)
-	d.old("last", "routed", 2*keep)
+	d.old("last", "routed", 3*keep)
+	d.exec(`insert into deliveries (id, event, body, received_at, sent_at, status) values ('fetched', 'push', '{}', $1, $1, 'routed')`, clock.Add(-2*keep))
 	d.ok(d.pruner(new(bytes.Buffer)).Run(t.Context(), jobs.PruneDeliveries{}))
 	if diff := cmp.Diff([]string{"last"}, d.left()); diff != "" {
 		t.Errorf("left (-want +got):\n%s", diff)

@@ -20,8 +20,8 @@ const notCompleted = `'available', 'pending', 'retryable', 'running', 'scheduled
 
 // freshness is when Shepherd last learnt of the forge.
 var freshness = []reading{
-	read("shepherd_last_delivery_age_seconds", "Time since the last webhook.",
-		`select `+age(`max(received_at)`)+` from deliveries`),
+	read("shepherd_last_delivery_age_seconds", "Time since the last webhook that came by itself; those that were lost and fetched do not count.",
+		`select `+age(`max(received_at)`)+` from deliveries where sent_at is null`),
 	read("shepherd_last_sweep_age_seconds", "Time since the open pull requests were last compared with the forge.",
 		`select `+age(`last_sweep_at`)+` from repository order by id limit 1`),
 	read("shepherd_last_walk_age_seconds", "Time since the governed branch was last followed to its tip.",

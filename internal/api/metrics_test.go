@@ -87,6 +87,7 @@ func TestMetricsOfTheDatabase(t *testing.T) {
 	e.absent(t, "shepherd_queue_lag_seconds")
 	for _, sql := range []string{
 		`insert into deliveries (id, event, body, received_at) values ('1', 'push', '', now() - interval '1 hour'), ('2', 'push', '', now() - interval '90 seconds')`,
+		`insert into deliveries (id, event, body, received_at, sent_at) values ('lost and fetched', 'push', '', now(), now() - interval '30 seconds')`,
 		`insert into river_job (args, kind, max_attempts, state, scheduled_at, queue, finalized_at) values
 ('{}', 'a', 1, 'available', now() - interval '50 seconds', 'default', null),
 ('{}', 'a', 1, 'available', now() - interval '10 seconds', 'default', null),

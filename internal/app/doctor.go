@@ -163,7 +163,7 @@ func (a *App) readActivity(ctx context.Context, d *doctor.Database) error {
 		d.Heartbeat = since(&beat)
 	}
 	var last *time.Time
-	err = a.Pool.QueryRow(ctx, `select max(received_at) from deliveries`).Scan(&last)
+	err = a.Pool.QueryRow(ctx, `select max(received_at) from deliveries where sent_at is null`).Scan(&last)
 	d.LastDelivery = since(last)
 	return err
 }
