@@ -57,6 +57,10 @@ generate-crds: ## Write KubeVirt's definitions anew from the versions in tools/k
 	$(nested) vet -C tools/kubevirt ./...
 	$(nested) run -C tools/kubevirt ./crds -out $(CURDIR)/internal/kubetest/crds
 
+.PHONY: generate-github
+generate-github: ## Write GitHub's published descriptions anew from the versions in tools/published
+	go run ./tools/published -out internal/forgetest/published
+
 .PHONY: verify
 verify: postgres ## Fail when generated files or migrations are not current (CRDS=1 for KubeVirt's definitions too)
 	scripts/verify $(MAKE) --no-print-directory generate $(if $(CRDS),generate-crds)
