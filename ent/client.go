@@ -26,6 +26,8 @@ import (
 	"kv-shepherd.io/shepherd/ent/delivery"
 	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/event"
+	"kv-shepherd.io/shepherd/ent/forgeanswer"
+	"kv-shepherd.io/shepherd/ent/forgelimit"
 	"kv-shepherd.io/shepherd/ent/grant"
 	"kv-shepherd.io/shepherd/ent/instanceindex"
 	"kv-shepherd.io/shepherd/ent/membership"
@@ -65,6 +67,10 @@ type Client struct {
 	Effect *EffectClient
 	// Event is the client for interacting with the Event builders.
 	Event *EventClient
+	// ForgeAnswer is the client for interacting with the ForgeAnswer builders.
+	ForgeAnswer *ForgeAnswerClient
+	// ForgeLimit is the client for interacting with the ForgeLimit builders.
+	ForgeLimit *ForgeLimitClient
 	// Grant is the client for interacting with the Grant builders.
 	Grant *GrantClient
 	// InstanceIndex is the client for interacting with the InstanceIndex builders.
@@ -110,6 +116,8 @@ func (c *Client) init() {
 	c.Delivery = NewDeliveryClient(c.config)
 	c.Effect = NewEffectClient(c.config)
 	c.Event = NewEventClient(c.config)
+	c.ForgeAnswer = NewForgeAnswerClient(c.config)
+	c.ForgeLimit = NewForgeLimitClient(c.config)
 	c.Grant = NewGrantClient(c.config)
 	c.InstanceIndex = NewInstanceIndexClient(c.config)
 	c.Membership = NewMembershipClient(c.config)
@@ -224,6 +232,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Delivery:      NewDeliveryClient(cfg),
 		Effect:        NewEffectClient(cfg),
 		Event:         NewEventClient(cfg),
+		ForgeAnswer:   NewForgeAnswerClient(cfg),
+		ForgeLimit:    NewForgeLimitClient(cfg),
 		Grant:         NewGrantClient(cfg),
 		InstanceIndex: NewInstanceIndexClient(cfg),
 		Membership:    NewMembershipClient(cfg),
@@ -265,6 +275,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Delivery:      NewDeliveryClient(cfg),
 		Effect:        NewEffectClient(cfg),
 		Event:         NewEventClient(cfg),
+		ForgeAnswer:   NewForgeAnswerClient(cfg),
+		ForgeLimit:    NewForgeLimitClient(cfg),
 		Grant:         NewGrantClient(cfg),
 		InstanceIndex: NewInstanceIndexClient(cfg),
 		Membership:    NewMembershipClient(cfg),
@@ -307,9 +319,9 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Accepted, c.AuditLog, c.Claim, c.Cluster, c.Command, c.Confirmation,
-		c.Decision, c.Delivery, c.Effect, c.Event, c.Grant, c.InstanceIndex,
-		c.Membership, c.Plan, c.PlanHead, c.PullRequest, c.Push, c.Repository,
-		c.Review, c.Ticket, c.VM, c.VMRevision,
+		c.Decision, c.Delivery, c.Effect, c.Event, c.ForgeAnswer, c.ForgeLimit,
+		c.Grant, c.InstanceIndex, c.Membership, c.Plan, c.PlanHead, c.PullRequest,
+		c.Push, c.Repository, c.Review, c.Ticket, c.VM, c.VMRevision,
 	} {
 		n.Use(hooks...)
 	}
@@ -320,9 +332,9 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Accepted, c.AuditLog, c.Claim, c.Cluster, c.Command, c.Confirmation,
-		c.Decision, c.Delivery, c.Effect, c.Event, c.Grant, c.InstanceIndex,
-		c.Membership, c.Plan, c.PlanHead, c.PullRequest, c.Push, c.Repository,
-		c.Review, c.Ticket, c.VM, c.VMRevision,
+		c.Decision, c.Delivery, c.Effect, c.Event, c.ForgeAnswer, c.ForgeLimit,
+		c.Grant, c.InstanceIndex, c.Membership, c.Plan, c.PlanHead, c.PullRequest,
+		c.Push, c.Repository, c.Review, c.Ticket, c.VM, c.VMRevision,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -351,6 +363,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Effect.mutate(ctx, m)
 	case *EventMutation:
 		return c.Event.mutate(ctx, m)
+	case *ForgeAnswerMutation:
+		return c.ForgeAnswer.mutate(ctx, m)
+	case *ForgeLimitMutation:
+		return c.ForgeLimit.mutate(ctx, m)
 	case *GrantMutation:
 		return c.Grant.mutate(ctx, m)
 	case *InstanceIndexMutation:
@@ -1755,6 +1771,272 @@ func (c *EventClient) mutate(ctx context.Context, m *EventMutation) (Value, erro
 		return (&EventDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Event mutation op: %q", m.Op())
+	}
+}
+
+// ForgeAnswerClient is a client for the ForgeAnswer schema.
+type ForgeAnswerClient struct {
+	config
+}
+
+// NewForgeAnswerClient returns a client for the ForgeAnswer from the given config.
+func NewForgeAnswerClient(c config) *ForgeAnswerClient {
+	return &ForgeAnswerClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `forgeanswer.Hooks(f(g(h())))`.
+func (c *ForgeAnswerClient) Use(hooks ...Hook) {
+	c.hooks.ForgeAnswer = append(c.hooks.ForgeAnswer, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `forgeanswer.Intercept(f(g(h())))`.
+func (c *ForgeAnswerClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ForgeAnswer = append(c.inters.ForgeAnswer, interceptors...)
+}
+
+// Create returns a builder for creating a ForgeAnswer entity.
+func (c *ForgeAnswerClient) Create() *ForgeAnswerCreate {
+	mutation := newForgeAnswerMutation(c.config, OpCreate)
+	return &ForgeAnswerCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ForgeAnswer entities.
+func (c *ForgeAnswerClient) CreateBulk(builders ...*ForgeAnswerCreate) *ForgeAnswerCreateBulk {
+	return &ForgeAnswerCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ForgeAnswerClient) MapCreateBulk(slice any, setFunc func(*ForgeAnswerCreate, int)) *ForgeAnswerCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ForgeAnswerCreateBulk{err: fmt.Errorf("calling to ForgeAnswerClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ForgeAnswerCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ForgeAnswerCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ForgeAnswer.
+func (c *ForgeAnswerClient) Update() *ForgeAnswerUpdate {
+	mutation := newForgeAnswerMutation(c.config, OpUpdate)
+	return &ForgeAnswerUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ForgeAnswerClient) UpdateOne(_m *ForgeAnswer) *ForgeAnswerUpdateOne {
+	mutation := newForgeAnswerMutation(c.config, OpUpdateOne, withForgeAnswer(_m))
+	return &ForgeAnswerUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ForgeAnswerClient) UpdateOneID(id string) *ForgeAnswerUpdateOne {
+	mutation := newForgeAnswerMutation(c.config, OpUpdateOne, withForgeAnswerID(id))
+	return &ForgeAnswerUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ForgeAnswer.
+func (c *ForgeAnswerClient) Delete() *ForgeAnswerDelete {
+	mutation := newForgeAnswerMutation(c.config, OpDelete)
+	return &ForgeAnswerDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ForgeAnswerClient) DeleteOne(_m *ForgeAnswer) *ForgeAnswerDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ForgeAnswerClient) DeleteOneID(id string) *ForgeAnswerDeleteOne {
+	builder := c.Delete().Where(forgeanswer.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ForgeAnswerDeleteOne{builder}
+}
+
+// Query returns a query builder for ForgeAnswer.
+func (c *ForgeAnswerClient) Query() *ForgeAnswerQuery {
+	return &ForgeAnswerQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeForgeAnswer},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ForgeAnswer entity by its id.
+func (c *ForgeAnswerClient) Get(ctx context.Context, id string) (*ForgeAnswer, error) {
+	return c.Query().Where(forgeanswer.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ForgeAnswerClient) GetX(ctx context.Context, id string) *ForgeAnswer {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ForgeAnswerClient) Hooks() []Hook {
+	return c.hooks.ForgeAnswer
+}
+
+// Interceptors returns the client interceptors.
+func (c *ForgeAnswerClient) Interceptors() []Interceptor {
+	return c.inters.ForgeAnswer
+}
+
+func (c *ForgeAnswerClient) mutate(ctx context.Context, m *ForgeAnswerMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ForgeAnswerCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ForgeAnswerUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ForgeAnswerUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ForgeAnswerDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown ForgeAnswer mutation op: %q", m.Op())
+	}
+}
+
+// ForgeLimitClient is a client for the ForgeLimit schema.
+type ForgeLimitClient struct {
+	config
+}
+
+// NewForgeLimitClient returns a client for the ForgeLimit from the given config.
+func NewForgeLimitClient(c config) *ForgeLimitClient {
+	return &ForgeLimitClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `forgelimit.Hooks(f(g(h())))`.
+func (c *ForgeLimitClient) Use(hooks ...Hook) {
+	c.hooks.ForgeLimit = append(c.hooks.ForgeLimit, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `forgelimit.Intercept(f(g(h())))`.
+func (c *ForgeLimitClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ForgeLimit = append(c.inters.ForgeLimit, interceptors...)
+}
+
+// Create returns a builder for creating a ForgeLimit entity.
+func (c *ForgeLimitClient) Create() *ForgeLimitCreate {
+	mutation := newForgeLimitMutation(c.config, OpCreate)
+	return &ForgeLimitCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ForgeLimit entities.
+func (c *ForgeLimitClient) CreateBulk(builders ...*ForgeLimitCreate) *ForgeLimitCreateBulk {
+	return &ForgeLimitCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ForgeLimitClient) MapCreateBulk(slice any, setFunc func(*ForgeLimitCreate, int)) *ForgeLimitCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ForgeLimitCreateBulk{err: fmt.Errorf("calling to ForgeLimitClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ForgeLimitCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ForgeLimitCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ForgeLimit.
+func (c *ForgeLimitClient) Update() *ForgeLimitUpdate {
+	mutation := newForgeLimitMutation(c.config, OpUpdate)
+	return &ForgeLimitUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ForgeLimitClient) UpdateOne(_m *ForgeLimit) *ForgeLimitUpdateOne {
+	mutation := newForgeLimitMutation(c.config, OpUpdateOne, withForgeLimit(_m))
+	return &ForgeLimitUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ForgeLimitClient) UpdateOneID(id string) *ForgeLimitUpdateOne {
+	mutation := newForgeLimitMutation(c.config, OpUpdateOne, withForgeLimitID(id))
+	return &ForgeLimitUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ForgeLimit.
+func (c *ForgeLimitClient) Delete() *ForgeLimitDelete {
+	mutation := newForgeLimitMutation(c.config, OpDelete)
+	return &ForgeLimitDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ForgeLimitClient) DeleteOne(_m *ForgeLimit) *ForgeLimitDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ForgeLimitClient) DeleteOneID(id string) *ForgeLimitDeleteOne {
+	builder := c.Delete().Where(forgelimit.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ForgeLimitDeleteOne{builder}
+}
+
+// Query returns a query builder for ForgeLimit.
+func (c *ForgeLimitClient) Query() *ForgeLimitQuery {
+	return &ForgeLimitQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeForgeLimit},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ForgeLimit entity by its id.
+func (c *ForgeLimitClient) Get(ctx context.Context, id string) (*ForgeLimit, error) {
+	return c.Query().Where(forgelimit.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ForgeLimitClient) GetX(ctx context.Context, id string) *ForgeLimit {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ForgeLimitClient) Hooks() []Hook {
+	return c.hooks.ForgeLimit
+}
+
+// Interceptors returns the client interceptors.
+func (c *ForgeLimitClient) Interceptors() []Interceptor {
+	return c.inters.ForgeLimit
+}
+
+func (c *ForgeLimitClient) mutate(ctx context.Context, m *ForgeLimitMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ForgeLimitCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ForgeLimitUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ForgeLimitUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ForgeLimitDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown ForgeLimit mutation op: %q", m.Op())
 	}
 }
 
@@ -3486,12 +3768,14 @@ func (c *VMRevisionClient) mutate(ctx context.Context, m *VMRevisionMutation) (V
 type (
 	hooks struct {
 		Accepted, AuditLog, Claim, Cluster, Command, Confirmation, Decision, Delivery,
-		Effect, Event, Grant, InstanceIndex, Membership, Plan, PlanHead, PullRequest,
-		Push, Repository, Review, Ticket, VM, VMRevision []ent.Hook
+		Effect, Event, ForgeAnswer, ForgeLimit, Grant, InstanceIndex, Membership, Plan,
+		PlanHead, PullRequest, Push, Repository, Review, Ticket, VM,
+		VMRevision []ent.Hook
 	}
 	inters struct {
 		Accepted, AuditLog, Claim, Cluster, Command, Confirmation, Decision, Delivery,
-		Effect, Event, Grant, InstanceIndex, Membership, Plan, PlanHead, PullRequest,
-		Push, Repository, Review, Ticket, VM, VMRevision []ent.Interceptor
+		Effect, Event, ForgeAnswer, ForgeLimit, Grant, InstanceIndex, Membership, Plan,
+		PlanHead, PullRequest, Push, Repository, Review, Ticket, VM,
+		VMRevision []ent.Interceptor
 	}
 )

@@ -22,6 +22,8 @@ import (
 	"kv-shepherd.io/shepherd/ent/delivery"
 	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/event"
+	"kv-shepherd.io/shepherd/ent/forgeanswer"
+	"kv-shepherd.io/shepherd/ent/forgelimit"
 	"kv-shepherd.io/shepherd/ent/grant"
 	"kv-shepherd.io/shepherd/ent/instanceindex"
 	"kv-shepherd.io/shepherd/ent/membership"
@@ -104,6 +106,8 @@ func checkColumn(t, c string) error {
 			delivery.Table:      delivery.ValidColumn,
 			effect.Table:        effect.ValidColumn,
 			event.Table:         event.ValidColumn,
+			forgeanswer.Table:   forgeanswer.ValidColumn,
+			forgelimit.Table:    forgelimit.ValidColumn,
 			grant.Table:         grant.ValidColumn,
 			instanceindex.Table: instanceindex.ValidColumn,
 			membership.Table:    membership.ValidColumn,

@@ -23,6 +23,8 @@ import (
 	"kv-shepherd.io/shepherd/ent/delivery"
 	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/event"
+	"kv-shepherd.io/shepherd/ent/forgeanswer"
+	"kv-shepherd.io/shepherd/ent/forgelimit"
 	"kv-shepherd.io/shepherd/ent/grant"
 	"kv-shepherd.io/shepherd/ent/instanceindex"
 	"kv-shepherd.io/shepherd/ent/membership"
@@ -58,6 +60,8 @@ const (
 	TypeDelivery      = "Delivery"
 	TypeEffect        = "Effect"
 	TypeEvent         = "Event"
+	TypeForgeAnswer   = "ForgeAnswer"
+	TypeForgeLimit    = "ForgeLimit"
 	TypeGrant         = "Grant"
 	TypeInstanceIndex = "InstanceIndex"
 	TypeMembership    = "Membership"
@@ -9578,6 +9582,1676 @@ func (m *EventMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Event edge %s", name)
+}
+
+// ForgeAnswerMutation represents an operation that mutates the ForgeAnswer nodes in the graph.
+type ForgeAnswerMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	etags         *string
+	link          *string
+	content_type  *string
+	body          *[]byte
+	used_at       *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*ForgeAnswer, error)
+	predicates    []predicate.ForgeAnswer
+}
+
+var _ ent.Mutation = (*ForgeAnswerMutation)(nil)
+
+// forgeanswerOption allows management of the mutation configuration using functional options.
+type forgeanswerOption func(*ForgeAnswerMutation)
+
+// newForgeAnswerMutation creates new mutation for the ForgeAnswer entity.
+func newForgeAnswerMutation(c config, op Op, opts ...forgeanswerOption) *ForgeAnswerMutation {
+	m := &ForgeAnswerMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeForgeAnswer,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withForgeAnswerID sets the ID field of the mutation.
+func withForgeAnswerID(id string) forgeanswerOption {
+	return func(m *ForgeAnswerMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ForgeAnswer
+		)
+		m.oldValue = func(ctx context.Context) (*ForgeAnswer, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ForgeAnswer.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withForgeAnswer sets the old ForgeAnswer of the mutation.
+func withForgeAnswer(node *ForgeAnswer) forgeanswerOption {
+	return func(m *ForgeAnswerMutation) {
+		m.oldValue = func(context.Context) (*ForgeAnswer, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ForgeAnswerMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ForgeAnswerMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ForgeAnswer entities.
+func (m *ForgeAnswerMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ForgeAnswerMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ForgeAnswerMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ForgeAnswer.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetEtags sets the "etags" field.
+func (m *ForgeAnswerMutation) SetEtags(s string) {
+	m.etags = &s
+}
+
+// Etags returns the value of the "etags" field in the mutation.
+func (m *ForgeAnswerMutation) Etags() (r string, exists bool) {
+	v := m.etags
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEtags returns the old "etags" field's value of the ForgeAnswer entity.
+// If the ForgeAnswer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeAnswerMutation) OldEtags(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEtags is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEtags requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEtags: %w", err)
+	}
+	return oldValue.Etags, nil
+}
+
+// ResetEtags resets all changes to the "etags" field.
+func (m *ForgeAnswerMutation) ResetEtags() {
+	m.etags = nil
+}
+
+// SetLink sets the "link" field.
+func (m *ForgeAnswerMutation) SetLink(s string) {
+	m.link = &s
+}
+
+// Link returns the value of the "link" field in the mutation.
+func (m *ForgeAnswerMutation) Link() (r string, exists bool) {
+	v := m.link
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLink returns the old "link" field's value of the ForgeAnswer entity.
+// If the ForgeAnswer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeAnswerMutation) OldLink(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLink is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLink requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLink: %w", err)
+	}
+	return oldValue.Link, nil
+}
+
+// ResetLink resets all changes to the "link" field.
+func (m *ForgeAnswerMutation) ResetLink() {
+	m.link = nil
+}
+
+// SetContentType sets the "content_type" field.
+func (m *ForgeAnswerMutation) SetContentType(s string) {
+	m.content_type = &s
+}
+
+// ContentType returns the value of the "content_type" field in the mutation.
+func (m *ForgeAnswerMutation) ContentType() (r string, exists bool) {
+	v := m.content_type
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldContentType returns the old "content_type" field's value of the ForgeAnswer entity.
+// If the ForgeAnswer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeAnswerMutation) OldContentType(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldContentType is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldContentType requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldContentType: %w", err)
+	}
+	return oldValue.ContentType, nil
+}
+
+// ResetContentType resets all changes to the "content_type" field.
+func (m *ForgeAnswerMutation) ResetContentType() {
+	m.content_type = nil
+}
+
+// SetBody sets the "body" field.
+func (m *ForgeAnswerMutation) SetBody(b []byte) {
+	m.body = &b
+}
+
+// Body returns the value of the "body" field in the mutation.
+func (m *ForgeAnswerMutation) Body() (r []byte, exists bool) {
+	v := m.body
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBody returns the old "body" field's value of the ForgeAnswer entity.
+// If the ForgeAnswer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeAnswerMutation) OldBody(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBody is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBody requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBody: %w", err)
+	}
+	return oldValue.Body, nil
+}
+
+// ResetBody resets all changes to the "body" field.
+func (m *ForgeAnswerMutation) ResetBody() {
+	m.body = nil
+}
+
+// SetUsedAt sets the "used_at" field.
+func (m *ForgeAnswerMutation) SetUsedAt(t time.Time) {
+	m.used_at = &t
+}
+
+// UsedAt returns the value of the "used_at" field in the mutation.
+func (m *ForgeAnswerMutation) UsedAt() (r time.Time, exists bool) {
+	v := m.used_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUsedAt returns the old "used_at" field's value of the ForgeAnswer entity.
+// If the ForgeAnswer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeAnswerMutation) OldUsedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUsedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUsedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUsedAt: %w", err)
+	}
+	return oldValue.UsedAt, nil
+}
+
+// ResetUsedAt resets all changes to the "used_at" field.
+func (m *ForgeAnswerMutation) ResetUsedAt() {
+	m.used_at = nil
+}
+
+// Where appends a list predicates to the ForgeAnswerMutation builder.
+func (m *ForgeAnswerMutation) Where(ps ...predicate.ForgeAnswer) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ForgeAnswerMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ForgeAnswerMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ForgeAnswer, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ForgeAnswerMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ForgeAnswerMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ForgeAnswer).
+func (m *ForgeAnswerMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ForgeAnswerMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.etags != nil {
+		fields = append(fields, forgeanswer.FieldEtags)
+	}
+	if m.link != nil {
+		fields = append(fields, forgeanswer.FieldLink)
+	}
+	if m.content_type != nil {
+		fields = append(fields, forgeanswer.FieldContentType)
+	}
+	if m.body != nil {
+		fields = append(fields, forgeanswer.FieldBody)
+	}
+	if m.used_at != nil {
+		fields = append(fields, forgeanswer.FieldUsedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ForgeAnswerMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case forgeanswer.FieldEtags:
+		return m.Etags()
+	case forgeanswer.FieldLink:
+		return m.Link()
+	case forgeanswer.FieldContentType:
+		return m.ContentType()
+	case forgeanswer.FieldBody:
+		return m.Body()
+	case forgeanswer.FieldUsedAt:
+		return m.UsedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ForgeAnswerMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case forgeanswer.FieldEtags:
+		return m.OldEtags(ctx)
+	case forgeanswer.FieldLink:
+		return m.OldLink(ctx)
+	case forgeanswer.FieldContentType:
+		return m.OldContentType(ctx)
+	case forgeanswer.FieldBody:
+		return m.OldBody(ctx)
+	case forgeanswer.FieldUsedAt:
+		return m.OldUsedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown ForgeAnswer field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ForgeAnswerMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case forgeanswer.FieldEtags:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEtags(v)
+		return nil
+	case forgeanswer.FieldLink:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLink(v)
+		return nil
+	case forgeanswer.FieldContentType:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetContentType(v)
+		return nil
+	case forgeanswer.FieldBody:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBody(v)
+		return nil
+	case forgeanswer.FieldUsedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUsedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ForgeAnswer field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ForgeAnswerMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ForgeAnswerMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ForgeAnswerMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown ForgeAnswer numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ForgeAnswerMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ForgeAnswerMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ForgeAnswerMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown ForgeAnswer nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ForgeAnswerMutation) ResetField(name string) error {
+	switch name {
+	case forgeanswer.FieldEtags:
+		m.ResetEtags()
+		return nil
+	case forgeanswer.FieldLink:
+		m.ResetLink()
+		return nil
+	case forgeanswer.FieldContentType:
+		m.ResetContentType()
+		return nil
+	case forgeanswer.FieldBody:
+		m.ResetBody()
+		return nil
+	case forgeanswer.FieldUsedAt:
+		m.ResetUsedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ForgeAnswer field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ForgeAnswerMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ForgeAnswerMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ForgeAnswerMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ForgeAnswerMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ForgeAnswerMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ForgeAnswerMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ForgeAnswerMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown ForgeAnswer unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ForgeAnswerMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown ForgeAnswer edge %s", name)
+}
+
+// ForgeLimitMutation represents an operation that mutates the ForgeLimit nodes in the graph.
+type ForgeLimitMutation struct {
+	config
+	op                    Op
+	typ                   string
+	id                    *string
+	allowed               *int
+	addallowed            *int
+	remaining             *int
+	addremaining          *int
+	period                *int64
+	addperiod             *int64
+	resets_at             *time.Time
+	blocked_until         *time.Time
+	blocked_reason        *string
+	content_blocked_until *time.Time
+	created               *[]int64
+	appendcreated         []int64
+	refused               *int
+	addrefused            *int
+	decisions_until       *time.Time
+	updated_at            *time.Time
+	clearedFields         map[string]struct{}
+	done                  bool
+	oldValue              func(context.Context) (*ForgeLimit, error)
+	predicates            []predicate.ForgeLimit
+}
+
+var _ ent.Mutation = (*ForgeLimitMutation)(nil)
+
+// forgelimitOption allows management of the mutation configuration using functional options.
+type forgelimitOption func(*ForgeLimitMutation)
+
+// newForgeLimitMutation creates new mutation for the ForgeLimit entity.
+func newForgeLimitMutation(c config, op Op, opts ...forgelimitOption) *ForgeLimitMutation {
+	m := &ForgeLimitMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeForgeLimit,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withForgeLimitID sets the ID field of the mutation.
+func withForgeLimitID(id string) forgelimitOption {
+	return func(m *ForgeLimitMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ForgeLimit
+		)
+		m.oldValue = func(ctx context.Context) (*ForgeLimit, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ForgeLimit.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withForgeLimit sets the old ForgeLimit of the mutation.
+func withForgeLimit(node *ForgeLimit) forgelimitOption {
+	return func(m *ForgeLimitMutation) {
+		m.oldValue = func(context.Context) (*ForgeLimit, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ForgeLimitMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ForgeLimitMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ForgeLimit entities.
+func (m *ForgeLimitMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ForgeLimitMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ForgeLimitMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ForgeLimit.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetAllowed sets the "allowed" field.
+func (m *ForgeLimitMutation) SetAllowed(i int) {
+	m.allowed = &i
+	m.addallowed = nil
+}
+
+// Allowed returns the value of the "allowed" field in the mutation.
+func (m *ForgeLimitMutation) Allowed() (r int, exists bool) {
+	v := m.allowed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAllowed returns the old "allowed" field's value of the ForgeLimit entity.
+// If the ForgeLimit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeLimitMutation) OldAllowed(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAllowed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAllowed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAllowed: %w", err)
+	}
+	return oldValue.Allowed, nil
+}
+
+// AddAllowed adds i to the "allowed" field.
+func (m *ForgeLimitMutation) AddAllowed(i int) {
+	if m.addallowed != nil {
+		*m.addallowed += i
+	} else {
+		m.addallowed = &i
+	}
+}
+
+// AddedAllowed returns the value that was added to the "allowed" field in this mutation.
+func (m *ForgeLimitMutation) AddedAllowed() (r int, exists bool) {
+	v := m.addallowed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAllowed resets all changes to the "allowed" field.
+func (m *ForgeLimitMutation) ResetAllowed() {
+	m.allowed = nil
+	m.addallowed = nil
+}
+
+// SetRemaining sets the "remaining" field.
+func (m *ForgeLimitMutation) SetRemaining(i int) {
+	m.remaining = &i
+	m.addremaining = nil
+}
+
+// Remaining returns the value of the "remaining" field in the mutation.
+func (m *ForgeLimitMutation) Remaining() (r int, exists bool) {
+	v := m.remaining
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRemaining returns the old "remaining" field's value of the ForgeLimit entity.
+// If the ForgeLimit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeLimitMutation) OldRemaining(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRemaining is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRemaining requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRemaining: %w", err)
+	}
+	return oldValue.Remaining, nil
+}
+
+// AddRemaining adds i to the "remaining" field.
+func (m *ForgeLimitMutation) AddRemaining(i int) {
+	if m.addremaining != nil {
+		*m.addremaining += i
+	} else {
+		m.addremaining = &i
+	}
+}
+
+// AddedRemaining returns the value that was added to the "remaining" field in this mutation.
+func (m *ForgeLimitMutation) AddedRemaining() (r int, exists bool) {
+	v := m.addremaining
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRemaining resets all changes to the "remaining" field.
+func (m *ForgeLimitMutation) ResetRemaining() {
+	m.remaining = nil
+	m.addremaining = nil
+}
+
+// SetPeriod sets the "period" field.
+func (m *ForgeLimitMutation) SetPeriod(i int64) {
+	m.period = &i
+	m.addperiod = nil
+}
+
+// Period returns the value of the "period" field in the mutation.
+func (m *ForgeLimitMutation) Period() (r int64, exists bool) {
+	v := m.period
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPeriod returns the old "period" field's value of the ForgeLimit entity.
+// If the ForgeLimit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeLimitMutation) OldPeriod(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPeriod is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPeriod requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPeriod: %w", err)
+	}
+	return oldValue.Period, nil
+}
+
+// AddPeriod adds i to the "period" field.
+func (m *ForgeLimitMutation) AddPeriod(i int64) {
+	if m.addperiod != nil {
+		*m.addperiod += i
+	} else {
+		m.addperiod = &i
+	}
+}
+
+// AddedPeriod returns the value that was added to the "period" field in this mutation.
+func (m *ForgeLimitMutation) AddedPeriod() (r int64, exists bool) {
+	v := m.addperiod
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPeriod resets all changes to the "period" field.
+func (m *ForgeLimitMutation) ResetPeriod() {
+	m.period = nil
+	m.addperiod = nil
+}
+
+// SetResetsAt sets the "resets_at" field.
+func (m *ForgeLimitMutation) SetResetsAt(t time.Time) {
+	m.resets_at = &t
+}
+
+// ResetsAt returns the value of the "resets_at" field in the mutation.
+func (m *ForgeLimitMutation) ResetsAt() (r time.Time, exists bool) {
+	v := m.resets_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldResetsAt returns the old "resets_at" field's value of the ForgeLimit entity.
+// If the ForgeLimit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeLimitMutation) OldResetsAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldResetsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldResetsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldResetsAt: %w", err)
+	}
+	return oldValue.ResetsAt, nil
+}
+
+// ClearResetsAt clears the value of the "resets_at" field.
+func (m *ForgeLimitMutation) ClearResetsAt() {
+	m.resets_at = nil
+	m.clearedFields[forgelimit.FieldResetsAt] = struct{}{}
+}
+
+// ResetsAtCleared returns if the "resets_at" field was cleared in this mutation.
+func (m *ForgeLimitMutation) ResetsAtCleared() bool {
+	_, ok := m.clearedFields[forgelimit.FieldResetsAt]
+	return ok
+}
+
+// ResetResetsAt resets all changes to the "resets_at" field.
+func (m *ForgeLimitMutation) ResetResetsAt() {
+	m.resets_at = nil
+	delete(m.clearedFields, forgelimit.FieldResetsAt)
+}
+
+// SetBlockedUntil sets the "blocked_until" field.
+func (m *ForgeLimitMutation) SetBlockedUntil(t time.Time) {
+	m.blocked_until = &t
+}
+
+// BlockedUntil returns the value of the "blocked_until" field in the mutation.
+func (m *ForgeLimitMutation) BlockedUntil() (r time.Time, exists bool) {
+	v := m.blocked_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBlockedUntil returns the old "blocked_until" field's value of the ForgeLimit entity.
+// If the ForgeLimit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeLimitMutation) OldBlockedUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBlockedUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBlockedUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBlockedUntil: %w", err)
+	}
+	return oldValue.BlockedUntil, nil
+}
+
+// ClearBlockedUntil clears the value of the "blocked_until" field.
+func (m *ForgeLimitMutation) ClearBlockedUntil() {
+	m.blocked_until = nil
+	m.clearedFields[forgelimit.FieldBlockedUntil] = struct{}{}
+}
+
+// BlockedUntilCleared returns if the "blocked_until" field was cleared in this mutation.
+func (m *ForgeLimitMutation) BlockedUntilCleared() bool {
+	_, ok := m.clearedFields[forgelimit.FieldBlockedUntil]
+	return ok
+}
+
+// ResetBlockedUntil resets all changes to the "blocked_until" field.
+func (m *ForgeLimitMutation) ResetBlockedUntil() {
+	m.blocked_until = nil
+	delete(m.clearedFields, forgelimit.FieldBlockedUntil)
+}
+
+// SetBlockedReason sets the "blocked_reason" field.
+func (m *ForgeLimitMutation) SetBlockedReason(s string) {
+	m.blocked_reason = &s
+}
+
+// BlockedReason returns the value of the "blocked_reason" field in the mutation.
+func (m *ForgeLimitMutation) BlockedReason() (r string, exists bool) {
+	v := m.blocked_reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBlockedReason returns the old "blocked_reason" field's value of the ForgeLimit entity.
+// If the ForgeLimit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeLimitMutation) OldBlockedReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBlockedReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBlockedReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBlockedReason: %w", err)
+	}
+	return oldValue.BlockedReason, nil
+}
+
+// ResetBlockedReason resets all changes to the "blocked_reason" field.
+func (m *ForgeLimitMutation) ResetBlockedReason() {
+	m.blocked_reason = nil
+}
+
+// SetContentBlockedUntil sets the "content_blocked_until" field.
+func (m *ForgeLimitMutation) SetContentBlockedUntil(t time.Time) {
+	m.content_blocked_until = &t
+}
+
+// ContentBlockedUntil returns the value of the "content_blocked_until" field in the mutation.
+func (m *ForgeLimitMutation) ContentBlockedUntil() (r time.Time, exists bool) {
+	v := m.content_blocked_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldContentBlockedUntil returns the old "content_blocked_until" field's value of the ForgeLimit entity.
+// If the ForgeLimit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeLimitMutation) OldContentBlockedUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldContentBlockedUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldContentBlockedUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldContentBlockedUntil: %w", err)
+	}
+	return oldValue.ContentBlockedUntil, nil
+}
+
+// ClearContentBlockedUntil clears the value of the "content_blocked_until" field.
+func (m *ForgeLimitMutation) ClearContentBlockedUntil() {
+	m.content_blocked_until = nil
+	m.clearedFields[forgelimit.FieldContentBlockedUntil] = struct{}{}
+}
+
+// ContentBlockedUntilCleared returns if the "content_blocked_until" field was cleared in this mutation.
+func (m *ForgeLimitMutation) ContentBlockedUntilCleared() bool {
+	_, ok := m.clearedFields[forgelimit.FieldContentBlockedUntil]
+	return ok
+}
+
+// ResetContentBlockedUntil resets all changes to the "content_blocked_until" field.
+func (m *ForgeLimitMutation) ResetContentBlockedUntil() {
+	m.content_blocked_until = nil
+	delete(m.clearedFields, forgelimit.FieldContentBlockedUntil)
+}
+
+// SetCreated sets the "created" field.
+func (m *ForgeLimitMutation) SetCreated(i []int64) {
+	m.created = &i
+	m.appendcreated = nil
+}
+
+// Created returns the value of the "created" field in the mutation.
+func (m *ForgeLimitMutation) Created() (r []int64, exists bool) {
+	v := m.created
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreated returns the old "created" field's value of the ForgeLimit entity.
+// If the ForgeLimit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeLimitMutation) OldCreated(ctx context.Context) (v []int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreated is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreated requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreated: %w", err)
+	}
+	return oldValue.Created, nil
+}
+
+// AppendCreated adds i to the "created" field.
+func (m *ForgeLimitMutation) AppendCreated(i []int64) {
+	m.appendcreated = append(m.appendcreated, i...)
+}
+
+// AppendedCreated returns the list of values that were appended to the "created" field in this mutation.
+func (m *ForgeLimitMutation) AppendedCreated() ([]int64, bool) {
+	if len(m.appendcreated) == 0 {
+		return nil, false
+	}
+	return m.appendcreated, true
+}
+
+// ClearCreated clears the value of the "created" field.
+func (m *ForgeLimitMutation) ClearCreated() {
+	m.created = nil
+	m.appendcreated = nil
+	m.clearedFields[forgelimit.FieldCreated] = struct{}{}
+}
+
+// CreatedCleared returns if the "created" field was cleared in this mutation.
+func (m *ForgeLimitMutation) CreatedCleared() bool {
+	_, ok := m.clearedFields[forgelimit.FieldCreated]
+	return ok
+}
+
+// ResetCreated resets all changes to the "created" field.
+func (m *ForgeLimitMutation) ResetCreated() {
+	m.created = nil
+	m.appendcreated = nil
+	delete(m.clearedFields, forgelimit.FieldCreated)
+}
+
+// SetRefused sets the "refused" field.
+func (m *ForgeLimitMutation) SetRefused(i int) {
+	m.refused = &i
+	m.addrefused = nil
+}
+
+// Refused returns the value of the "refused" field in the mutation.
+func (m *ForgeLimitMutation) Refused() (r int, exists bool) {
+	v := m.refused
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefused returns the old "refused" field's value of the ForgeLimit entity.
+// If the ForgeLimit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeLimitMutation) OldRefused(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefused is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefused requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefused: %w", err)
+	}
+	return oldValue.Refused, nil
+}
+
+// AddRefused adds i to the "refused" field.
+func (m *ForgeLimitMutation) AddRefused(i int) {
+	if m.addrefused != nil {
+		*m.addrefused += i
+	} else {
+		m.addrefused = &i
+	}
+}
+
+// AddedRefused returns the value that was added to the "refused" field in this mutation.
+func (m *ForgeLimitMutation) AddedRefused() (r int, exists bool) {
+	v := m.addrefused
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRefused resets all changes to the "refused" field.
+func (m *ForgeLimitMutation) ResetRefused() {
+	m.refused = nil
+	m.addrefused = nil
+}
+
+// SetDecisionsUntil sets the "decisions_until" field.
+func (m *ForgeLimitMutation) SetDecisionsUntil(t time.Time) {
+	m.decisions_until = &t
+}
+
+// DecisionsUntil returns the value of the "decisions_until" field in the mutation.
+func (m *ForgeLimitMutation) DecisionsUntil() (r time.Time, exists bool) {
+	v := m.decisions_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDecisionsUntil returns the old "decisions_until" field's value of the ForgeLimit entity.
+// If the ForgeLimit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeLimitMutation) OldDecisionsUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDecisionsUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDecisionsUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDecisionsUntil: %w", err)
+	}
+	return oldValue.DecisionsUntil, nil
+}
+
+// ClearDecisionsUntil clears the value of the "decisions_until" field.
+func (m *ForgeLimitMutation) ClearDecisionsUntil() {
+	m.decisions_until = nil
+	m.clearedFields[forgelimit.FieldDecisionsUntil] = struct{}{}
+}
+
+// DecisionsUntilCleared returns if the "decisions_until" field was cleared in this mutation.
+func (m *ForgeLimitMutation) DecisionsUntilCleared() bool {
+	_, ok := m.clearedFields[forgelimit.FieldDecisionsUntil]
+	return ok
+}
+
+// ResetDecisionsUntil resets all changes to the "decisions_until" field.
+func (m *ForgeLimitMutation) ResetDecisionsUntil() {
+	m.decisions_until = nil
+	delete(m.clearedFields, forgelimit.FieldDecisionsUntil)
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *ForgeLimitMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *ForgeLimitMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the ForgeLimit entity.
+// If the ForgeLimit object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ForgeLimitMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *ForgeLimitMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the ForgeLimitMutation builder.
+func (m *ForgeLimitMutation) Where(ps ...predicate.ForgeLimit) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ForgeLimitMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ForgeLimitMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ForgeLimit, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ForgeLimitMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ForgeLimitMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ForgeLimit).
+func (m *ForgeLimitMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ForgeLimitMutation) Fields() []string {
+	fields := make([]string, 0, 11)
+	if m.allowed != nil {
+		fields = append(fields, forgelimit.FieldAllowed)
+	}
+	if m.remaining != nil {
+		fields = append(fields, forgelimit.FieldRemaining)
+	}
+	if m.period != nil {
+		fields = append(fields, forgelimit.FieldPeriod)
+	}
+	if m.resets_at != nil {
+		fields = append(fields, forgelimit.FieldResetsAt)
+	}
+	if m.blocked_until != nil {
+		fields = append(fields, forgelimit.FieldBlockedUntil)
+	}
+	if m.blocked_reason != nil {
+		fields = append(fields, forgelimit.FieldBlockedReason)
+	}
+	if m.content_blocked_until != nil {
+		fields = append(fields, forgelimit.FieldContentBlockedUntil)
+	}
+	if m.created != nil {
+		fields = append(fields, forgelimit.FieldCreated)
+	}
+	if m.refused != nil {
+		fields = append(fields, forgelimit.FieldRefused)
+	}
+	if m.decisions_until != nil {
+		fields = append(fields, forgelimit.FieldDecisionsUntil)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, forgelimit.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ForgeLimitMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case forgelimit.FieldAllowed:
+		return m.Allowed()
+	case forgelimit.FieldRemaining:
+		return m.Remaining()
+	case forgelimit.FieldPeriod:
+		return m.Period()
+	case forgelimit.FieldResetsAt:
+		return m.ResetsAt()
+	case forgelimit.FieldBlockedUntil:
+		return m.BlockedUntil()
+	case forgelimit.FieldBlockedReason:
+		return m.BlockedReason()
+	case forgelimit.FieldContentBlockedUntil:
+		return m.ContentBlockedUntil()
+	case forgelimit.FieldCreated:
+		return m.Created()
+	case forgelimit.FieldRefused:
+		return m.Refused()
+	case forgelimit.FieldDecisionsUntil:
+		return m.DecisionsUntil()
+	case forgelimit.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ForgeLimitMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case forgelimit.FieldAllowed:
+		return m.OldAllowed(ctx)
+	case forgelimit.FieldRemaining:
+		return m.OldRemaining(ctx)
+	case forgelimit.FieldPeriod:
+		return m.OldPeriod(ctx)
+	case forgelimit.FieldResetsAt:
+		return m.OldResetsAt(ctx)
+	case forgelimit.FieldBlockedUntil:
+		return m.OldBlockedUntil(ctx)
+	case forgelimit.FieldBlockedReason:
+		return m.OldBlockedReason(ctx)
+	case forgelimit.FieldContentBlockedUntil:
+		return m.OldContentBlockedUntil(ctx)
+	case forgelimit.FieldCreated:
+		return m.OldCreated(ctx)
+	case forgelimit.FieldRefused:
+		return m.OldRefused(ctx)
+	case forgelimit.FieldDecisionsUntil:
+		return m.OldDecisionsUntil(ctx)
+	case forgelimit.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown ForgeLimit field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ForgeLimitMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case forgelimit.FieldAllowed:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAllowed(v)
+		return nil
+	case forgelimit.FieldRemaining:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRemaining(v)
+		return nil
+	case forgelimit.FieldPeriod:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPeriod(v)
+		return nil
+	case forgelimit.FieldResetsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetResetsAt(v)
+		return nil
+	case forgelimit.FieldBlockedUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBlockedUntil(v)
+		return nil
+	case forgelimit.FieldBlockedReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBlockedReason(v)
+		return nil
+	case forgelimit.FieldContentBlockedUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetContentBlockedUntil(v)
+		return nil
+	case forgelimit.FieldCreated:
+		v, ok := value.([]int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreated(v)
+		return nil
+	case forgelimit.FieldRefused:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefused(v)
+		return nil
+	case forgelimit.FieldDecisionsUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDecisionsUntil(v)
+		return nil
+	case forgelimit.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ForgeLimit field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ForgeLimitMutation) AddedFields() []string {
+	var fields []string
+	if m.addallowed != nil {
+		fields = append(fields, forgelimit.FieldAllowed)
+	}
+	if m.addremaining != nil {
+		fields = append(fields, forgelimit.FieldRemaining)
+	}
+	if m.addperiod != nil {
+		fields = append(fields, forgelimit.FieldPeriod)
+	}
+	if m.addrefused != nil {
+		fields = append(fields, forgelimit.FieldRefused)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ForgeLimitMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case forgelimit.FieldAllowed:
+		return m.AddedAllowed()
+	case forgelimit.FieldRemaining:
+		return m.AddedRemaining()
+	case forgelimit.FieldPeriod:
+		return m.AddedPeriod()
+	case forgelimit.FieldRefused:
+		return m.AddedRefused()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ForgeLimitMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case forgelimit.FieldAllowed:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAllowed(v)
+		return nil
+	case forgelimit.FieldRemaining:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRemaining(v)
+		return nil
+	case forgelimit.FieldPeriod:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPeriod(v)
+		return nil
+	case forgelimit.FieldRefused:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRefused(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ForgeLimit numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ForgeLimitMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(forgelimit.FieldResetsAt) {
+		fields = append(fields, forgelimit.FieldResetsAt)
+	}
+	if m.FieldCleared(forgelimit.FieldBlockedUntil) {
+		fields = append(fields, forgelimit.FieldBlockedUntil)
+	}
+	if m.FieldCleared(forgelimit.FieldContentBlockedUntil) {
+		fields = append(fields, forgelimit.FieldContentBlockedUntil)
+	}
+	if m.FieldCleared(forgelimit.FieldCreated) {
+		fields = append(fields, forgelimit.FieldCreated)
+	}
+	if m.FieldCleared(forgelimit.FieldDecisionsUntil) {
+		fields = append(fields, forgelimit.FieldDecisionsUntil)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ForgeLimitMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ForgeLimitMutation) ClearField(name string) error {
+	switch name {
+	case forgelimit.FieldResetsAt:
+		m.ClearResetsAt()
+		return nil
+	case forgelimit.FieldBlockedUntil:
+		m.ClearBlockedUntil()
+		return nil
+	case forgelimit.FieldContentBlockedUntil:
+		m.ClearContentBlockedUntil()
+		return nil
+	case forgelimit.FieldCreated:
+		m.ClearCreated()
+		return nil
+	case forgelimit.FieldDecisionsUntil:
+		m.ClearDecisionsUntil()
+		return nil
+	}
+	return fmt.Errorf("unknown ForgeLimit nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ForgeLimitMutation) ResetField(name string) error {
+	switch name {
+	case forgelimit.FieldAllowed:
+		m.ResetAllowed()
+		return nil
+	case forgelimit.FieldRemaining:
+		m.ResetRemaining()
+		return nil
+	case forgelimit.FieldPeriod:
+		m.ResetPeriod()
+		return nil
+	case forgelimit.FieldResetsAt:
+		m.ResetResetsAt()
+		return nil
+	case forgelimit.FieldBlockedUntil:
+		m.ResetBlockedUntil()
+		return nil
+	case forgelimit.FieldBlockedReason:
+		m.ResetBlockedReason()
+		return nil
+	case forgelimit.FieldContentBlockedUntil:
+		m.ResetContentBlockedUntil()
+		return nil
+	case forgelimit.FieldCreated:
+		m.ResetCreated()
+		return nil
+	case forgelimit.FieldRefused:
+		m.ResetRefused()
+		return nil
+	case forgelimit.FieldDecisionsUntil:
+		m.ResetDecisionsUntil()
+		return nil
+	case forgelimit.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ForgeLimit field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ForgeLimitMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ForgeLimitMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ForgeLimitMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ForgeLimitMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ForgeLimitMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ForgeLimitMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ForgeLimitMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown ForgeLimit unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ForgeLimitMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown ForgeLimit edge %s", name)
 }
 
 // GrantMutation represents an operation that mutates the Grant nodes in the graph.

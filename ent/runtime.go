@@ -16,6 +16,8 @@ import (
 	"kv-shepherd.io/shepherd/ent/delivery"
 	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/event"
+	"kv-shepherd.io/shepherd/ent/forgeanswer"
+	"kv-shepherd.io/shepherd/ent/forgelimit"
 	"kv-shepherd.io/shepherd/ent/grant"
 	"kv-shepherd.io/shepherd/ent/instanceindex"
 	"kv-shepherd.io/shepherd/ent/plan"
@@ -240,6 +242,46 @@ func init() {
 	eventDescID := eventFields[0].Descriptor()
 	// event.DefaultID holds the default value on creation for the id field.
 	event.DefaultID = eventDescID.Default.(func() uuid.UUID)
+	forgeanswerFields := schema.ForgeAnswer{}.Fields()
+	_ = forgeanswerFields
+	// forgeanswerDescLink is the schema descriptor for link field.
+	forgeanswerDescLink := forgeanswerFields[2].Descriptor()
+	// forgeanswer.DefaultLink holds the default value on creation for the link field.
+	forgeanswer.DefaultLink = forgeanswerDescLink.Default.(string)
+	// forgeanswerDescContentType is the schema descriptor for content_type field.
+	forgeanswerDescContentType := forgeanswerFields[3].Descriptor()
+	// forgeanswer.DefaultContentType holds the default value on creation for the content_type field.
+	forgeanswer.DefaultContentType = forgeanswerDescContentType.Default.(string)
+	// forgeanswerDescUsedAt is the schema descriptor for used_at field.
+	forgeanswerDescUsedAt := forgeanswerFields[5].Descriptor()
+	// forgeanswer.DefaultUsedAt holds the default value on creation for the used_at field.
+	forgeanswer.DefaultUsedAt = forgeanswerDescUsedAt.Default.(func() time.Time)
+	forgelimitFields := schema.ForgeLimit{}.Fields()
+	_ = forgelimitFields
+	// forgelimitDescAllowed is the schema descriptor for allowed field.
+	forgelimitDescAllowed := forgelimitFields[1].Descriptor()
+	// forgelimit.DefaultAllowed holds the default value on creation for the allowed field.
+	forgelimit.DefaultAllowed = forgelimitDescAllowed.Default.(int)
+	// forgelimitDescRemaining is the schema descriptor for remaining field.
+	forgelimitDescRemaining := forgelimitFields[2].Descriptor()
+	// forgelimit.DefaultRemaining holds the default value on creation for the remaining field.
+	forgelimit.DefaultRemaining = forgelimitDescRemaining.Default.(int)
+	// forgelimitDescPeriod is the schema descriptor for period field.
+	forgelimitDescPeriod := forgelimitFields[3].Descriptor()
+	// forgelimit.DefaultPeriod holds the default value on creation for the period field.
+	forgelimit.DefaultPeriod = forgelimitDescPeriod.Default.(int64)
+	// forgelimitDescBlockedReason is the schema descriptor for blocked_reason field.
+	forgelimitDescBlockedReason := forgelimitFields[6].Descriptor()
+	// forgelimit.DefaultBlockedReason holds the default value on creation for the blocked_reason field.
+	forgelimit.DefaultBlockedReason = forgelimitDescBlockedReason.Default.(string)
+	// forgelimitDescRefused is the schema descriptor for refused field.
+	forgelimitDescRefused := forgelimitFields[9].Descriptor()
+	// forgelimit.DefaultRefused holds the default value on creation for the refused field.
+	forgelimit.DefaultRefused = forgelimitDescRefused.Default.(int)
+	// forgelimitDescUpdatedAt is the schema descriptor for updated_at field.
+	forgelimitDescUpdatedAt := forgelimitFields[11].Descriptor()
+	// forgelimit.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	forgelimit.DefaultUpdatedAt = forgelimitDescUpdatedAt.Default.(func() time.Time)
 	grantFields := schema.Grant{}.Fields()
 	_ = grantFields
 	// grantDescRevokedBy is the schema descriptor for revoked_by field.

@@ -32,6 +32,10 @@ type Tx struct {
 	Effect *EffectClient
 	// Event is the client for interacting with the Event builders.
 	Event *EventClient
+	// ForgeAnswer is the client for interacting with the ForgeAnswer builders.
+	ForgeAnswer *ForgeAnswerClient
+	// ForgeLimit is the client for interacting with the ForgeLimit builders.
+	ForgeLimit *ForgeLimitClient
 	// Grant is the client for interacting with the Grant builders.
 	Grant *GrantClient
 	// InstanceIndex is the client for interacting with the InstanceIndex builders.
@@ -197,6 +201,8 @@ func (tx *Tx) init() {
 	tx.Delivery = NewDeliveryClient(tx.config)
 	tx.Effect = NewEffectClient(tx.config)
 	tx.Event = NewEventClient(tx.config)
+	tx.ForgeAnswer = NewForgeAnswerClient(tx.config)
+	tx.ForgeLimit = NewForgeLimitClient(tx.config)
 	tx.Grant = NewGrantClient(tx.config)
 	tx.InstanceIndex = NewInstanceIndexClient(tx.config)
 	tx.Membership = NewMembershipClient(tx.config)

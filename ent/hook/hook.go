@@ -129,6 +129,30 @@ func (f EventFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.EventMutation", m)
 }
 
+// The ForgeAnswerFunc type is an adapter to allow the use of ordinary
+// function as ForgeAnswer mutator.
+type ForgeAnswerFunc func(context.Context, *ent.ForgeAnswerMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ForgeAnswerFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.ForgeAnswerMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.ForgeAnswerMutation", m)
+}
+
+// The ForgeLimitFunc type is an adapter to allow the use of ordinary
+// function as ForgeLimit mutator.
+type ForgeLimitFunc func(context.Context, *ent.ForgeLimitMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ForgeLimitFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.ForgeLimitMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.ForgeLimitMutation", m)
+}
+
 // The GrantFunc type is an adapter to allow the use of ordinary
 // function as Grant mutator.
 type GrantFunc func(context.Context, *ent.GrantMutation) (ent.Value, error)

@@ -344,6 +344,49 @@ var (
 			},
 		},
 	}
+	// ForgeCacheColumns holds the columns for the "forge_cache" table.
+	ForgeCacheColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "etags", Type: field.TypeString},
+		{Name: "link", Type: field.TypeString, Default: ""},
+		{Name: "content_type", Type: field.TypeString, Default: ""},
+		{Name: "body", Type: field.TypeBytes},
+		{Name: "used_at", Type: field.TypeTime},
+	}
+	// ForgeCacheTable holds the schema information for the "forge_cache" table.
+	ForgeCacheTable = &schema.Table{
+		Name:       "forge_cache",
+		Columns:    ForgeCacheColumns,
+		PrimaryKey: []*schema.Column{ForgeCacheColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "forgeanswer_used_at",
+				Unique:  false,
+				Columns: []*schema.Column{ForgeCacheColumns[5]},
+			},
+		},
+	}
+	// ForgeLimitsColumns holds the columns for the "forge_limits" table.
+	ForgeLimitsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString},
+		{Name: "allowed", Type: field.TypeInt, Default: 0},
+		{Name: "remaining", Type: field.TypeInt, Default: 0},
+		{Name: "period", Type: field.TypeInt64, Default: 0},
+		{Name: "resets_at", Type: field.TypeTime, Nullable: true},
+		{Name: "blocked_until", Type: field.TypeTime, Nullable: true},
+		{Name: "blocked_reason", Type: field.TypeString, Default: ""},
+		{Name: "content_blocked_until", Type: field.TypeTime, Nullable: true},
+		{Name: "created", Type: field.TypeJSON, Nullable: true},
+		{Name: "refused", Type: field.TypeInt, Default: 0},
+		{Name: "decisions_until", Type: field.TypeTime, Nullable: true},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// ForgeLimitsTable holds the schema information for the "forge_limits" table.
+	ForgeLimitsTable = &schema.Table{
+		Name:       "forge_limits",
+		Columns:    ForgeLimitsColumns,
+		PrimaryKey: []*schema.Column{ForgeLimitsColumns[0]},
+	}
 	// GrantsColumns holds the columns for the "grants" table.
 	GrantsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -764,6 +807,8 @@ var (
 		DeliveriesTable,
 		EffectsTable,
 		EventsTable,
+		ForgeCacheTable,
+		ForgeLimitsTable,
 		GrantsTable,
 		IndexesTable,
 		MembershipsTable,
@@ -811,6 +856,12 @@ func init() {
 	}
 	EventsTable.Annotation = &entsql.Annotation{
 		Table: "events",
+	}
+	ForgeCacheTable.Annotation = &entsql.Annotation{
+		Table: "forge_cache",
+	}
+	ForgeLimitsTable.Annotation = &entsql.Annotation{
+		Table: "forge_limits",
 	}
 	GrantsTable.Annotation = &entsql.Annotation{
 		Table: "grants",

@@ -36,6 +36,12 @@ type Effect func(*sql.Selector)
 // Event is the predicate function for event builders.
 type Event func(*sql.Selector)
 
+// ForgeAnswer is the predicate function for forgeanswer builders.
+type ForgeAnswer func(*sql.Selector)
+
+// ForgeLimit is the predicate function for forgelimit builders.
+type ForgeLimit func(*sql.Selector)
+
 // Grant is the predicate function for grant builders.
 type Grant func(*sql.Selector)
 
