@@ -15,7 +15,7 @@
 //	deploy.go        what a merge brings to a cluster is announced as a deployment of the forge
 //	view.go          what there is to say, gathered
 //	invite.go        those who can decide are asked for a review, and reminded
-//	answer.go        commands are carried out and answered: docket.go says which, planning.go is /plan
+//	answer.go        commands are carried out and answered: docket.go says which, planning.go is /plan, overtaken.go what comes late
 //	close.go         a pull request that is closed, or was merged with another one, ends what it asked for
 //	automatic.go     what nobody has to decide is merged by the bot
 //	group.go         a merge queue is told whether what it is about to merge was approved

@@ -128,6 +128,9 @@ func (d *docket) hold(ctx context.Context, cmd *ent.Command, answer *comment.Ans
 	if err != nil || answer.Problems != nil {
 		return err
 	}
+	if answer.Problems, err = d.overtaken(ctx, cmd); err != nil || answer.Problems != nil {
+		return err
+	}
 	return d.judge.gateway.Hold(ctx, d.row.ID, actorOf(cmd), cmd.Verb == string(command.VerbHold))
 }
 
@@ -208,6 +211,10 @@ func (d *docket) retry(ctx context.Context, cmd *ent.Command, answer *comment.An
 	if d.row.State != pullrequest.StateMerged {
 		answer.Problems = refusedBecause(domain.CommandInvalid, "nothing was carried out yet", "/retry is for what failed after the merge")
 		return nil
+	}
+	refused, err := d.overtaken(ctx, cmd)
+	if answer.Problems = refused; err != nil || refused != nil {
+		return err
 	}
 	people, code := map[string]policy.Person{}, domain.PermissionDenied
 	for _, c := range d.report.Changes {

@@ -48,6 +48,9 @@ func (d *docket) plan(ctx context.Context, cmd *ent.Command, answer *comment.Ans
 		answer.Problems = problems
 		return nil
 	}
+	if answer.Problems, err = d.overtakenPlan(ctx, cmd, plans, names); err != nil || answer.Problems != nil {
+		return err
+	}
 	choices, refused, err := d.choices(ctx, cmd, plans, tickets)
 	if answer.Problems = refused; err != nil || refused != nil {
 		return err
