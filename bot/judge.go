@@ -107,7 +107,7 @@ func locked(ctx context.Context, pool *pgxpool.Pool, name string, do func(contex
 		switch {
 		case errors.Is(err, store.ErrLocked) && time.Since(begun) < patience:
 			time.Sleep(glance)
-		case errors.Is(err, store.ErrLocked), errors.Is(err, approval.ErrMoved):
+		case errors.Is(err, store.ErrLocked), errors.Is(err, store.ErrLockLost), errors.Is(err, approval.ErrMoved):
 			return jobs.Later(busy, err)
 		default:
 			return err

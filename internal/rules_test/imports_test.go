@@ -23,8 +23,9 @@ var mayImport = map[string][]string{
 
 	// The database, and what is written in its transactions.
 	"migrations":                   {},
-	"internal/store":               {"ent/...", "migrations"},
-	"internal/jobs":                {"internal/domain"},
+	"internal/pgwatch":             {},
+	"internal/store":               {"ent/...", "internal/pgwatch", "migrations"},
+	"internal/jobs":                {"internal/domain", "internal/pgwatch"},
 	"internal/governance/audit":    {"ent/...", "internal/store"},
 	"internal/governance/approval": {"ent/...", "gitops/spec", "internal/domain", "internal/governance/audit", "internal/jobs", "internal/judge", "internal/render", "internal/store"},
 
@@ -85,7 +86,7 @@ var keptTo = map[string][]string{
 	"entgo.io/ent":                                      {"ent/...", "internal/store", "migrations/generate"},
 	"github.com/pressly/goose":                          {"internal/store"},
 	"github.com/riverqueue/river":                       {"internal/jobs", "internal/store", "internal/app", "internal/api", "internal/governance/approval"}, // approval names the interface of a job's arguments
-	"github.com/jackc/pgx":                              {"internal/store", "internal/jobs", "internal/api", "internal/app", "internal/service", "internal/governance/approval", "bot", "cmd/shepherd", "cmd/demo", "internal/pgtest", "internal/storetest", "internal/faulttest", "migrations/generate"},
+	"github.com/jackc/pgx":                              {"internal/pgwatch", "internal/store", "internal/jobs", "internal/api", "internal/app", "internal/service", "internal/governance/approval", "bot", "cmd/shepherd", "cmd/demo", "internal/pgtest", "internal/storetest", "internal/faulttest", "migrations/generate"},
 	"database/sql":                                      {"internal/store", "ent/...", "migrations/generate"},
 	"github.com/google/cel-go":                          {"internal/policy"},
 	"github.com/prometheus":                             {"internal/api"},

@@ -72,7 +72,7 @@ func (s *VMs) Execute(ctx context.Context, id uuid.UUID) error {
 	err = store.WithLock(ctx, s.pool, "vm/"+e.Subject, func(ctx context.Context) error {
 		return s.dispatcher.Dispatch(ctx, e.Type, id.String())
 	})
-	if errors.Is(err, store.ErrLocked) {
+	if errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrLockLost) {
 		return jobs.Later(time.Second, err)
 	}
 	return errors.Join(sorted(err), s.waits(ctx, id, err))

@@ -27,32 +27,60 @@ func holders(t *testing.T, pool *pgxpool.Pool) (pids []int) {
 	return pids
 }
 
-// A lock goes with its connection: nobody waits for the dead.
+// A lock goes with its connection: nobody waits for the dead, and who relied on it hears of it at once.
 func TestWithLockOfADeadConnection(t *testing.T) {
 	t.Parallel()
 	pool := storetest.Open(t)
-	done := errors.New("what the work said")
+	said := errors.New("what the work said")
 	err := store.WithLock(t.Context(), pool, "vm/a", func(ctx context.Context) error {
 		pids := holders(t, pool)
 		if len(pids) != 1 {
 			t.Fatalf("held by %v", pids)
 		}
-		if _, err := pool.Exec(ctx, `select pg_terminate_backend($1)`, pids[0]); err != nil {
+		if _, err := pool.Exec(t.Context(), `select pg_terminate_backend($1)`, pids[0]); err != nil {
 			t.Fatal(err)
 		}
-		for end := time.Now().Add(10 * time.Second); len(holders(t, pool)) > 0 && time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+		case <-time.After(30 * time.Second):
+			t.Fatal("the work was not told")
+		}
+		if cause := context.Cause(ctx); !errors.Is(cause, store.ErrLockLost) {
+			t.Errorf("told %v", cause)
+		}
+		free := func() error {
+			return store.WithLock(t.Context(), pool, "vm/a", func(context.Context) error { return nil })
+		}
+		err := free()
+		for end := time.Now().Add(10 * time.Second); errors.Is(err, store.ErrLocked) && time.Now().Before(end); err = free() {
 			time.Sleep(5 * time.Millisecond)
 		}
-		if err := store.WithLock(ctx, pool, "vm/a", func(context.Context) error { return nil }); err != nil {
+		if err != nil {
 			t.Errorf("after the connection broke: %v", err)
 		}
-		return done
+		return said
 	})
-	if !errors.Is(err, done) {
+	if !errors.Is(err, store.ErrLockLost) || errors.Is(err, said) || !strings.Contains(err.Error(), said.Error()) {
 		t.Errorf("%v", err)
 	}
-	if err := store.WithLock(t.Context(), pool, "vm/a", func(context.Context) error { return nil }); err != nil {
+	if err := store.WithLock(t.Context(), pool, "vm/a", func(context.Context) error { return said }); !errors.Is(err, said) {
 		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// Work that was done when the lock was lost is done.
+func TestWithLockThatIsLostTooLate(t *testing.T) {
+	t.Parallel()
+	pool := storetest.Open(t)
+	err := store.WithLock(t.Context(), pool, "vm/a", func(ctx context.Context) error {
+		if _, err := pool.Exec(t.Context(), `select pg_terminate_backend($1)`, holders(t, pool)[0]); err != nil {
+			t.Fatal(err)
+		}
+		<-ctx.Done()
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -3,10 +3,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"kv-shepherd.io/shepherd/ent"
+	"kv-shepherd.io/shepherd/internal/pgwatch"
 )
 
 // Pool is what the store needs of a pgx pool. Tests wrap it to break transactions on purpose.
@@ -38,6 +41,8 @@ func Open(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
 	cfg.MaxConns = max(cfg.MaxConns, 40)
 	cfg.MaxConnLifetime = time.Hour
 	cfg.MaxConnIdleTime = 10 * time.Minute
+	cfg.ConnConfig.ConnectTimeout = cmp.Or(cfg.ConnConfig.ConnectTimeout, connectTimeout)
+	cfg.AfterConnect = pgwatch.Prepare
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
@@ -48,6 +53,9 @@ func Open(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
 	}
 	return pool, nil
 }
+
+// connectTimeout is how long a database may take to greet: who waits for it longer has been given up.
+const connectTimeout = 5 * time.Second
 
 // scrub drops pgx's parse error, which may quote the address with its password.
 func scrub(err error) error {
@@ -114,9 +122,15 @@ func (tx *Tx) Lock(ctx context.Context, name string) error {
 // ErrLocked says that somebody else holds the lock, or that as many locks are held as the pool bears.
 var ErrLocked = errors.New("locked by another worker")
 
+// ErrLockLost says that the database dropped the lock while work was done under it: it restarted, or the
+// connection broke.
+var ErrLockLost = errors.New("the lock was lost")
+
 // WithLock runs do while this process holds the session-scoped advisory lock of a name. It does not
 // wait: where the lock is taken it returns ErrLocked. The lock goes with its connection, so a dead
-// process holds none. Nothing is in a transaction here: do may talk to the outside.
+// process holds none. Where the connection breaks while do runs, others can have the lock: do's context ends at
+// once, with ErrLockLost as its cause, and do has to return. Nothing is in a transaction here: do may talk to the
+// outside.
 //
 // A quarter of the pool is left to what is done under the locks: holders that all wait for one more
 // connection would wait for ever.
@@ -141,7 +155,34 @@ func WithLock(ctx context.Context, pool *pgxpool.Pool, name string, do func(ctx 
 			_ = conn.Conn().Close(context.WithoutCancel(ctx)) // the lock must not outlive its holder
 		}
 	}()
-	return do(ctx)
+	err = watched(ctx, conn.Conn(), do)
+	if errors.Is(err, ErrLockLost) {
+		return fmt.Errorf("lock %s: %w", name, err)
+	}
+	return err
+}
+
+// watched runs do, whose context ends when the connection does. What do makes of that is no verdict on its work:
+// it is told, not passed on.
+func watched(ctx context.Context, conn *pgx.Conn, do func(ctx context.Context) error) error {
+	work, lost := context.WithCancelCause(ctx)
+	watch, stop := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		if err := pgwatch.Watch(watch, conn); err != nil {
+			lost(fmt.Errorf("%w: %w", ErrLockLost, err))
+		}
+	})
+	defer func() {
+		stop()
+		watcher.Wait()
+		lost(nil)
+	}()
+	err := do(work)
+	if cause := context.Cause(work); err != nil && errors.Is(cause, ErrLockLost) {
+		return fmt.Errorf("%w (%v)", cause, err)
+	}
+	return err
 }
 
 func lockKey(name string) int64 {
