@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 )
 
@@ -69,4 +70,20 @@ func (r *Runner) closeCluster(ctx context.Context, name string) error {
 		return fmt.Errorf("close the queue of cluster %s: %w", name, err)
 	}
 	return nil
+}
+
+// Hurry lets the events of clusters that wait for a moment to come be tried at once, in the caller's transaction: they
+// were asked to come back later, or had failed. Those that watch machines keep their own pace. It returns how many
+// there were.
+func Hurry(ctx context.Context, tx pgx.Tx, clusters ...string) (int64, error) {
+	queues := make([]string, len(clusters))
+	for i, name := range clusters {
+		queues[i] = ClusterQueue(name)
+	}
+	tag, err := tx.Exec(ctx, `update river_job set state = 'available', scheduled_at = now()
+where queue = any($1) and kind = $2 and state in ('scheduled', 'retryable')`, queues, EventJob{}.Kind())
+	if err != nil {
+		return 0, fmt.Errorf("hurry the events of clusters %v: %w", clusters, err)
+	}
+	return tag.RowsAffected(), nil
 }

@@ -14,7 +14,9 @@ import (
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/cluster"
 	"kv-shepherd.io/shepherd/internal/governance/approval"
+	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/provider"
+	"kv-shepherd.io/shepherd/internal/store"
 )
 
 // The numbers of the follower: how often it looks, how long a pause counts that was written down, beyond the
@@ -79,7 +81,9 @@ func (f *Follower) round(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the clusters: %w", err)
 	}
-	f.forget(rows)
+	if err := f.hurry(ctx, f.forget(rows)...); err != nil {
+		return err
+	}
 	paused := map[string]provider.Pause{}
 	for _, p := range f.clusters.Registry().Paused() {
 		paused[p.Cluster] = p
@@ -100,8 +104,9 @@ func (f *Follower) round(ctx context.Context) error {
 }
 
 // forget lets go of the connections to clusters of which something changed, so that they are tried at once and
-// anew: that are gone, have other credentials, or were found to be well, or to be others, by a look at them.
-func (f *Follower) forget(rows []*ent.Cluster) {
+// anew: that are gone, have other credentials, or were found to be well, or to be others, by a look at them. It
+// returns those of them that there still are.
+func (f *Follower) forget(rows []*ent.Cluster) (changed []string) {
 	now := make(map[string]*ent.Cluster, len(rows))
 	for _, row := range rows {
 		now[row.ID] = row
@@ -110,9 +115,25 @@ func (f *Follower) forget(rows []*ent.Cluster) {
 		is := now[name]
 		if is == nil || is.Generation != was.Generation || is.Health != was.Health && is.Health != cluster.HealthUnreachable {
 			f.clusters.Registry().Forget(name)
+			if is != nil {
+				changed = append(changed, name)
+			}
 		}
 	}
 	f.seen = now
+	return changed
+}
+
+// hurry has the jobs of clusters not wait until the end of the pause that they were asked to make: what they waited
+// for is there.
+func (f *Follower) hurry(ctx context.Context, names ...string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	return f.clusters.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := jobs.Hurry(ctx, tx.PGX, names...)
+		return err
+	})
 }
 
 // prove tries a cluster whose pause is over, beside everything else: it may take as long as a call may.
@@ -184,5 +205,5 @@ func (f *Follower) resumed(ctx context.Context, name string) error {
 		return fmt.Errorf("note that cluster %s is back: %w", name, err)
 	}
 	delete(f.noted, name)
-	return nil
+	return f.hurry(ctx, name)
 }

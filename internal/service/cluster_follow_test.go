@@ -175,3 +175,47 @@ from river_job where queue = 'cluster_prod-1' group by queue, state`))
 		t.Error("the dead cluster's jobs ran")
 	}
 }
+
+// Events that were asked to come back later are tried at once when the cluster has new credentials, was found to be
+// well, or is not paused any more; those of other clusters wait on, and so does what only watches.
+func TestFollowHurries(t *testing.T) {
+	t.Parallel()
+	f := newFollowed(t)
+	f.worked("prod-1", "test-1")
+	wait := func() {
+		t.Helper()
+		_, err := f.pool.Exec(t.Context(), `with gone as (delete from river_job)
+insert into river_job (args, kind, max_attempts, queue, state, scheduled_at)
+select '{}', kind, 25, queue, state::river_job_state, now() + interval '40 minutes' from unnest(array['event_job', 'verify_vm']) kind,
+  unnest(array['cluster_prod-1', 'cluster_test-1']) queue, unnest(array['scheduled', 'retryable']) state`)
+		f.ok(err)
+	}
+	const now = `select queue || ' ' || kind || ' ' || count(*) from river_job where state = 'available' and scheduled_at <= now() group by queue, kind`
+	hurried := []string{"cluster_prod-1 event_job 2"}
+	wait()
+	f.worked("prod-1", "test-1")
+	f.same("nothing happened", nil, f.lines(now))
+	f.add("prod-1")
+	f.ok(f.round(t.Context()))
+	f.same("new credentials", hurried, f.lines(now))
+
+	f.become("unreachable")
+	wait()
+	f.ok(f.round(t.Context()))
+	f.same("found to be away", nil, f.lines(now))
+	f.become("healthy")
+	f.ok(f.round(t.Context()))
+	f.same("found to be well", hurried, f.lines(now))
+
+	f.breaks()
+	f.worked("test-1")
+	wait()
+	f.worked("test-1")
+	f.same("paused", nil, f.lines(now))
+	f.line.mend()
+	f.eventually("it is back", func() bool {
+		f.ok(f.round(t.Context()))
+		return slices.Contains(f.work.names, "prod-1")
+	})
+	f.same("not paused any more", hurried, f.lines(now))
+}
