@@ -17,6 +17,7 @@ import (
 
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/internal/forgetest"
+	"kv-shepherd.io/shepherd/internal/forgetest/published"
 )
 
 const (
@@ -337,6 +338,9 @@ func FuzzParse(f *testing.F) {
 	}
 	for _, d := range deliveries(f) {
 		f.Add(d.Event, d.Payload)
+	}
+	for _, e := range published.Events() {
+		f.Add(e.Name, []byte(e.Body))
 	}
 	f.Add("push", []byte(`{"ref":null,"before":null,"after":null,"pusher":null,"repository":{"id":1},"Repository":null}`))
 	f.Fuzz(func(t *testing.T, event string, body []byte) {
