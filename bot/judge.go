@@ -191,7 +191,7 @@ func (j *Judge) open(ctx context.Context, pull forge.PullRequest, wanted int64) 
 	if report.Automatic, err = j.automatic(ctx, pull, head, in, report, c); err != nil {
 		return fmt.Errorf("judge #%d: %w", pull.Number, err)
 	}
-	submission := approval.Submission{Pull: pullOf(pull), Judged: wanted, Report: report, Vetoed: c.vetoed()}
+	submission := approval.Submission{Pull: pullOf(pull), Judged: wanted, Report: report, Vetoed: c.vetoed(), Held: in.World.Claims}
 	if err := j.gateway.Submit(ctx, submission); err != nil {
 		return fmt.Errorf("submit #%d: %w", pull.Number, err)
 	}

@@ -73,9 +73,9 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 	return err
 }
 
-// passes are the problems that time may mend, without anybody's pushing: limits that count by the hour, and
-// clusters that come back.
-var passes = []domain.Code{domain.RateLimitExceeded, domain.NoEligibleCluster, domain.ClusterUnreachable}
+// passes are the problems that time may mend, without anybody's pushing: limits that count by the hour, clusters
+// that come back, and room that was made while it was found missing.
+var passes = []domain.Code{domain.RateLimitExceeded, domain.NoEligibleCluster, domain.ClusterUnreachable, domain.QuotaExceeded}
 
 // unsettled finds plans that their cluster refused, or was silent about, when it was asked for a preview.
 const unsettled = "$.changes[*].**{1 to 2}.preview ? (exists(@.refused) || exists(@.unanswered))"

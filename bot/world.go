@@ -12,12 +12,12 @@ import (
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/accepted"
 	"kv-shepherd.io/shepherd/ent/claim"
-	"kv-shepherd.io/shepherd/ent/event"
 	"kv-shepherd.io/shepherd/ent/instanceindex"
 	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/gitops"
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/judge"
 	"kv-shepherd.io/shepherd/internal/policy"
 	"kv-shepherd.io/shepherd/internal/store"
@@ -297,12 +297,7 @@ func (w *world) claims(ctx context.Context) error {
 		return fmt.Errorf("read the claims: %w", err)
 	}
 	for _, row := range rows {
-		c := judge.Claim{PullRequest: row.PullRequest}
-		if t := row.Edges.Ticket; t != nil {
-			c.Status = domain.TicketStatus(t.Status)
-			c.Running = t.Edges.Event != nil && t.Edges.Event.Status == event.StatusPROCESSING
-		}
-		w.out.Claims[row.ID] = c
+		w.out.Claims[row.ID] = approval.Held(row)
 	}
 	return nil
 }

@@ -43,6 +43,9 @@ type Submission struct {
 	// Vetoed names the paths that somebody who may approve them has refused, and not come round since:
 	// a rejected change is not asked for again as it is.
 	Vetoed map[string]bool
+	// Held are the reservations of others that the judging saw, by key. Where one of them is another one by now,
+	// the report is about a state that has passed: that is ErrMoved.
+	Held map[string]judge.Claim
 }
 
 // ErrClaimed says that another pull request took a name between the judging and its submission.
@@ -54,7 +57,10 @@ var ErrClaimed = fmt.Errorf("claimed by another pull request: %w", ErrMoved)
 // that comes after the merge changes nothing.
 func (g *Gateway) Submit(ctx context.Context, s Submission) error {
 	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if merged, err := lockPull(ctx, tx, s.Pull.Number); err != nil || merged {
+		if merged, err := lockWithHolders(ctx, tx, s); err != nil || merged {
+			return err
+		}
+		if err := stillHeld(ctx, tx, s.Held); err != nil {
 			return err
 		}
 		open, err := openTickets(ctx, tx, s.Pull.Number)
