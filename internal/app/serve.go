@@ -23,15 +23,12 @@ var ErrMigrationsPending = errors.New("migrations are pending: run shepherd migr
 // Serve serves until ctx ends, then drains: see stop. listening is told the address once webhooks can
 // come.
 func (a *App) Serve(ctx context.Context, listening func(addr string)) error {
-	presence, err := jobs.Attend(ctx, a.Pool, a.id)
+	presence, err := jobs.Attend(ctx, a.Pool, a.id, a.Log)
 	if err != nil {
 		return err
 	}
 	defer presence.Leave(context.WithoutCancel(ctx))
 	a.metrics.Presence(func(ctx context.Context) (bool, error) { return presence.Held(ctx, a.Pool) })
-	if _, err := jobs.Rescue(ctx, a.Pool); err != nil {
-		return err
-	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.Config.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -54,6 +51,7 @@ func (a *App) Serve(ctx context.Context, listening func(addr string)) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { failed <- server.Serve(ln) })
 	wg.Go(func() { a.follower.Run(ctx) })
+	wg.Go(func() { a.runner.Rescue(ctx) })
 	listening(ln.Addr().String())
 	linger := a.Linger
 	select {

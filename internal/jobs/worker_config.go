@@ -63,17 +63,20 @@ const (
 type Runner struct {
 	*river.Client[pgx.Tx]
 	clusters clusterQueues
+	rescuer  *rescuer
+	log      *slog.Logger
 }
 
 // NewRunner registers the workers. Start it with Runner.Start, end it with Runner.Stop.
 func NewRunner(pool *pgxpool.Pool, cfg Config, w Workers) (*Runner, error) {
+	held := &holding{jobs: map[taken]bool{}}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		ID:                          cfg.ID,
 		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: defaultWorkers}},
 		Workers:                     register(w),
 		Logger:                      slog.New(warnings{cfg.Logger.Handler()}),
 		ErrorHandler:                failures{cfg.Logger},
-		Middleware:                  cfg.Middleware,
+		Middleware:                  append([]rivertype.Middleware{held}, cfg.Middleware...),
 		PeriodicJobs:                periodic(cfg.Periodic),
 		JobTimeout:                  jobTimeout,
 		RescueStuckJobsAfter:        jobTimeout + time.Minute,
@@ -86,7 +89,10 @@ func NewRunner(pool *pgxpool.Pool, cfg Config, w Workers) (*Runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up River: %w", err)
 	}
-	return &Runner{Client: client, clusters: clusterQueues{names: cfg.Clusters, open: map[string]bool{}}}, nil
+	return &Runner{
+		Client: client, clusters: clusterQueues{names: cfg.Clusters, open: map[string]bool{}},
+		rescuer: newRescuer(pool, client.ID(), held), log: cfg.Logger,
+	}, nil
 }
 
 // fetchCooldown bounds how soon after one fetch the next may follow: it is most of the time between
