@@ -22,6 +22,8 @@ type Metrics struct {
 	deliveries *prometheus.CounterVec
 	jobs       *prometheus.HistogramVec
 	steps      *prometheus.HistogramVec
+	asked      *prometheus.CounterVec
+	held       *prometheus.CounterVec
 }
 
 // seconds are the buckets of all durations: a judging takes tens of milliseconds, an apply too, a job
@@ -41,11 +43,17 @@ func NewMetrics(pool *pgxpool.Pool, log *slog.Logger) *Metrics {
 		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "shepherd_step_duration_seconds", Help: "Duration of the steps that users wait for: judge, apply.", Buckets: seconds,
 		}, []string{"step"}),
+		asked: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shepherd_forge_questions_total", Help: "Questions to the forge by what became of them: those of which the answer was known and is unchanged cost nothing.",
+		}, []string{"outcome"}),
+		held: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shepherd_forge_held_total", Help: "Requests that were not sent because of the forge's limits, by reason and by what they are for; they come back later.",
+		}, []string{"reason", "class"}),
 	}
 	for _, outcome := range []string{"bad signature", "not stored"} {
 		m.deliveries.WithLabelValues(outcome) // from 0 on: Prometheus sees no increase in what appears
 	}
-	m.registry.MustRegister(m.deliveries, m.jobs, m.steps, &state{pool: pool, log: log},
+	m.registry.MustRegister(m.deliveries, m.jobs, m.steps, m.asked, m.held, &state{pool: pool, log: log},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -61,6 +69,18 @@ func (m *Metrics) Delivery(outcome string) { m.deliveries.WithLabelValues(outcom
 // Step notes how long a step took.
 func (m *Metrics) Step(name string, took time.Duration) {
 	m.steps.WithLabelValues(name).Observe(took.Seconds())
+}
+
+// Asked counts a question to the forge by what became of it.
+func (m *Metrics) Asked(outcome string) { m.asked.WithLabelValues(outcome).Inc() }
+
+// Held counts a request to the forge that was not sent because of its limits.
+func (m *Metrics) Held(reason string, news bool) {
+	class := "decision"
+	if news {
+		class = "news"
+	}
+	m.held.WithLabelValues(reason, class).Inc()
 }
 
 // Middleware measures jobs.

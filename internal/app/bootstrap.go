@@ -21,6 +21,7 @@ import (
 	"kv-shepherd.io/shepherd/gitops"
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/api"
+	"kv-shepherd.io/shepherd/internal/budget"
 	"kv-shepherd.io/shepherd/internal/config"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/governance/approval"
@@ -52,6 +53,8 @@ type App struct {
 	runner   *jobs.Runner
 	follower *service.Follower
 	metrics  *api.Metrics
+	limiter  *budget.Limiter // nil where there is no database
+	answers  *budget.Answers
 }
 
 // New puts the server together. It reaches the database and the forge, and starts nothing. Close it.
@@ -102,6 +105,9 @@ func (a *App) reach(ctx context.Context) (err error) {
 	if err := a.current(ctx); err != nil {
 		return err
 	}
+	a.metrics = api.NewMetrics(a.Pool, a.Log)
+	a.limiter = budget.New(a.Pool, budget.Options{Content: contentRates(a.Config), Held: a.metrics.Held, Log: a.Log, Now: time.Now})
+	a.answers = budget.NewAnswers(a.Pool, a.Log)
 	return a.openForge(ctx)
 }
 
@@ -151,6 +157,9 @@ func (a *App) forgeConfig() github.Config {
 	out := github.Config{
 		BaseURL: cfg.GitHub.BaseURL, RepositoryID: cfg.Repository.ID, UserAgent: "kubevirt-shepherd", Logger: a.Log,
 	}
+	if a.limiter != nil {
+		out.Limiter, out.Answers, out.Asked = a.limiter, a.answers, a.metrics.Asked
+	}
 	if cfg.GitHub.App.ID == 0 {
 		out.Token = cfg.GitHub.Token.Reveal()
 		return out
@@ -196,7 +205,6 @@ func (a *App) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.metrics = api.NewMetrics(a.Pool, a.Log)
 	connections := clusters.Registry()
 	a.metrics.Clusters(pauses(connections))
 	grace := time.Duration(cfg.Approval.Grace)
@@ -254,7 +262,7 @@ func (a *App) wire(ctx context.Context) error {
 		OfferUndo:        undoer.Undo,
 		PrepareRedo:      undoer.Redo,
 		VerifyVM:         vms.Verify,
-		Heartbeat:        func(context.Context, jobs.Heartbeat) error { return nil }, // that it was done is all there is to it
+		Heartbeat:        a.heartbeat,
 		Sweep:            sweeper.Run,
 		SweepDeliveries:  redeliverer.Run,
 		AnswerCommands:   commander.Run,
@@ -262,7 +270,7 @@ func (a *App) wire(ctx context.Context) error {
 		CheckMergeGroup:  grouper.Run,
 		Remind:           teller.Remind,
 		CheckClusters:    service.NewHealth(clusters, queue, a.Log).Run,
-		PruneDeliveries:  bot.NewPruner(a.DB, time.Duration(cfg.Retention.Deliveries), a.Log, time.Now).Run,
+		PruneDeliveries:  a.prune,
 		Event:            vms,
 	})
 	if err != nil {
@@ -335,6 +343,28 @@ func (a *App) environment(ctx context.Context, cluster string) (domain.Environme
 		return "", *p
 	}
 	return c.Environment, nil
+}
+
+// heartbeat gives back what dead processes hold.
+func (a *App) heartbeat(ctx context.Context, _ jobs.Heartbeat) error {
+	n, err := jobs.Rescue(ctx, a.Pool)
+	if n > 0 {
+		a.Log.WarnContext(ctx, "jobs of a dead process taken back", "jobs", n)
+	}
+	return err
+}
+
+// prune deletes what is not needed any more.
+func (a *App) prune(ctx context.Context, args jobs.PruneDeliveries) error {
+	deliveries := bot.NewPruner(a.DB, time.Duration(a.Config.Retention.Deliveries), a.Log, time.Now)
+	return errors.Join(deliveries.Run(ctx, args), a.answers.Prune(ctx))
+}
+
+func contentRates(cfg config.Config) (out []budget.Rate) {
+	for _, r := range cfg.GitHub.ContentLimits {
+		out = append(out, budget.Rate(r))
+	}
+	return out
 }
 
 // limitRules are the configuration's limits as rules: the general ones come first.

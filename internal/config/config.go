@@ -65,6 +65,8 @@ type GitHub struct {
 	WebhookSecrets []seal.Secret `json:"webhookSecrets" env:"WEBHOOK_SECRETS"`
 	// Deployments announces what merges bring to clusters as deployments; it takes a permission of its own.
 	Deployments bool `json:"deployments" env:"DEPLOYMENTS"`
+	// ContentLimits are how fast something may be created there, all replicas together: N/TIME, as 80/1m.
+	ContentLimits []Rate `json:"contentLimits" env:"CONTENT_LIMITS"`
 }
 
 // App are the credentials of a GitHub App.
@@ -156,12 +158,43 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Rate is so many in a time, in text as 80/1m.
+type Rate struct {
+	N   int
+	Per time.Duration
+}
+
+// UnmarshalText reads a rate.
+func (r *Rate) UnmarshalText(text []byte) error {
+	n, per, ok := strings.Cut(string(text), "/")
+	count, err := strconv.Atoi(n)
+	if !ok || err != nil {
+		return fmt.Errorf("a rate is a number and a time, as 80/1m, not %q", text)
+	}
+	within, err := time.ParseDuration(per)
+	if err != nil {
+		return fmt.Errorf("a rate is a number and a time, as 80/1m, not %q", text)
+	}
+	*r = Rate{count, within}
+	return nil
+}
+
+func (r Rate) String() string { return fmt.Sprintf("%d/%v", r.N, r.Per) }
+
+// check says what is wrong with a rate at the forge.
+func (r Rate) check() error {
+	if r.N < 5 || r.Per < time.Second || r.Per > time.Hour {
+		return fmt.Errorf("github.contentLimits: %v: at least 5, in a time from 1s to 1h", r)
+	}
+	return nil
+}
+
 // Defaults are the values of keys that nobody sets.
 func Defaults() Config {
 	return Config{
 		Listen: "127.0.0.1:8080", DataDir: "/var/lib/shepherd",
 		Repository: Repository{Forge: "github", Branch: "main", WalkEvery: Duration(time.Minute), SweepEvery: Duration(10 * time.Minute)},
-		GitHub:     GitHub{Deployments: true},
+		GitHub:     GitHub{Deployments: true, ContentLimits: []Rate{{80, time.Minute}, {500, time.Hour}}},
 		Approval: Approval{
 			Grace: Duration(10 * time.Second), TeamCache: Duration(5 * time.Minute), CommentInterval: Duration(10 * time.Second),
 			AutoMerge: true, RemindAfter: Duration(7 * 24 * time.Hour),
@@ -264,6 +297,11 @@ func (c Config) Check() error {
 	need(!c.EncryptionKeys.Empty(), "encryptionKeys: set at least one key of 32 bytes (base64 or hex): openssl rand -hex 32")
 	for _, a := range c.Administrators {
 		need(a.ID > 0 && a.Login != "", fmt.Sprintf("administrators: %q: give the login and the forge's number of it", a.Login))
+	}
+	for _, r := range c.GitHub.ContentLimits {
+		if err := r.check(); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	for _, r := range c.Policy.Registries {
 		need(strings.Trim(r, "/") != "" && !strings.Contains(r, "://"), fmt.Sprintf("policy.registries: %q: give a registry, or a path in one, as quay.io/acme", r))

@@ -136,6 +136,9 @@ func TestLoadRefuses(t *testing.T) {
 		{"no yes or no in the environment", "", "SHEPHERD_APPROVAL_AUTO_MERGE: ", map[string]string{"SHEPHERD_APPROVAL_AUTO_MERGE": "perhaps"}},
 		{"no number in the environment", "", "SHEPHERD_REPOSITORY_ID: ", map[string]string{"SHEPHERD_REPOSITORY_ID": "vms"}},
 		{"no administrator in the environment", "", "login:id", map[string]string{"SHEPHERD_ADMINISTRATORS": "dave"}},
+		{"no rate", "github: {contentLimits: [80 a minute]}\n", `not "80 a minute"`, nil},
+		{"no rate in the environment", "", "SHEPHERD_GITHUB_CONTENT_LIMITS: ", map[string]string{"SHEPHERD_GITHUB_CONTENT_LIMITS": "80/1m,x/1h"}},
+		{"a rate without a time", "github: {contentLimits: [80/minute]}\n", `not "80/minute"`, nil},
 		{"a file that is not there", "encryptionKeysFile: /nonexistent/keys\n", "/nonexistent/keys", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -75,6 +75,8 @@ func samples(t *testing.T, k key) [2]sample {
 			text = fmt.Sprintf("[{role: operator, creates: %d}, {environment: prod, perHour: 0}]", 70+i)
 			out[i] = sample{text, []map[string]any{{"role": "operator", "creates": 70 + i}, {"environment": "prod", "perHour": 0}},
 				LimitRules{{Role: "operator", Creates: new(70 + i)}, {Environment: domain.Prod, PerHour: new(0)}}}
+		case []Rate:
+			out[i] = sample{fmt.Sprintf("%d/1m,500/1h", 70+i), []string{fmt.Sprintf("%d/60s", 70+i), "500/60m"}, []Rate{{70 + i, time.Minute}, {500, time.Hour}}}
 		case int64:
 			out[i] = sample{fmt.Sprint(70 + i), 70 + i, int64(70 + i)}
 		case int:

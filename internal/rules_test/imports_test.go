@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"gitops/internal/smarthttp": {},
 	"bot/forge":                 {},
 	"bot/forge/github":          {"bot/forge"},
+	"internal/budget":           {"bot/forge"},
 	"internal/provider":         {"internal/domain"},
 	"internal/seal":             {},
 
@@ -86,7 +87,7 @@ var keptTo = map[string][]string{
 	"entgo.io/ent":                                      {"ent/...", "internal/store", "migrations/generate"},
 	"github.com/pressly/goose":                          {"internal/store"},
 	"github.com/riverqueue/river":                       {"internal/jobs", "internal/store", "internal/app", "internal/api", "internal/governance/approval"}, // approval names the interface of a job's arguments
-	"github.com/jackc/pgx":                              {"internal/pgwatch", "internal/store", "internal/jobs", "internal/api", "internal/app", "internal/service", "internal/governance/approval", "bot", "cmd/shepherd", "cmd/demo", "internal/pgtest", "internal/storetest", "internal/faulttest", "migrations/generate"},
+	"github.com/jackc/pgx":                              {"internal/pgwatch", "internal/budget", "internal/store", "internal/jobs", "internal/api", "internal/app", "internal/service", "internal/governance/approval", "bot", "cmd/shepherd", "cmd/demo", "internal/pgtest", "internal/storetest", "internal/faulttest", "migrations/generate"},
 	"database/sql":                                      {"internal/store", "ent/...", "migrations/generate"},
 	"github.com/google/cel-go":                          {"internal/policy"},
 	"github.com/prometheus":                             {"internal/api"},

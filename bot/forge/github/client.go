@@ -9,6 +9,8 @@ package github
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,11 +40,16 @@ type Config struct {
 	Token        string
 	UserAgent    string       // empty: "shepherd"
 	Logger       *slog.Logger // nil: silence
-	// Transport carries the requests, already authorised. Nil: a transport of its own with Go's defaults. A cache of
-	// answers by ETag belongs here.
+	// Transport carries the requests, already authorised. Nil: a transport of its own with Go's defaults.
 	Transport http.RoundTripper
-	Timeout   time.Duration    // of one request with its answer; 0: 30 s
-	Now       func() time.Time // nil: time.Now
+	// Limiter keeps to the forge's limits. Nil: they are noticed when they are hit.
+	Limiter Limiter
+	// Answers keeps answers to questions, to ask whether they are still so. Nil: all questions are asked anew.
+	Answers Answers
+	// Asked hears what became of each question that Answers was asked about; nil: nobody does.
+	Asked   func(outcome string)
+	Timeout time.Duration    // of one request with its answer; 0: 30 s
+	Now     func() time.Time // nil: time.Now
 }
 
 // AppConfig is the identity of a GitHub App.
@@ -160,7 +167,7 @@ func addresses(base string) (api *url.URL, web string, err error) {
 	return g.BaseURL, pages.String(), nil
 }
 
-// connect builds the clients: go-github → authorisation → guard → the configured transport.
+// connect builds the clients: go-github → known answers → limits → authorisation → guard → the configured transport.
 func (c *Client) connect(ctx context.Context, cfg Config, api *url.URL) error {
 	base := cfg.Transport
 	if base == nil {
@@ -171,7 +178,7 @@ func (c *Client) connect(ctx context.Context, cfg Config, api *url.URL) error {
 		guarded.timeout = defaultTimeout
 	}
 	if cfg.App == nil {
-		c.gh = c.restClient(cfg, api, &bearer{token: cfg.Token, next: guarded})
+		c.gh = c.restClient(cfg, api, c.mindful(cfg, "token/"+fingerprint(cfg.Token), "", &bearer{token: cfg.Token, next: guarded}))
 		c.deployer, c.examiner = c.gh, c.gh
 		return nil
 	}
@@ -180,7 +187,7 @@ func (c *Client) connect(ctx context.Context, cfg Config, api *url.URL) error {
 		return fmt.Errorf("configure github: %w: the App's private key is not an RSA key in PEM form", forge.ErrRefused)
 	}
 	signer.BaseURL = c.api
-	c.apps = c.restClient(cfg, api, signer)
+	c.apps = c.restClient(cfg, api, c.measured(cfg, fmt.Sprintf("app/%d", cfg.App.ID), signer))
 	installation := cfg.App.InstallationID
 	if installation == 0 {
 		if installation, err = c.findInstallation(ctx); err != nil {
@@ -190,14 +197,44 @@ func (c *Client) connect(ctx context.Context, cfg Config, api *url.URL) error {
 	c.installation = installation
 	c.minter = ghinstallation.NewFromAppsTransport(signer, installation)
 	c.minter.InstallationTokenOptions = tokenScope(c.repoID)
-	c.gh = c.restClient(cfg, api, c.minter)
+	who := fmt.Sprintf("installation/%d", installation)
+	c.gh = c.restClient(cfg, api, c.mindful(cfg, who, "", c.minter))
 	deploys := ghinstallation.NewFromAppsTransport(signer, installation)
 	deploys.InstallationTokenOptions = deploymentScope(c.repoID)
-	c.deployer = c.restClient(cfg, api, deploys)
+	c.deployer = c.restClient(cfg, api, c.mindful(cfg, who, "deployments", deploys))
 	examines := ghinstallation.NewFromAppsTransport(signer, installation)
 	examines.InstallationTokenOptions = examinationScope(c.repoID)
-	c.examiner = c.restClient(cfg, api, examines)
+	c.examiner = c.restClient(cfg, api, c.mindful(cfg, who, "administration", examines))
 	return nil
+}
+
+// measured is next within the identity's limits.
+func (c *Client) measured(cfg Config, identity string, next http.RoundTripper) http.RoundTripper {
+	if cfg.Limiter == nil {
+		return next
+	}
+	return &limited{identity: identity, limiter: cfg.Limiter, now: c.now, next: next}
+}
+
+// mindful is next within the identity's limits, for questions that remember what was answered. rights says for what the
+// identity's token is.
+func (c *Client) mindful(cfg Config, identity, rights string, next http.RoundTripper) http.RoundTripper {
+	next = c.measured(cfg, identity, next)
+	if cfg.Answers == nil {
+		return next
+	}
+	asked := cfg.Asked
+	if asked == nil {
+		asked = func(string) {}
+	}
+	scope := fmt.Sprintf("%s/%s/%d", identity, rights, c.repoID)
+	return &conditional{scope: scope, answers: cfg.Answers, asked: asked, next: next}
+}
+
+// fingerprint tells tokens apart without telling what they are.
+func fingerprint(token string) string {
+	sum := sha256.Sum256([]byte("token of the bot's account\x00" + token))
+	return hex.EncodeToString(sum[:8])
 }
 
 // findInstallation asks by name, which is the documented way, and by id when the name is not known or out of date. A

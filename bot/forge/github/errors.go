@@ -34,12 +34,15 @@ func (c *Client) failure(doing string, err error) error {
 		return nil
 	}
 	var (
+		wait    forge.LaterError
 		primary *gh.RateLimitError
 		abuse   *gh.AbuseRateLimitError
 		refusal *gh.ErrorResponse
 		minting *ghinstallation.HTTPError
 	)
 	switch {
+	case errors.As(err, &wait):
+		return c.later(doing, wait.Until, wait.Reason)
 	case errors.As(err, &primary):
 		return c.later(doing, primary.Rate.Reset.Time, "the hourly limit of requests is used up")
 	case errors.As(err, &abuse):
