@@ -11,44 +11,12 @@ import (
 	"strings"
 
 	"kv-shepherd.io/shepherd/bot/forge"
-	"kv-shepherd.io/shepherd/ent"
-	"kv-shepherd.io/shepherd/ent/push"
 	"kv-shepherd.io/shepherd/gitops"
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/judge"
 )
-
-// movement is a head moving and who moved it.
-type movement struct {
-	before, after gitops.SHA // before is empty for a new branch
-	who           forge.Person
-}
-
-// movements are the pushes that made a pull request's head, oldest first, each once although the forge
-// tells of it as a push and as a change of the pull request.
-func (j *Judge) movements(ctx context.Context, pull forge.PullRequest) ([]movement, error) {
-	mine := push.PullRequest(pull.Number)
-	if !pull.Fork {
-		mine = push.Or(mine, push.And(push.PullRequest(0), push.Ref(gitops.BranchRef(pull.HeadRef))))
-	}
-	rows, err := j.db.Push.Query().Where(mine).Order(ent.Asc(push.FieldAt)).All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the pushes to #%d: %w", pull.Number, err)
-	}
-	var out []movement
-	for _, row := range rows {
-		m := movement{before: gitops.SHA(row.Before), after: gitops.SHA(row.After), who: forge.Person{ID: row.PusherID, Login: row.PusherLogin}}
-		if strings.Trim(row.Before, "0") == "" {
-			m.before = ""
-		}
-		if strings.Trim(row.After, "0") != "" && !slices.Contains(out, m) {
-			out = append(out, m)
-		}
-	}
-	return out, nil
-}
 
 // pushers names, for each file, who pushed a generation in which its meaning moved. Our own pushes are
 // nobody's.
@@ -181,6 +149,9 @@ func (j *Judge) contributions(ctx context.Context, pull forge.PullRequest, h hea
 		made := &contribution{people: map[int64]string{pull.Author.ID: "author of the pull request"}, logins: map[int64]string{pull.Author.ID: pull.Author.Login}}
 		for _, p := range pushers[c.Path] {
 			made.add(p, "pushed it")
+			if !p.Known() {
+				made.unattributed = "who pushed it was not seen, and the forge does not say"
+			}
 		}
 		out[c.Path] = made
 	}

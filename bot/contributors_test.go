@@ -215,11 +215,43 @@ func TestContributors(t *testing.T) {
 		{"nobody knows the author, the pusher was not seen", domain.Prod, func(s *scene) *forgetest.Pull {
 			s.commit(s.bob, "topic", vmPath, vmFile("medium", ""), "ask", forgetest.AuthoredBy("A Stranger", "stranger@nowhere.test"), forgetest.CommittedBy("A Stranger", "stranger@nowhere.test"))
 			s.forgetPushes()
+			s.repo.ForgetActivity()
 			return s.pull(s.alice, "topic")
 		}, []string{opened, "?"}},
+		{"nobody knows the author, the push was lost, the forge remembers it", domain.Prod, func(s *scene) *forgetest.Pull {
+			s.commit(s.bob, "topic", vmPath, vmFile("medium", ""), "ask", forgetest.AuthoredBy("A Stranger", "stranger@nowhere.test"), forgetest.CommittedBy("A Stranger", "stranger@nowhere.test"))
+			s.forgetPushes()
+			return s.pull(s.alice, "topic")
+		}, []string{opened, "bob: pushed it"}},
+		{"a lost push under another's name", domain.Prod, func(s *scene) *forgetest.Pull {
+			s.commit(s.alice, "topic", vmPath, vmFile("medium", ""), "ask")
+			p := s.pull(s.alice, "topic")
+			s.settle()
+			s.commit(s.bob, "topic", vmPath, vmFile("large", ""), "larger", authored(s.carol), committed(s.carol))
+			s.forgetPushes()
+			return p
+		}, []string{opened, "bob: pushed it", "carol: committed "}},
+		{"a lost push under another's name that nobody remembers", domain.Prod, func(s *scene) *forgetest.Pull {
+			s.commit(s.alice, "topic", vmPath, vmFile("medium", ""), "ask")
+			p := s.pull(s.alice, "topic")
+			s.settle()
+			s.commit(s.bob, "topic", vmPath, vmFile("large", ""), "larger", authored(s.carol), committed(s.carol))
+			s.forgetPushes()
+			s.repo.ForgetActivity()
+			return p
+		}, []string{opened, "carol: committed ", "?"}},
+		{"a lost push to another file that nobody remembers", domain.Prod, func(s *scene) *forgetest.Pull {
+			s.commit(s.alice, "topic", "README.md", []byte("words\n"), "words")
+			p := s.pull(s.alice, "topic")
+			s.forgetPushes()
+			s.repo.ForgetActivity()
+			s.commit(s.alice, "topic", vmPath, vmFile("medium", ""), "ask")
+			return p
+		}, []string{opened}},
 		{"nobody knows the author, and only a later push was seen", domain.Prod, func(s *scene) *forgetest.Pull {
 			s.commit(s.bob, "topic", vmPath, vmFile("medium", ""), "ask", forgetest.AuthoredBy("A Stranger", "stranger@nowhere.test"), forgetest.CommittedBy("A Stranger", "stranger@nowhere.test"))
 			s.forgetPushes()
+			s.repo.ForgetActivity()
 			p := s.pull(s.alice, "topic")
 			s.commit(s.carol, "topic", "README.md", []byte("words\n"), "words")
 			return p
@@ -236,6 +268,7 @@ func TestContributors(t *testing.T) {
 		{"the author is known, the committer is not, the pusher was not seen", domain.Prod, func(s *scene) *forgetest.Pull {
 			s.commit(s.bob, "topic", vmPath, vmFile("medium", ""), "ask", forgetest.CommittedBy("A Stranger", "stranger@nowhere.test"))
 			s.forgetPushes()
+			s.repo.ForgetActivity()
 			return s.pull(s.alice, "topic")
 		}, []string{opened, "bob: wrote commit ", "?"}},
 	} {

@@ -8,7 +8,7 @@
 //	request.go       what people have chosen, confirmed and asked for lately
 //	preview.go       clusters are asked, by dry-runs, what would be applied to them
 //	people.go        who the author and the pushers are to the policy: their teams
-//	contributors.go  who made each change, from pushes and commits
+//	contributors.go  who made each change, from pushes.go and commits
 //	decide.go        reviews are weighed, for every ticket
 //	takeover.go      what another pull request only waits for goes to the one that was approved
 //	tell.go          checks and the comment say what the database holds; plans are thereby published

@@ -31,6 +31,7 @@ type judgeForge interface {
 	Reviews(ctx context.Context, number int) ([]forge.Review, error)
 	Commits(ctx context.Context, number int) (commits []forge.Commit, complete bool, err error)
 	Dismissals(ctx context.Context, number int) ([]forge.Dismissal, error)
+	Movements(ctx context.Context, branch string) ([]forge.Movement, error)
 }
 
 // Settings are what the server's configuration says about judging.
@@ -117,7 +118,22 @@ func locked(ctx context.Context, pool *pgxpool.Pool, name string, do func(contex
 
 // Run judges one pull request.
 func (j *Judge) Run(ctx context.Context, args jobs.JudgePullRequest) error {
-	return locked(ctx, j.pool, pullLock(args.Number), func(ctx context.Context) error { return j.run(ctx, args.Number) })
+	return locked(ctx, j.pool, pullLock(args.Number), func(ctx context.Context) error {
+		err := j.run(ctx, args.Number)
+		if jobs.IsLater(err) {
+			// This job comes back, and stands for all that is asked for until then.
+			err = errors.Join(err, j.waits(ctx, args.Number))
+		}
+		return err
+	})
+}
+
+// waits marks that a judge job waits.
+func (j *Judge) waits(ctx context.Context, number int) error {
+	if err := j.db.PullRequest.Update().Where(pullrequest.ID(number)).SetQueued(true).Exec(ctx); err != nil {
+		return fmt.Errorf("judge #%d: %w", number, err)
+	}
+	return nil
 }
 
 func (j *Judge) run(ctx context.Context, number int) error {

@@ -99,6 +99,16 @@ type Dismissal struct {
 	Message  string
 }
 
+// Movement is a branch being moved, as the forge remembers it.
+type Movement struct {
+	ID            int64
+	Ref           string
+	Before, After string // all zeros: it was created, or deleted
+	Forced        bool
+	By            Person    // not Known when the account is gone
+	At            time.Time // the forge's clock
+}
+
 // Commit is a commit of a pull request with its people as the forge maps them; a person that it
 // cannot map is not Known.
 type Commit struct {

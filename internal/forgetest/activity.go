@@ -52,3 +52,10 @@ func listActivity(c *call) (reply, error) {
 		}
 	})
 }
+
+// ForgetActivity empties the record of who moved which reference.
+func (r *Repository) ForgetActivity() {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.r.activity = nil
+}

@@ -87,6 +87,9 @@ func contributor(part string, p Person, f Facts, perm Permission) Verdict {
 		v.Code = domain.AuthorUnknown
 		v.Message = fmt.Sprintf("the forge does not say who the %s is", part)
 		v.Hint = "Push the change again from an account that the forge knows."
+		if part == "pusher" {
+			v.Hint = "What somebody unknown pushed stays theirs: push it to a new branch, and open a new pull request from there."
+		}
 	}
 	return v
 }

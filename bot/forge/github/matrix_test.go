@@ -53,6 +53,7 @@ var methods = map[string]func(context.Context, *Client) error{
 		return err
 	},
 	"DeploymentStatuses": func(ctx context.Context, c *Client) error { _, err := c.DeploymentStatuses(ctx, 60); return err },
+	"Movements":          func(ctx context.Context, c *Client) error { _, err := c.Movements(ctx, "main"); return err },
 	"Dismissals":         func(ctx context.Context, c *Client) error { _, err := c.Dismissals(ctx, 1); return err },
 	"Merge":              func(ctx context.Context, c *Client) error { _, err := c.Merge(ctx, 1, headSHA, "merge"); return err },
 	"RequestReviewers": func(ctx context.Context, c *Client) error {
