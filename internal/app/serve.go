@@ -23,7 +23,7 @@ var ErrMigrationsPending = errors.New("migrations are pending: run shepherd migr
 // Serve serves until ctx ends, then drains: see stop. listening is told the address once webhooks can
 // come.
 func (a *App) Serve(ctx context.Context, listening func(addr string)) error {
-	presence, err := jobs.Attend(ctx, a.Pool, a.id, a.Log)
+	presence, err := jobs.Attend(ctx, a.Pool, a.id, a.Log, a.again)
 	if err != nil {
 		return err
 	}
@@ -37,13 +37,8 @@ func (a *App) Serve(ctx context.Context, listening func(addr string)) error {
 	if err := a.runner.Start(context.WithoutCancel(ctx)); err != nil {
 		return errors.Join(fmt.Errorf("start the jobs: %w", err), ln.Close())
 	}
-	// What happened while nobody served: at once, not when a leader for periodic jobs is found.
-	missed := []river.InsertManyParams{
-		{Args: jobs.WalkBranch{RepositoryID: a.Repo.ID}}, {Args: jobs.SweepPullRequests{RepositoryID: a.Repo.ID}},
-		{Args: jobs.SweepDeliveries{RepositoryID: a.Repo.ID}},
-	}
-	if _, err := a.runner.InsertMany(ctx, missed); err != nil {
-		return errors.Join(fmt.Errorf("look for what was missed: %w", err), a.runner.Stop(context.WithoutCancel(ctx)), ln.Close())
+	if err := a.missed(ctx); err != nil {
+		return errors.Join(err, a.runner.Stop(context.WithoutCancel(ctx)), ln.Close())
 	}
 	var draining atomic.Bool
 	server := &http.Server{Handler: a.drain(&draining), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
@@ -66,6 +61,25 @@ func (a *App) Serve(ctx context.Context, listening func(addr string)) error {
 	}
 	wg.Wait()
 	return err
+}
+
+// missed looks for what happened while nobody served: at once, not when a leader for periodic jobs is found.
+func (a *App) missed(ctx context.Context) error {
+	looks := []river.InsertManyParams{
+		{Args: jobs.WalkBranch{RepositoryID: a.Repo.ID}}, {Args: jobs.SweepPullRequests{RepositoryID: a.Repo.ID}},
+		{Args: jobs.SweepDeliveries{RepositoryID: a.Repo.ID}},
+	}
+	if _, err := a.runner.InsertMany(ctx, looks); err != nil {
+		return fmt.Errorf("look for what was missed: %w", err)
+	}
+	return nil
+}
+
+// again is what follows when the database was away: webhooks were refused, and it may have forgotten some.
+func (a *App) again(ctx context.Context) {
+	if err := a.missed(ctx); err != nil && ctx.Err() == nil {
+		a.Log.WarnContext(ctx, "the periodic sweeps have to do it", "error", err)
+	}
 }
 
 func (a *App) current(ctx context.Context) error {

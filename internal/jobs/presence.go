@@ -18,18 +18,20 @@ import (
 // connection when the process dies, however it dies. When only the connection dies, or the database restarts, the
 // lock is taken again as soon as the database answers, long before others take the process for dead: see graceOfOthers.
 type Presence struct {
-	pool *pgxpool.Pool
-	id   string
-	log  *slog.Logger
-	conn *pgx.Conn     // not one of the pool: a pool that is used up must not make a process look dead
-	pid  atomic.Uint32 // the connection's, as the database knows it
-	end  context.CancelFunc
-	done sync.WaitGroup
+	pool  *pgxpool.Pool
+	id    string
+	log   *slog.Logger
+	again func(context.Context)
+	conn  *pgx.Conn     // not one of the pool: a pool that is used up must not make a process look dead
+	pid   atomic.Uint32 // the connection's, as the database knows it
+	end   context.CancelFunc
+	done  sync.WaitGroup
 }
 
-// Attend takes the lock of id and keeps it. End it with Leave.
-func Attend(ctx context.Context, pool *pgxpool.Pool, id string, log *slog.Logger) (*Presence, error) {
-	p := &Presence{pool: pool, id: id, log: log}
+// Attend takes the lock of id and keeps it. again is called whenever it was lost and is held again: the database may
+// have been away, and may even be another one that knows less. End it with Leave.
+func Attend(ctx context.Context, pool *pgxpool.Pool, id string, log *slog.Logger, again func(context.Context)) (*Presence, error) {
+	p := &Presence{pool: pool, id: id, log: log, again: again}
 	if err := p.take(ctx); err != nil {
 		return nil, err
 	}
@@ -72,6 +74,8 @@ func (p *Presence) keep(ctx context.Context) {
 			return
 		}
 		p.log.InfoContext(ctx, "the lock that shows that this process lives is held again", "after", time.Since(lost))
+		p.pool.Reset() // what broke one connection has mostly broken all
+		p.again(ctx)
 	}
 }
 

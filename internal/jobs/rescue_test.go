@@ -52,7 +52,7 @@ func (w *watchman) after(d time.Duration, want int64, states ...string) {
 
 func attend(t *testing.T, pool *pgxpool.Pool, id string) *Presence {
 	t.Helper()
-	p, err := Attend(t.Context(), pool, id, quiet())
+	p, err := Attend(t.Context(), pool, id, quiet(), func(context.Context) {})
 	if err != nil {
 		t.Fatal(err)
 	}
