@@ -46,7 +46,8 @@ func (l *Limiter) in(seconds float64) time.Time {
 // write notes what an answer told. A counter goes up only with a new period, or for an answer that cost nothing: what is
 // under way was taken from it already.
 func (l *Limiter) write(ctx context.Context, ask forge.Ask, a forge.Allowance) error {
-	const query = `insert into forge_limits as f (id, allowed, remaining, period, resets_at, updated_at) values ($1, $2, $3, $4, clock_timestamp() + $5, now())
+	const query = `insert into forge_limits as f (id, allowed, remaining, period, resets_at, blocked_until, blocked_reason, content_blocked_until, updated_at)
+values ($1, $2, $3, $4, clock_timestamp() + $5, case when $7 then clock_timestamp() + $9 end, $10, case when $11 then clock_timestamp() + $9 end, now())
 on conflict (id) do update set updated_at = now(),
 allowed = case when $2 = 0 then f.allowed else $2 end,
 remaining = case when $2 = 0 or $4 < f.period - $8 then f.remaining when $4 > f.period + $8 then $3 else least(f.remaining + $6, $3) end,
