@@ -8,14 +8,13 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/store"
 )
-
-// MaxDelivery is how many bytes a webhook may have: GitHub's own limit.
-const MaxDelivery = 25 << 20
 
 // Envelope is what a forge's driver knows of a webhook before its body means anything.
 type Envelope struct {
@@ -34,22 +33,30 @@ type Intake struct {
 	log      *slog.Logger
 	now      func() time.Time
 	count    func(outcome string)
-	limit    int64
+	bounds   bounds
+	held     atomic.Int64 // bytes of bodies
+	storing  chan struct{}
 }
 
 // NewIntake gives the handler; count is told how each delivery was answered, for metrics.
 func NewIntake(e Envelope, db *store.DB, queue *jobs.Queue, log *slog.Logger, now func() time.Time, count func(outcome string)) *Intake {
-	return &Intake{envelope: e, db: db, queue: queue, log: log, now: now, count: count, limit: MaxDelivery}
+	i := &Intake{envelope: e, db: db, queue: queue, log: log, now: now, count: count}
+	i.bound(usualBounds)
+	return i
 }
 
 // ServeHTTP answers 202 for what is stored (again), 401 for what is not ours, 413 for too much, 400
-// for what is no webhook, 415 for a form, and 503 when it could not be stored: the forge then shows it as failed.
+// for what is no webhook, 415 for a form, and 503 when it could not be stored: the forge then shows it as failed,
+// and it is fetched later.
 func (i *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status, outcome := i.take(w, r)
 	i.count(outcome)
-	if status == http.StatusAccepted {
+	switch status {
+	case http.StatusAccepted:
 		w.WriteHeader(status)
 		return
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	http.Error(w, outcome, status)
 }
@@ -59,11 +66,18 @@ func (i *Intake) take(w http.ResponseWriter, r *http.Request) (status int, outco
 		w.Header().Set("Allow", http.MethodPost)
 		return http.StatusMethodNotAllowed, "post webhooks here"
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, i.limit))
+	if r.ContentLength > i.bounds.body {
+		return http.StatusRequestEntityTooLarge, "too large"
+	}
+	m := &meter{Reader: http.MaxBytesReader(w, r.Body, i.bounds.body), held: &i.held, most: i.bounds.bodies}
+	defer m.release()
+	body, err := io.ReadAll(m)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		return http.StatusRequestEntityTooLarge, "too large"
+	case errors.Is(err, errFull):
+		return http.StatusServiceUnavailable, notStored
 	case err != nil:
 		return http.StatusBadRequest, "unreadable"
 	}
@@ -77,12 +91,25 @@ func (i *Intake) take(w http.ResponseWriter, r *http.Request) (status int, outco
 	if form(r.Header) {
 		return http.StatusUnsupportedMediaType, "a form: set the webhook's content type to application/json"
 	}
-	stored, err := i.store(r.Context(), parcel{id: id, event: event, body: body})
-	if err != nil {
-		i.log.ErrorContext(r.Context(), "store a delivery", "delivery", id, "event", event, "error", err)
-		return http.StatusServiceUnavailable, "not stored"
+	return i.keep(r.Context(), parcel{id: id, event: event, body: body})
+}
+
+// keep stores a delivery as long as somebody waits for the answer, and as there are not too many who do.
+func (i *Intake) keep(ctx context.Context, p parcel) (status int, outcome string) {
+	select {
+	case i.storing <- struct{}{}:
+		defer func() { <-i.storing }()
+	default:
+		return http.StatusServiceUnavailable, notStored
 	}
-	if !stored {
+	within, cancel := context.WithTimeout(ctx, i.bounds.patience)
+	defer cancel()
+	stored, err := i.store(within, p)
+	switch {
+	case err != nil:
+		i.log.ErrorContext(ctx, "store a delivery", "delivery", p.id, "event", p.event, "error", err)
+		return http.StatusServiceUnavailable, notStored
+	case !stored:
 		return http.StatusAccepted, "repeated"
 	}
 	return http.StatusAccepted, "accepted"

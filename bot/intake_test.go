@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -205,7 +206,7 @@ func TestIntakeBoundsTheBody(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	i := newIntake(d)
-	i.limit = 64
+	i.bound(bounds{body: 64, bodies: 64, storing: 1, patience: time.Minute})
 	for size, want := range map[int]int{64: http.StatusAccepted, 65: http.StatusRequestEntityTooLarge} {
 		if got := post(i, webhook(guid(size), bytes.Repeat([]byte("x"), size))); got != want {
 			t.Errorf("%d bytes: %d, want %d", size, got, want)
@@ -214,7 +215,7 @@ func TestIntakeBoundsTheBody(t *testing.T) {
 	if n := d.count("deliveries"); n != 1 {
 		t.Errorf("%d deliveries", n)
 	}
-	if newIntake(d).limit != MaxDelivery {
+	if newIntake(d).bounds.body != MaxDelivery {
 		t.Error("the limit is not the forge's own")
 	}
 }
@@ -267,3 +268,5 @@ func TestIntakeConcurrently(t *testing.T) {
 		t.Errorf("%d deliveries, %d jobs, %d accepted: want 1 of each", rows, jobs, accepted.Load())
 	}
 }
+
+func sign256(body string) string { return sign(sha256.New, secret, []byte(body)) }
