@@ -103,10 +103,11 @@ func messageOf(resp *http.Response) (string, error) {
 // refused recognises the refusals that ask to wait.
 func refused(resp *http.Response, clock time.Time, message string) (wait time.Duration, spent bool, reason string) {
 	after, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+	spent = resp.Header.Get("X-RateLimit-Remaining") == "0"
 	switch {
 	case err == nil && after >= 0:
-		return time.Duration(max(after, 1)) * time.Second, false, "a secondary limit was hit"
-	case resp.Header.Get("X-RateLimit-Remaining") == "0":
+		return time.Duration(max(after, 1)) * time.Second, spent, "a secondary limit was hit"
+	case spent:
 		reset := time.Unix(int64(number(resp, "X-RateLimit-Reset")), 0)
 		return max(reset.Sub(clock), time.Second), true, "the hourly limit of requests is used up"
 	case resp.StatusCode == http.StatusTooManyRequests || strings.Contains(message, "rate limit") || strings.Contains(message, "abuse detection"):
