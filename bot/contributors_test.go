@@ -17,6 +17,7 @@ import (
 	"kv-shepherd.io/shepherd/gitops"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/forgetest"
+	"kv-shepherd.io/shepherd/internal/forgetest/published"
 	"kv-shepherd.io/shepherd/internal/jobs"
 	"kv-shepherd.io/shepherd/internal/judge"
 )
@@ -41,7 +42,7 @@ type scene struct {
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	s := &scene{database: newDatabase(t), forge: forgetest.Start(t)}
+	s := &scene{database: newDatabase(t), forge: published.Start(t)}
 	s.alice, s.bob, s.carol = s.forge.UserWithID("alice", alice.ID), s.forge.UserWithID("bob", bob.ID), s.forge.UserWithID("carol", carol.ID)
 	s.repo = s.forge.Repository("acme", "vms")
 	for _, u := range []*forgetest.User{s.alice, s.bob, s.carol} {

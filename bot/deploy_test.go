@@ -18,6 +18,7 @@ import (
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/forgetest"
+	"kv-shepherd.io/shepherd/internal/forgetest/published"
 	"kv-shepherd.io/shepherd/internal/judge"
 )
 
@@ -34,7 +35,7 @@ type herald struct {
 
 func newHerald(t *testing.T) *herald {
 	t.Helper()
-	h := &herald{database: newDatabase(t), server: forgetest.Start(t), at: clock}
+	h := &herald{database: newDatabase(t), server: published.Start(t), at: clock}
 	h.repo = h.server.Repository("acme", "vms")
 	var err error
 	h.app, err = h.server.CreateApp("shepherd", forgetest.AppOptions{})

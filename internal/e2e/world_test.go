@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"flag"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	"kv-shepherd.io/shepherd/internal/config"
 	"kv-shepherd.io/shepherd/internal/domain"
 	"kv-shepherd.io/shepherd/internal/forgetest"
+	"kv-shepherd.io/shepherd/internal/forgetest/published"
 	"kv-shepherd.io/shepherd/internal/governance/audit"
 	"kv-shepherd.io/shepherd/internal/kubetest"
 	"kv-shepherd.io/shepherd/internal/stage"
@@ -36,6 +38,9 @@ func TestMain(m *testing.M) {
 		_ = flag.Set("test.parallel", "4") // a number
 	}
 	code := m.Run()
+	if testing.Verbose() {
+		fmt.Println("the forge:", published.Seen())
+	}
 	removeBinary()
 	os.Exit(code)
 }
@@ -75,6 +80,7 @@ func (o setup) world(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, prefix: "e2e-" + strings.ToLower(rand.Text()[:8]), log: &logBuffer{}}
 	options := stage.Options{Dir: t.TempDir(), Files: w.namespaces()}
+	options.Forge.Observer = published.Watch(t)
 	for _, change := range o.stage {
 		change(&options)
 	}

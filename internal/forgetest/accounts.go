@@ -130,11 +130,11 @@ func (o *Organization) SetMember(u *User, role string) {
 	case role != "":
 		o.a.members[u.a.id] = role
 		if had == "" {
-			membership["membership"] = o.s.orgMembershipView(o.a, u.a)
+			membership["membership"] = o.s.smallMembershipView(o.a, u.a)
 			o.s.emitOrg(who, o.a, "organization", "member_added", membership)
 		}
 	case had != "":
-		membership["membership"] = o.s.orgMembershipView(o.a, u.a)
+		membership["membership"] = o.s.smallMembershipView(o.a, u.a)
 		delete(o.a.members, u.a.id)
 		for _, t := range o.a.teams {
 			o.s.removeFromTeam(who, t, u.a)

@@ -170,7 +170,11 @@ func (s *Server) emitLabel(who *actor, is *issue, l *label, action string) {
 
 func (s *Server) emitRun(who *actor, r *repository, run *checkRun, action string, extra obj) {
 	view := s.runView(r, run)
-	view["check_suite"] = s.smallSuiteView(r, run.suite)
+	suite := s.smallSuiteView(r, run.suite)
+	for _, field := range []string{"latest_check_runs_count", "check_runs_url", "rerequestable", "runs_rerequestable", "head_commit"} {
+		delete(suite, field) // only the suite's own events have them
+	}
+	view["check_suite"] = suite
 	s.emit(who, r, "check_run", action, with(obj{"check_run": view}, extra))
 }
 

@@ -67,7 +67,7 @@ func (s *Server) takeFault(pattern string) *Fault {
 }
 
 // playFault answers in the server's place; false means that the request still has to be answered.
-func (s *Server) playFault(w http.ResponseWriter, r *http.Request, pattern string, f *Fault) bool {
+func (s *Server) playFault(w http.ResponseWriter, r *http.Request, pattern string, sent []byte, f *Fault) bool {
 	wait := f.RetryAfter
 	if wait == 0 {
 		wait = time.Minute
@@ -94,6 +94,13 @@ func (s *Server) playFault(w http.ResponseWriter, r *http.Request, pattern strin
 	default:
 		e = refuse(http.StatusInternalServerError, "Server Error")
 	}
-	s.respond(w, r, s.errorReply(w.Header(), e), nil, pattern)
+	if e.Status < http.StatusInternalServerError {
+		s.mu.Lock()
+		if who, err := s.authenticate(r); err == nil {
+			s.limitHeaders(w.Header(), s.budgetOf(who))
+		}
+		s.mu.Unlock()
+	}
+	s.respond(w, r, s.errorReply(w.Header(), e), nil, pattern, sent)
 	return true
 }

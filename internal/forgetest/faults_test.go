@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-github/v60/github"
 
 	"kv-shepherd.io/shepherd/internal/forgetest"
+	"kv-shepherd.io/shepherd/internal/forgetest/published"
 )
 
 func TestRESTFaults(t *testing.T) {
@@ -230,7 +231,7 @@ func TestWaitIdleGivesUp(t *testing.T) {
 
 func TestAThousandWebhooks(t *testing.T) {
 	t.Parallel()
-	srv := forgetest.Start(t, forgetest.Options{DeliveryConcurrency: 8})
+	srv := published.Start(t, forgetest.Options{DeliveryConcurrency: 8})
 	repo := srv.Repository("acme", "vms")
 	alice := srv.User("alice")
 	repo.SetPermission(alice, "write")

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-github/v60/github"
 
 	"kv-shepherd.io/shepherd/internal/forgetest"
+	"kv-shepherd.io/shepherd/internal/forgetest/published"
 )
 
 // world is a server with a repository and a few people.
@@ -25,7 +26,7 @@ type world struct {
 
 func newWorld(t *testing.T, opts ...forgetest.Options) *world {
 	t.Helper()
-	srv := forgetest.Start(t, opts...)
+	srv := published.Start(t, opts...)
 	w := &world{t: t, srv: srv, repo: srv.Repository("acme", "vms")}
 	w.alice, w.bob, w.root, w.guest = srv.User("alice"), srv.User("bob"), srv.User("root"), srv.User("guest")
 	w.repo.SetPermission(w.alice, "write")
@@ -42,7 +43,7 @@ func newWorld(t *testing.T, opts ...forgetest.Options) *world {
 // client is go-github with a token, set up as for Enterprise Server.
 func (w *world) client(token string) *github.Client {
 	w.t.Helper()
-	c, err := github.NewClient(&http.Client{Timeout: 20 * time.Second, Transport: checkedTransport{w.t}}).WithAuthToken(token).WithEnterpriseURLs(w.srv.URL(), w.srv.URL())
+	c, err := github.NewClient(&http.Client{Timeout: 20 * time.Second}).WithAuthToken(token).WithEnterpriseURLs(w.srv.URL(), w.srv.URL())
 	if err != nil {
 		w.t.Fatal(err)
 	}

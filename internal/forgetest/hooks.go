@@ -189,7 +189,7 @@ func (s *Server) ping(h *hook, who *actor) {
 		repoID = h.repo.id
 	} else {
 		payload["hook"] = obj{"type": "App", "id": h.id, "name": "web", "active": h.active, "events": h.events,
-			"config": s.hookConfigView(h), "app_id": h.app.id, "updated_at": stamp(h.createdAt), "created_at": stamp(h.createdAt)}
+			"config": s.hookConfigView(h), "app_id": h.app.id, "deliveries_url": s.apiURL("/app/hook/deliveries"), "updated_at": stamp(h.createdAt), "created_at": stamp(h.createdAt)}
 	}
 	s.deliver(h, nil, repoID, "ping", "", payload)
 }

@@ -70,9 +70,14 @@ func getOrg(c *call) (reply, error) {
 }
 
 func (s *Server) orgMembershipView(org, u *account) obj {
+	return with(s.smallMembershipView(org, u), obj{"organization": s.orgView(org)})
+}
+
+// smallMembershipView is the membership as webhooks have it.
+func (s *Server) smallMembershipView(org, u *account) obj {
 	return obj{
 		"url": s.apiURL("/orgs/%s/memberships/%s", org.login, u.login), "state": "active", "role": org.members[u.id],
-		"organization_url": s.apiURL("/orgs/%s", org.login), "organization": s.orgView(org), "user": s.userView(u),
+		"organization_url": s.apiURL("/orgs/%s", org.login), "user": s.userView(u),
 	}
 }
 

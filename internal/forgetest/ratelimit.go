@@ -74,9 +74,14 @@ func (s *Server) refund(h http.Header, who *actor, status int) {
 	s.limitHeaders(h, b)
 }
 
-func (s *Server) limitHeaders(h http.Header, b *budget) {
-	h.Set("X-RateLimit-Limit", strconv.Itoa(s.opts.RateLimit))
-	h.Set("X-RateLimit-Remaining", strconv.Itoa(s.opts.RateLimit-b.used))
+// anonymousLimit is what callers have who are not known, which this server does not count.
+const anonymousLimit = 60
+
+func (s *Server) limitHeaders(h http.Header, b *budget) { writeLimit(h, s.opts.RateLimit, b) }
+
+func writeLimit(h http.Header, limit int, b *budget) {
+	h.Set("X-RateLimit-Limit", strconv.Itoa(limit))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(max(0, limit-b.used)))
 	h.Set("X-RateLimit-Used", strconv.Itoa(b.used))
 	h.Set("X-RateLimit-Reset", itoa(b.reset.Unix()))
 	h.Set("X-RateLimit-Resource", "core")

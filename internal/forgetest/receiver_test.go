@@ -60,9 +60,6 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if err := github.ValidateSignature(req.Header.Get("X-Hub-Signature-256"), body, []byte(r.secret)); err != nil {
 		r.t.Errorf("%s: %v", event, err)
 	}
-	for _, wrong := range checkPayload(event, body) {
-		r.t.Errorf("webhook %s", wrong)
-	}
 	parsed, err := github.ParseWebHook(event, body)
 	if err != nil {
 		r.t.Errorf("parse %s: %v", event, err)

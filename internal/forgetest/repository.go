@@ -128,8 +128,14 @@ func (r *Repository) SetPermission(u *User, permission string) {
 			action = "edited"
 		}
 	}
-	changes := obj{"permission": obj{"from": orNull(had), "to": permission}}
-	r.s.emit(&actor{user: r.r.owner}, r.r, "member", action, obj{"member": r.s.userView(u.a), "changes": changes})
+	payload := obj{"member": r.s.userView(u.a)}
+	switch action {
+	case "added":
+		payload["changes"] = obj{"permission": obj{"to": permission}}
+	case "edited":
+		payload["changes"] = obj{"old_permission": obj{"from": had}}
+	}
+	r.s.emit(&actor{user: r.r.owner}, r.r, "member", action, payload)
 }
 
 // Permission is what a person may do, by whatever way.

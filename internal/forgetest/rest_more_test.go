@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-github/v60/github"
 
 	"kv-shepherd.io/shepherd/internal/forgetest"
+	"kv-shepherd.io/shepherd/internal/forgetest/published"
 )
 
 func TestAppByREST(t *testing.T) {
@@ -259,7 +260,7 @@ func TestOptions(t *testing.T) {
 	if _, err := forgetest.New(forgetest.Options{}); err == nil {
 		t.Error("a server without a directory was made")
 	}
-	srv := forgetest.Start(t, forgetest.Options{URL: "https://forge.example", KeepDeliveries: 3})
+	srv := published.Start(t, forgetest.Options{URL: "https://forge.example", KeepDeliveries: 3})
 	empty := must[*forgetest.Repository](t)(srv.CreateRepository("acme", "empty", forgetest.RepositoryOptions{ID: 5, DefaultBranch: "trunk", Files: forgetest.Files{}}))
 	if empty.Head("trunk") != "" || empty.DefaultBranch() != "trunk" || empty.CloneURL() != "https://forge.example/acme/empty.git" {
 		t.Errorf("empty repository has %s, %s, %s", empty.Head("trunk"), empty.DefaultBranch(), empty.CloneURL())

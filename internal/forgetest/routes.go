@@ -202,3 +202,12 @@ func hookRoutes() []route {
 		{"POST " + hooks + "/{hook}/deliveries/{delivery}/attempts", writeHooks, postRedelivery},
 	}
 }
+
+// Routes returns the patterns of all routes of the REST interface, for example "GET /repos/{owner}/{repo}".
+func Routes() []string {
+	var patterns []string
+	for _, rt := range (*Server)(nil).routes() {
+		patterns = append(patterns, rt.pattern)
+	}
+	return patterns
+}

@@ -135,15 +135,15 @@ func (s *Server) serveRoute(rt route) http.Handler {
 		}
 		fault := s.takeFault(rt.pattern)
 		if fault != nil && !fault.After {
-			if handled := s.playFault(w, r, rt.pattern, fault); handled {
+			if handled := s.playFault(w, r, rt.pattern, body, fault); handled {
 				return
 			}
 		}
 		rep, who := s.perform(w, r, rt, body)
-		if fault != nil && fault.After && s.playFault(w, r, rt.pattern, fault) {
+		if fault != nil && fault.After && s.playFault(w, r, rt.pattern, body, fault) {
 			return
 		}
-		s.respond(w, r, rep, who, rt.pattern)
+		s.respond(w, r, rep, who, rt.pattern, body)
 	})
 }
 
@@ -155,6 +155,7 @@ func (s *Server) perform(w http.ResponseWriter, r *http.Request, rt route, body 
 	rep, err := func() (reply, error) {
 		var err error
 		if c.actor, err = s.authenticate(r); err != nil {
+			writeLimit(w.Header(), anonymousLimit, s.budgetOf(nil))
 			return reply{}, err
 		}
 		if err := s.spend(w.Header(), c.actor, rt.pattern); err != nil {
@@ -219,7 +220,7 @@ func (s *Server) errorReply(h http.Header, err error) reply {
 }
 
 // respond writes an answer with GitHub's headers, with an ETag for what can be asked again.
-func (s *Server) respond(w http.ResponseWriter, r *http.Request, rep reply, who *actor, pattern string) {
+func (s *Server) respond(w http.ResponseWriter, r *http.Request, rep reply, who *actor, pattern string, sent []byte) {
 	if rep.status == 0 {
 		rep.status = http.StatusOK
 	}
@@ -232,6 +233,9 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, rep reply, who 
 			rep.status = http.StatusInternalServerError
 		}
 		h.Set("Content-Type", "application/json; charset=utf-8")
+	}
+	if made, isObject := rep.body.(obj); isObject && rep.status == http.StatusCreated && made["url"] != nil {
+		h.Set("Location", made["url"].(string))
 	}
 	if rep.link != "" {
 		h.Set("Link", rep.link)
@@ -253,6 +257,9 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, rep reply, who 
 	h.Set("X-GitHub-Request-Id", strings.ToUpper(randomHex(8)))
 	h.Set("X-GitHub-Media-Type", "github.v3; format=json")
 	h.Set("X-GitHub-Enterprise-Version", enterpriseVersion)
+	if s.opts.Observer != nil && pattern != "" {
+		s.opts.Observer.Answered(pattern, r, sent, rep.status, h, body)
+	}
 	w.WriteHeader(rep.status)
 	w.Write(body) //nolint:errcheck // the client has gone away
 }
@@ -272,6 +279,6 @@ func (s *Server) serveUnknown() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.log.Warn("forge does not know this route", "method", r.Method, "path", r.URL.Path)
 		rep := s.errorReply(w.Header(), notFound())
-		s.respond(w, r, rep, nil, "")
+		s.respond(w, r, rep, nil, "", nil)
 	})
 }

@@ -32,6 +32,8 @@ type Options struct {
 	ContentPerMinute int
 	// DeliveryConcurrency is the number of deliveries in flight at once. 0 or 1: one, in order.
 	DeliveryConcurrency int
+	// Observer, where there is one, sees every answer and every webhook.
+	Observer Observer
 	// KeepDeliveries is how many deliveries each hook remembers. 0: 10,000.
 	KeepDeliveries int
 }

@@ -116,7 +116,7 @@ func (s *Server) repoView(r *repository) obj {
 		"homepage": nil, "size": 1, "stargazers_count": 0, "watchers_count": 0, "language": nil, "has_issues": true,
 		"has_projects": true, "has_downloads": true, "has_wiki": false, "has_pages": false, "has_discussions": false,
 		"forks_count": 0, "archived": false, "disabled": false, "open_issues_count": open, "license": nil,
-		"allow_forking": true, "is_template": false, "web_commit_signoff_required": false, "topics": []string{},
+		"allow_forking": true, "is_template": false, "web_commit_signoff_required": false, "topics": []string{}, "custom_properties": obj{},
 		"forks": 0, "open_issues": open, "watchers": 0,
 	}
 	for field, path := range repoLinks {
@@ -199,6 +199,9 @@ func (s *Server) installationView(i *installation) obj {
 		"app_id":            i.app.id, "app_slug": i.app.slug, "target_id": i.account.id, "target_type": i.account.kind,
 		"permissions": i.permissions, "events": i.app.events, "created_at": stamp(i.createdAt), "updated_at": stamp(i.createdAt),
 		"single_file_name": nil, "suspended_at": stamp(i.suspendedAt), "suspended_by": nil,
+	}
+	if !i.suspendedAt.IsZero() {
+		v["suspended_by"] = s.userView(i.account)
 	}
 	return v
 }

@@ -236,6 +236,9 @@ func (q *deliveryQueue) work() {
 
 // send makes one attempt and records how it went.
 func (q *deliveryQueue) send(d *delivery) {
+	if q.s.opts.Observer != nil {
+		q.s.opts.Observer.Delivered(d.headers, d.body)
+	}
 	start := time.Now()
 	req, err := http.NewRequestWithContext(q.ctx, http.MethodPost, d.url, bytes.NewReader(d.body))
 	if err != nil {

@@ -33,6 +33,13 @@ func run(ctx context.Context, out string) error {
 	if out == "" {
 		return fmt.Errorf("say with -out where to write to")
 	}
+	rest, err := collectREST(ctx)
+	if err != nil {
+		return err
+	}
+	if err := write(filepath.Join(out, "rest.json.gz"), rest); err != nil {
+		return err
+	}
 	var hooks document
 	if err := webhookSource.read(ctx, "generated/api.github.com.json", &hooks); err != nil {
 		return err
@@ -41,7 +48,14 @@ func run(ctx context.Context, out string) error {
 	if err != nil {
 		return err
 	}
-	return write(filepath.Join(out, "events.json.gz"), events)
+	if err := write(filepath.Join(out, "events.json.gz"), events); err != nil {
+		return err
+	}
+	payloads, err := collectWebhooks(ctx)
+	if err != nil {
+		return err
+	}
+	return write(filepath.Join(out, "webhooks.json.gz"), payloads)
 }
 
 // write packs a value so that equal values make equal files.

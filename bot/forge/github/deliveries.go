@@ -124,7 +124,7 @@ func (c *Client) DeliveryBody(ctx context.Context, sent forge.SentDelivery) ([]b
 	if d.GetID() != sent.ID || !strings.EqualFold(d.GetGUID(), sent.GUID) || d.GetEvent() != sent.Event || d.Request == nil || d.Request.RawPayload == nil {
 		return nil, fmt.Errorf("%s: %w: %w", doing, forge.ErrRefused, errMisfit)
 	}
-	body := *d.Request.RawPayload
+	body := withProperties(*d.Request.RawPayload)
 	if len(body) > maxBody || len(body) == 0 || body[0] != '{' {
 		return nil, fmt.Errorf("%s: %w: a body of %d bytes, or no object", doing, forge.ErrRefused, len(body))
 	}

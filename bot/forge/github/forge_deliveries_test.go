@@ -29,6 +29,7 @@ func TestForgeDeliveries(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	w.repo.SetPermission(w.alice, "admin")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := w.srv.WaitIdle(ctx); err != nil {
@@ -40,7 +41,6 @@ func TestForgeDeliveries(t *testing.T) {
 	if _, err := byToken(w.bob).Deliveries(t.Context(), began); !errors.Is(err, forge.ErrNotFound) && !errors.Is(err, forge.ErrRefused) {
 		t.Errorf("somebody who may not see webhooks: %v", err)
 	}
-	w.repo.SetPermission(w.alice, "admin")
 	checkSent(t, w.client, began, w.app.Deliveries())
 	checkSent(t, byToken(w.alice), began, w.repo.Deliveries(hook))
 	if got, err := w.client.Deliveries(t.Context(), time.Now().Add(time.Hour)); len(got) != 0 || err != nil {

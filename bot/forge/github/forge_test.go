@@ -12,6 +12,7 @@ import (
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/bot/forge/github"
 	"kv-shepherd.io/shepherd/internal/forgetest"
+	"kv-shepherd.io/shepherd/internal/forgetest/published"
 )
 
 // world is a forge with a repository, people and the bot.
@@ -25,7 +26,7 @@ type world struct {
 
 func newWorld(t *testing.T, change ...func(*github.Config)) *world {
 	t.Helper()
-	w := &world{srv: forgetest.Start(t)}
+	w := &world{srv: published.Start(t)}
 	w.repo = w.srv.Repository("acme", "vms")
 	w.alice, w.bob = w.srv.User("alice"), w.srv.User("bob")
 	w.repo.SetPermission(w.alice, "write")

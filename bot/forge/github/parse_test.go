@@ -359,7 +359,7 @@ func FuzzParse(f *testing.F) {
 }
 
 // deliveries are what the stand-in sends while a pull request lives.
-func deliveries(tb forgetest.TB) []forgetest.Delivery {
+func deliveries(tb published.TB) []forgetest.Delivery {
 	tb.Helper()
 	must := func(_ any, err error) {
 		tb.Helper()
@@ -367,7 +367,7 @@ func deliveries(tb forgetest.TB) []forgetest.Delivery {
 			tb.Fatalf("let a pull request live: %v", err)
 		}
 	}
-	srv := forgetest.Start(tb)
+	srv := published.Start(tb)
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }))
 	tb.Cleanup(hook.Close)
 	repo, alice, bob := srv.Repository("acme", "vms"), srv.User("alice"), srv.User("bob")

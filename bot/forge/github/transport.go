@@ -64,6 +64,11 @@ func withoutProperties(body []byte) []byte {
 	return propertiesKey.ReplaceAll(body, []byte(`"unread_properties":`))
 }
 
+// withProperties gives the key its name again in what is handed on and not read with that version's types.
+func withProperties(body []byte) []byte {
+	return bytes.ReplaceAll(body, []byte(`"unread_properties":`), []byte(`"custom_properties":`))
+}
+
 // waitAMinute gives a refusal for a secondary limit the wait that GitHub documents when it names none. Without it
 // go-github would take the hourly limit's reset for it and stay silent for up to an hour.
 func waitAMinute(resp *http.Response) {
