@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"time"
 
 	"kv-shepherd.io/shepherd/deploy"
@@ -122,6 +123,7 @@ func (s *Stage) Config(dsn, dataDir, listen string) config.Config {
 	c.Administrators = []config.Administrator{{Login: s.Dave.Login(), ID: s.Dave.ID()}}
 	c.Approval.Grace = config.Duration(time.Second)
 	c.Approval.CommentInterval = config.Duration(200 * time.Millisecond)
+	c.GitHub.ContentLimits = []config.Rate{{N: 1 << 20, Per: time.Second}} // the stand-in has none, unless it is told to
 	return c
 }
 
@@ -139,6 +141,7 @@ func (s *Stage) Environ(c config.Config) []string {
 		"SHEPHERD_GITHUB_APP_PRIVATE_KEY=" + c.GitHub.App.PrivateKey.Reveal(),
 		"SHEPHERD_GITHUB_WEBHOOK_SECRETS=" + s.Secret,
 		"SHEPHERD_ENCRYPTION_KEYS=" + s.keys,
+		"SHEPHERD_GITHUB_CONTENT_LIMITS=" + rates(c.GitHub.ContentLimits),
 		fmt.Sprintf("SHEPHERD_ADMINISTRATORS=%s:%d", s.Dave.Login(), s.Dave.ID()),
 		"SHEPHERD_APPROVAL_GRACE=" + time.Duration(c.Approval.Grace).String(),
 		"SHEPHERD_APPROVAL_COMMENT_INTERVAL=" + time.Duration(c.Approval.CommentInterval).String(),
@@ -147,6 +150,15 @@ func (s *Stage) Environ(c config.Config) []string {
 		"SHEPHERD_DRAIN_LINGER=" + time.Duration(c.Drain.Linger).String(),
 		"SHEPHERD_DRAIN_JOBS=" + time.Duration(c.Drain.Jobs).String(),
 	}
+}
+
+// rates are several in one text.
+func rates(list []config.Rate) string {
+	var out []string
+	for _, r := range list {
+		out = append(out, r.String())
+	}
+	return strings.Join(out, ",")
 }
 
 // Hook sends the App's webhooks to a server.
