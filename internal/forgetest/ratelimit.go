@@ -18,7 +18,7 @@ func (s *Server) budgetOf(who *actor) *budget {
 	now := s.clock()
 	b := s.limits[who.name()]
 	if b == nil || !now.Before(b.reset) {
-		b = &budget{reset: now.Add(time.Hour).Truncate(time.Second)}
+		b = &budget{reset: now.Add(s.opts.Hour).Truncate(time.Second)}
 		s.limits[who.name()] = b
 	}
 	return b
@@ -45,11 +45,11 @@ func (s *Server) spend(h http.Header, who *actor, pattern string) error {
 
 func (s *Server) spendContent(b *budget) error {
 	now := s.clock()
-	for len(b.content) > 0 && now.Sub(b.content[0]) >= time.Minute {
+	for len(b.content) > 0 && now.Sub(b.content[0]) >= s.opts.Minute {
 		b.content = b.content[1:]
 	}
 	if len(b.content) >= s.opts.ContentPerMinute {
-		wait := time.Minute - now.Sub(b.content[0])
+		wait := s.opts.Minute - now.Sub(b.content[0])
 		return secondaryLimit(http.StatusForbidden, wait)
 	}
 	b.content = append(b.content, now)

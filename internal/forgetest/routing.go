@@ -241,7 +241,7 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, rep reply, who 
 		h.Set("Link", rep.link)
 	}
 	if r.Method == http.MethodGet && rep.status == http.StatusOK {
-		sum := sha256.Sum256(body)
+		sum := sha256.Sum256(append([]byte(r.Header.Get("Authorization")+"\n"), body...)) // GitHub's tags are of the token, too
 		etag := `W/"` + hex.EncodeToString(sum[:]) + `"`
 		h.Set("ETag", etag)
 		if sameETag(r.Header.Get("If-None-Match"), etag) {

@@ -1,6 +1,7 @@
 package forgetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type Options struct {
 	RateLimit int
 	// ContentPerMinute limits the requests that create content, for each identity. 0: no limit.
 	ContentPerMinute int
+	// Hour and Minute are how long the limits' hour and minute last, for those who cannot wait. 0: as long as they should.
+	Hour, Minute time.Duration
 	// DeliveryConcurrency is the number of deliveries in flight at once. 0 or 1: one, in order.
 	DeliveryConcurrency int
 	// Observer, where there is one, sees every answer and every webhook.
@@ -79,6 +82,7 @@ func New(opts Options) (*Server, error) {
 	if opts.RateLimit == 0 {
 		opts.RateLimit = 5000
 	}
+	opts.Hour, opts.Minute = cmp.Or(opts.Hour, time.Hour), cmp.Or(opts.Minute, time.Minute)
 	if opts.KeepDeliveries == 0 {
 		opts.KeepDeliveries = 10000
 	}
