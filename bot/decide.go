@@ -32,6 +32,7 @@ type council struct {
 	bindings *policy.Bindings
 	members  map[int64]policy.Person // the reviewers, with their teams
 	made     map[string]*contribution
+	alike    map[string][]string // path → commits that reviews name and that say the same of it as the head
 	epoch    time.Time
 	grace    time.Duration
 }
@@ -71,6 +72,9 @@ func (j *Judge) convene(ctx context.Context, pull forge.PullRequest, h heads, re
 		c.epoch = *row.Epoch
 	}
 	if c.reviews, err = j.reviews(ctx, pull); err != nil {
+		return nil, err
+	}
+	if c.alike, err = j.alike(ctx, c.reviews, report, h.head); err != nil {
 		return nil, err
 	}
 	if err := j.seat(ctx, c); err != nil {
@@ -318,7 +322,7 @@ func (c *council) caseAbout(change judge.Change, id uuid.UUID, p *ent.Plan, open
 	out := approval.Case{
 		Required: change.Requirement.Approvals, Plan: id,
 		MayApprove: c.mayApprove(change), MayVeto: c.mayVeto(change), MayLift: c.mayLift,
-		Epoch: c.epoch, Grace: c.grace, Opened: opened,
+		Epoch: c.epoch, Grace: c.grace, Opened: opened, Heads: slices.Clone(c.alike[change.Path]),
 	}
 	if made := c.made[change.Path]; made != nil {
 		out.Contributors, out.Unattributed = made.people, made.unattributed

@@ -30,10 +30,11 @@ type court struct {
 // courtOptions is what differs between courts.
 type courtOptions struct {
 	config   func(*config.Config)
-	files    forgetest.Files  // of the platform, besides those of the stage
-	clusters []string         // that the server has credentials for, besides those of the stage
-	clock    func() time.Time // the forge's
-	before   func(*world)     // before the server knows any cluster
+	files    forgetest.Files          // of the platform, besides those of the stage
+	clusters []string                 // that the server has credentials for, besides those of the stage
+	clock    func() time.Time         // the forge's
+	forge    func(*forgetest.Options) // what else is set of it
+	before   func(*world)             // before the server knows any cluster
 }
 
 // newCourt sets the scene with everybody bound, and starts the server.
@@ -45,7 +46,12 @@ func newCourt(t testing.TB, options ...courtOptions) *court {
 	}
 	c := &court{}
 	c.world = setup{
-		asleep: true, config: o.config, stage: []func(*stage.Options){func(s *stage.Options) { s.Forge.Clock = o.clock }},
+		asleep: true, config: o.config, stage: []func(*stage.Options){func(s *stage.Options) {
+			s.Forge.Clock = o.clock
+			if o.forge != nil {
+				o.forge(&s.Forge)
+			}
+		}},
 		kubeconfig: func(w *world) []byte {
 			if o.before != nil {
 				o.before(w)
