@@ -87,7 +87,7 @@ func (c *Commander) run(ctx context.Context, number int) error {
 			return err
 		}
 	}
-	return c.reply(ctx, number)
+	return c.reply(forge.News(ctx), number)
 }
 
 // record keeps the answer. What the command did is in the database before; done twice it changes nothing.

@@ -120,6 +120,7 @@ func (t *Teller) run(ctx context.Context, number int) error {
 		return err
 	}
 	if v.State != comment.Open {
+		ctx = forge.News(ctx)
 		if err := t.comment(ctx, row, v); err != nil {
 			return err
 		}
@@ -133,7 +134,11 @@ func (t *Teller) run(ctx context.Context, number int) error {
 			return err
 		}
 	}
-	err = t.comment(ctx, row, v)
+	said := ctx
+	if row.CommentID != 0 { // the first comment is how people learn what they can decide; its edits are news
+		said = forge.News(ctx)
+	}
+	err = t.comment(said, row, v)
 	if err != nil && !jobs.IsLater(err) {
 		return err
 	}
@@ -146,16 +151,22 @@ var errTooSoon = errors.New("the comment was changed a moment ago")
 // after does what follows once people can see where an open pull request stands: those who can decide are
 // asked, the author hears of a decision, and what nobody has to decide is merged.
 func (t *Teller) after(ctx context.Context, row *ent.PullRequest, v comment.View) error {
+	err := t.news(forge.News(ctx), row, v)
+	if err != nil && !jobs.IsLater(err) {
+		return err
+	}
+	return errors.Join(err, t.letMerge(ctx, row, v)) // a merge does not wait until there is room for news
+}
+
+// news are what people are told of besides the checks and the comment.
+func (t *Teller) news(ctx context.Context, row *ent.PullRequest, v comment.View) error {
 	if err := t.invite(ctx, row, v); err != nil {
 		return err
 	}
 	if err := t.decided(ctx, row, v); err != nil {
 		return err
 	}
-	if err := t.reminded(ctx, row, v); err != nil {
-		return err
-	}
-	return t.letMerge(ctx, row, v)
+	return t.reminded(ctx, row, v)
 }
 
 // checks posts those that have something new to say. The approval check carries the plans: once the
