@@ -17,7 +17,8 @@ const (
 	// graceOfOthers is for how long the lock of a process has to be free, while the database answers, until it counts
 	// as dead. A living one that loses its lock has it back within a fraction of this.
 	graceOfOthers = 2 * time.Second
-	// graceOfOwn is how long a job of this process may be over before the database knows. River tells it three times.
+	// graceOfOwn is how long a job of this process may be over before the database knows: River tells it again and
+	// again, with pauses of some seconds. What then still seems to run was taken, and the answer got lost.
 	graceOfOwn = 15 * time.Second
 )
 
@@ -39,7 +40,7 @@ func newRescuer(pool *pgxpool.Pool, id string, h *holding) *rescuer {
 }
 
 // Rescue makes the jobs of dead processes available again, and ends the leadership of a dead leader, until ctx ends.
-// It also gives back the jobs of this process that the database, because it was away, believes to be running.
+// It also gives back the jobs that the database believes this process to run, and of which it knows nothing.
 func (r *Runner) Rescue(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
