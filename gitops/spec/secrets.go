@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	secretForm = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY|PuTTY-User-Key-File-[0-9]:|\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{60})`)
+	secretForm = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY|PuTTY-User-Key-File-[0-9]:|\b(?:gh[pousr]_[A-Za-z0-9]{36}|ghs_[0-9]+_eyJ[A-Za-z0-9_-]{20}|github_pat_[A-Za-z0-9_]{60})`)
 	encodedPEM = regexp.MustCompile(`LS0tLS1CRUdJTi[A-Za-z0-9+/]{20,60}`)
 	markers    = [][]byte{[]byte("PRIVATE KEY"), []byte("PuTTY-User"), []byte("gh"), []byte("LS0tLS1CRUdJTi")}
 )

@@ -82,7 +82,7 @@ func (u *User) Rename(login string) {
 func (u *User) Token() string {
 	u.s.mu.Lock()
 	defer u.s.mu.Unlock()
-	return u.s.newToken("ghp_", &token{user: u.a})
+	return u.s.newToken(&token{user: u.a})
 }
 
 func (u *User) actor() *actor { return &actor{user: u.a, token: &token{user: u.a}} }

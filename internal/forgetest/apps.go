@@ -217,7 +217,7 @@ func (i *Installation) SetPermissions(permissions map[string]string) {
 func (i *Installation) Token() string {
 	i.s.mu.Lock()
 	defer i.s.mu.Unlock()
-	return i.s.newToken("ghs_", &token{inst: i.i, permissions: maps.Clone(i.i.permissions), expiresAt: i.s.clock().Add(tokenLife)})
+	return i.s.installationToken(&token{inst: i.i, permissions: maps.Clone(i.i.permissions), expiresAt: i.s.clock().Add(tokenLife)})
 }
 
 // Credentials is what a program needs to act as an installed App.

@@ -95,7 +95,7 @@ func postAccessToken(c *call) (reply, error) {
 		}
 		v["repositories"], v["repository_selection"] = views(repos, c.s.repoView), "selected"
 	}
-	v["token"] = c.s.newToken("ghs_", t)
+	v["token"] = c.s.installationToken(t)
 	return created(v)
 }
 

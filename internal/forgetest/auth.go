@@ -99,7 +99,7 @@ func (s *Server) authenticate(r *http.Request) (*actor, error) {
 	if !ok || !equalFold(scheme, "bearer") && !equalFold(scheme, "token") {
 		return nil, badCredentials()
 	}
-	if strings.Count(secret, ".") == 2 {
+	if strings.Count(secret, ".") == 2 && !strings.HasPrefix(secret, "ghs_") {
 		return s.actorByJWT(secret)
 	}
 	return s.actorByToken(secret, "")
@@ -154,11 +154,23 @@ func (s *Server) actorByJWT(raw string) (*actor, error) {
 	return &actor{app: found, user: found.bot}, nil
 }
 
-// newToken makes a credential with GitHub's prefixes: ghp_ for people, ghs_ for installations.
-func (s *Server) newToken(prefix string, t *token) string {
+// installationToken makes a token in the form of those that GitHub mints since 2026: the App's id and a JSON web token,
+// which clients are not to look into. It is some hundred characters long.
+func (s *Server) installationToken(t *token) string {
+	head := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","typ":"JWT"}`))
+	body := base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"stand-in","iid":` + itoa(t.inst.id) + `,"jti":"` + randomHex(16) + `"}`))
+	raw := make([]byte, 64)
+	rand.Read(raw) //nolint:errcheck // crypto/rand never fails
+	secret := "ghs_" + itoa(t.inst.app.id) + "_" + head + "." + body + "." + base64.RawURLEncoding.EncodeToString(raw)
+	s.tokens[secret] = t
+	return secret
+}
+
+// newToken makes a credential of a person, with GitHub's prefix.
+func (s *Server) newToken(t *token) string {
 	raw := make([]byte, 27)
 	rand.Read(raw) //nolint:errcheck // crypto/rand never fails
-	secret := prefix + strings.NewReplacer("-", "a", "_", "b").Replace(base64.RawURLEncoding.EncodeToString(raw))
+	secret := "ghp_" + strings.NewReplacer("-", "a", "_", "b").Replace(base64.RawURLEncoding.EncodeToString(raw))
 	s.tokens[secret] = t
 	return secret
 }

@@ -174,6 +174,7 @@ func postCheckRun(c *call) (reply, error) {
 		status: "queued", startedAt: now,
 	}
 	run.apply(&in, now)
+	run.suite.reset = false
 	c.repo.runs = append(c.repo.runs, run)
 	c.repo.runsBySHA[in.HeadSHA] = append(c.repo.runsBySHA[in.HeadSHA], run)
 	c.s.emitRun(c.actor, c.repo, run, "created", nil)
@@ -204,6 +205,7 @@ func patchCheckRun(c *call) (reply, error) {
 	}
 	was := run.status
 	run.apply(&in, c.s.now())
+	run.suite.reset = false
 	if run.status == "completed" && was != "completed" {
 		c.s.emitRun(c.actor, c.repo, run, "completed", nil)
 		c.s.finishSuite(c.actor, c.repo, run.suite)
@@ -226,7 +228,7 @@ func (r *repository) suiteState(su *checkSuite) (status, conclusion string) {
 			mine = append(mine, run)
 		}
 	}
-	if len(mine) == 0 {
+	if len(mine) == 0 || su.reset {
 		return "queued", ""
 	}
 	conclusion = "success"

@@ -159,13 +159,19 @@ func listSuites(c *call) (reply, error) {
 	return pageOf(c, "check_suites", mine, func(su *checkSuite) obj { return c.s.suiteView(c.repo, su) })
 }
 
-// rerequestRun is the "Re-run" link: it only tells the App.
+// rerequest tells the App that somebody wants a run again. The run stays as it is; its suite waits for the App.
+func (s *Server) rerequest(who *actor, r *repository, run *checkRun) {
+	s.emitRun(who, r, run, "rerequested", nil)
+	run.suite.reset, run.suite.updatedAt = true, s.now()
+}
+
+// rerequestRun is the "Re-run" link.
 func rerequestRun(c *call) (reply, error) {
 	run, err := c.checkRun()
 	if err != nil {
 		return reply{}, err
 	}
-	c.s.emitRun(c.actor, c.repo, run, "rerequested", nil)
+	c.s.rerequest(c.actor, c.repo, run)
 	return created(obj{})
 }
 
@@ -175,5 +181,6 @@ func rerequestSuite(c *call) (reply, error) {
 		return reply{}, err
 	}
 	c.s.emitSuite(c.actor, c.repo, su, "rerequested")
+	su.reset, su.updatedAt = true, c.s.now()
 	return created(obj{})
 }

@@ -13,6 +13,7 @@ type Error struct {
 	Errors  []any
 
 	header http.Header
+	url    string // where what was asked for is now
 	docs   string // where the documentation URL points; clients tell limits apart by it
 }
 

@@ -15,6 +15,9 @@ const (
 	BadGateway     FaultKind = "502"
 	SecondaryLimit FaultKind = "secondary limit" // 403 with Retry-After
 	TooMany        FaultKind = "429"             // 429 with Retry-After
+	NoWait         FaultKind = "no wait"         // the secondary limit as 403 that does not say for how long
+	Exhausted      FaultKind = "exhausted"       // 403 as if the hour's requests were used up, without Retry-After
+	ExhaustedToo   FaultKind = "exhausted 429"   // the same as 429
 	Reset          FaultKind = "reset"           // the connection is cut
 	Slow           FaultKind = "slow"            // answered rightly, after Latency
 )
@@ -30,7 +33,7 @@ type Fault struct {
 	Times int
 	// After lets the server do what was asked first, and only then fail: the caller does not know.
 	After bool
-	// RetryAfter is told with the two limits. 0: a minute.
+	// RetryAfter is told with the limits. 0: a minute, and with Exhausted the end of the hour.
 	RetryAfter time.Duration
 	// Latency is how long a Slow answer takes.
 	Latency time.Duration
@@ -68,11 +71,6 @@ func (s *Server) takeFault(pattern string) *Fault {
 
 // playFault answers in the server's place; false means that the request still has to be answered.
 func (s *Server) playFault(w http.ResponseWriter, r *http.Request, pattern string, sent []byte, f *Fault) bool {
-	wait := f.RetryAfter
-	if wait == 0 {
-		wait = time.Minute
-	}
-	var e *Error
 	switch f.Kind {
 	case Slow:
 		select {
@@ -85,22 +83,51 @@ func (s *Server) playFault(w http.ResponseWriter, r *http.Request, pattern strin
 		s.logCall(r, pattern, "", 0)
 		s.mu.Unlock()
 		panic(http.ErrAbortHandler)
-	case SecondaryLimit:
-		e = secondaryLimit(http.StatusForbidden, wait)
-	case TooMany:
-		e = secondaryLimit(http.StatusTooManyRequests, wait)
-	case BadGateway:
-		e = refuse(http.StatusBadGateway, "Server Error")
-	default:
-		e = refuse(http.StatusInternalServerError, "Server Error")
 	}
+	e := f.refusal()
 	if e.Status < http.StatusInternalServerError {
 		s.mu.Lock()
 		if who, err := s.authenticate(r); err == nil {
-			s.limitHeaders(w.Header(), s.budgetOf(who))
+			s.faultLimits(w.Header(), s.budgetOf(who), f)
 		}
 		s.mu.Unlock()
 	}
 	s.respond(w, r, s.errorReply(w.Header(), e), nil, pattern, sent)
 	return true
+}
+
+func (f *Fault) refusal() *Error {
+	wait := f.RetryAfter
+	if wait == 0 {
+		wait = time.Minute
+	}
+	switch f.Kind {
+	case SecondaryLimit:
+		return secondaryLimit(http.StatusForbidden, wait)
+	case TooMany:
+		return secondaryLimit(http.StatusTooManyRequests, wait)
+	case NoWait:
+		e := secondaryLimit(http.StatusForbidden, wait)
+		e.header = nil
+		return e
+	case Exhausted:
+		return refuse(http.StatusForbidden, "API rate limit exceeded for installation.")
+	case ExhaustedToo:
+		return refuse(http.StatusTooManyRequests, "API rate limit exceeded for installation.")
+	case BadGateway:
+		return refuse(http.StatusBadGateway, "Server Error")
+	}
+	return refuse(http.StatusInternalServerError, "Server Error")
+}
+
+// faultLimits tells what is left of the hour: with Exhausted nothing, until RetryAfter is over.
+func (s *Server) faultLimits(h http.Header, b *budget, f *Fault) {
+	s.limitHeaders(h, b)
+	if f.Kind == Exhausted || f.Kind == ExhaustedToo {
+		reset := b.reset
+		if f.RetryAfter > 0 {
+			reset = s.clock().Add(f.RetryAfter)
+		}
+		writeLimit(h, s.opts.RateLimit, &budget{used: s.opts.RateLimit, reset: reset})
+	}
 }

@@ -29,10 +29,22 @@ func (s *Server) serveGit(w http.ResponseWriter, r *http.Request) {
 	push := m[3] == "git-receive-pack" || r.URL.Query().Get("service") == "git-receive-pack"
 	s.mu.Lock()
 	repo := s.repository(m[1], m[2])
+	former := s.moved(m[1], m[2])
+	if repo == nil {
+		repo = former
+	}
 	who, err := s.admitGit(r, repo, push)
+	target := ""
+	if err == nil && repo == former && former != nil {
+		target = "/" + former.fullName() + ".git/" + m[3] + "?" + r.URL.RawQuery
+	}
 	s.mu.Unlock()
 	if err != nil {
 		refuseGit(w, err)
+		return
+	}
+	if target != "" {
+		http.Redirect(w, r, target, http.StatusMovedPermanently)
 		return
 	}
 	body, err := gitBody(r)

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 )
 
 func (s *Server) hookConfigView(h *hook) obj {
@@ -110,7 +112,13 @@ func patchHookConfig(c *call) (reply, error) {
 	return ok(c.s.hookConfigView(h))
 }
 
-// listDeliveries goes from the newest back. The cursor is the id of the last delivery already seen.
+// kept is how long GitHub remembers a delivery.
+const kept = 3 * 24 * time.Hour
+
+// cursorPrefix makes a cursor of an id. To clients it has no meaning.
+const cursorPrefix = "v1_"
+
+// listDeliveries goes from the newest back. The cursor tells the last delivery already seen.
 func listDeliveries(c *call) (reply, error) {
 	h, err := c.theHook()
 	if err != nil {
@@ -118,24 +126,32 @@ func listDeliveries(c *call) (reply, error) {
 	}
 	before := int64(1) << 62
 	if cur := c.query("cursor"); cur != "" {
-		if before, err = strconv.ParseInt(cur, 10, 64); err != nil {
-			return reply{}, invalid("Hook", "cursor", "invalid", "")
+		id, ours := strings.CutPrefix(cur, cursorPrefix)
+		if before, err = strconv.ParseInt(id, 10, 64); err != nil || !ours {
+			return reply{}, refuse(http.StatusUnprocessableEntity, "Invalid cursor")
 		}
 	}
 	size := c.pageSize()
 	var out []*delivery
 	link := ""
 	for _, d := range slices.Backward(h.deliveries) {
-		if d.id >= before || !d.done {
+		if d.id >= before || !d.done || c.s.forgotten(d) || !ofStatus(d, c.query("status")) {
 			continue
 		}
 		if len(out) == size {
-			link = c.pageLink("next", "cursor", itoa(out[size-1].id))
+			link = c.pageLink("next", "cursor", cursorPrefix+itoa(out[size-1].id))
 			break
 		}
 		out = append(out, d)
 	}
 	return reply{body: views(out, c.s.deliveryView), link: link}, nil
+}
+
+func (s *Server) forgotten(d *delivery) bool { return s.clock().Sub(d.deliveredAt) > kept }
+
+func ofStatus(d *delivery, status string) bool {
+	succeeded := d.code >= 200 && d.code < 400
+	return status == "" || succeeded == (status == "success")
 }
 
 func (c *call) delivery() (*delivery, error) {
@@ -148,7 +164,7 @@ func (c *call) delivery() (*delivery, error) {
 		return nil, err
 	}
 	i := slices.IndexFunc(h.deliveries, func(d *delivery) bool { return d.id == id })
-	if i < 0 {
+	if i < 0 || c.s.forgotten(h.deliveries[i]) {
 		return nil, notFound()
 	}
 	return h.deliveries[i], nil

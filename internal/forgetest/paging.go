@@ -62,5 +62,9 @@ func (c *call) pageLink(rel, param, value string) string {
 		q[k] = v
 	}
 	q.Set(param, value)
-	return fmt.Sprintf(`<%s%s?%s>; rel="%s"`, c.s.apiURL(""), c.r.URL.EscapedPath(), q.Encode(), rel)
+	path := c.r.URL.EscapedPath()
+	if c.repo != nil {
+		path = fmt.Sprintf("/repositories/%d%s", c.repo.id, c.beneathRepo()) // as GitHub writes them
+	}
+	return fmt.Sprintf(`<%s%s?%s>; rel="%s"`, c.s.apiURL(""), path, q.Encode(), rel)
 }

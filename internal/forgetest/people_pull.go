@@ -216,7 +216,7 @@ func (u *User) CommitSuggestion(p *Pull, suggestedBy *User, files Files, message
 // Rerun asks the App of a check run of the head to run it again.
 func (u *User) Rerun(p *Pull, check string) error {
 	return u.onCheck(p, check, func(who *actor, run *checkRun) error {
-		u.s.emitRun(who, p.p.repo, run, "rerequested", nil)
+		u.s.rerequest(who, p.p.repo, run)
 		return nil
 	})
 }

@@ -3,6 +3,7 @@ package forgetest
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // ID is the repository's numeric id.
@@ -39,13 +40,6 @@ func (r *Repository) CloneURLFor(u *User) string {
 
 // Dir is the bare git repository on disk.
 func (r *Repository) Dir() string { return r.r.dir }
-
-// Rename changes the repository's name; its id stays.
-func (r *Repository) Rename(name string) {
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	r.r.name = name
-}
 
 // Head is the commit at a branch's tip, "" if there is no such branch.
 func (r *Repository) Head(branch string) string {
@@ -216,6 +210,16 @@ func (h *hook) list() []Delivery {
 		})
 	}
 	return out
+}
+
+// Rename gives the repository another name. Until another repository takes the old one, requests for it are redirected.
+func (r *Repository) Rename(name string) {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	was := r.r.name
+	r.r.formerNames = append(r.r.formerNames, strings.ToLower(r.r.fullName()))
+	r.r.name = name
+	r.s.emit(&actor{user: r.r.owner}, r.r, "repository", "renamed", obj{"changes": obj{"repository": obj{"name": obj{"from": was}}}})
 }
 
 // Fork makes a copy of the repository that belongs to a person.

@@ -110,7 +110,7 @@ func (s *Server) apiHandler() http.Handler {
 	mux.Handle("/", unknown)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := strings.TrimSuffix(strings.TrimPrefix(r.URL.EscapedPath(), "/api/v3"), "/")
-		path = separateComments(escapeRef(path))
+		path = separateComments(escapeRef(s.nameRepo(path)))
 		if strings.HasSuffix(path, "/contents") {
 			path += "/" // the root directory
 		}
@@ -190,10 +190,52 @@ func (c *call) admit(rt route) error {
 	} else {
 		return c.admitAccount(rt)
 	}
-	if c.repo == nil {
+	former := c.s.moved(c.path("owner"), c.path("repo"))
+	switch {
+	case c.repo == nil && former != nil && c.actor.can(former, "read", rt.access.perm) == nil:
+		return c.movedTo(former)
+	case c.repo == nil:
 		return notFound()
 	}
 	return c.actor.can(c.repo, rt.access.level, rt.access.perm)
+}
+
+// movedTo sends a request for a repository's former name to its address by id, which every route also has.
+func (c *call) movedTo(r *repository) error {
+	e := refuse(http.StatusTemporaryRedirect, "Moved Permanently")
+	if c.r.Method == http.MethodGet {
+		e.Status = http.StatusMovedPermanently
+	}
+	target := c.s.apiURL("/repositories/%d%s", r.id, c.beneathRepo())
+	if c.r.URL.RawQuery != "" {
+		target += "?" + c.r.URL.RawQuery
+	}
+	e.header, e.url = http.Header{"Location": {target}}, target
+	return e
+}
+
+var repoPath = regexp.MustCompile(`^/repos/[^/]+/[^/]+`)
+
+// beneathRepo is the part of the path that follows the repository.
+func (c *call) beneathRepo() string {
+	return strings.Replace(repoPath.ReplaceAllString(c.r.URL.EscapedPath(), ""), "/issues:comments/", "/issues/comments/", 1)
+}
+
+var numberedRepo = regexp.MustCompile(`^/repositories/([0-9]+)(/.+)$`)
+
+// nameRepo turns an address by a repository's id into the one by its name, except for that of the repository itself.
+func (s *Server) nameRepo(path string) string {
+	m := numberedRepo.FindStringSubmatch(path)
+	if m == nil {
+		return path
+	}
+	id, err := strconv.ParseInt(m[1], 10, 64)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.repos[id]; err == nil && r != nil {
+		return "/repos/" + r.fullName() + m[2]
+	}
+	return path
 }
 
 func (c *call) admitAccount(rt route) error {
@@ -213,6 +255,10 @@ func (s *Server) errorReply(h http.Header, err error) reply {
 		h[k] = v
 	}
 	body := obj{"message": e.Message, "documentation_url": "https://docs.github.com/rest" + e.docs, "status": strconv.Itoa(e.Status)}
+	if e.url != "" {
+		body["url"] = e.url
+		delete(body, "status")
+	}
 	if len(e.Errors) > 0 {
 		body["errors"] = e.Errors
 	}
@@ -244,6 +290,8 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, rep reply, who 
 		sum := sha256.Sum256(append([]byte(r.Header.Get("Authorization")+"\n"), body...)) // GitHub's tags are of the token, too
 		etag := `W/"` + hex.EncodeToString(sum[:]) + `"`
 		h.Set("ETag", etag)
+		h.Set("Cache-Control", "private, max-age=60, s-maxage=60")
+		h.Set("Vary", "Accept, Authorization, Cookie, X-GitHub-OTP, Accept-Encoding, Accept, X-Requested-With")
 		if sameETag(r.Header.Get("If-None-Match"), etag) {
 			rep.status, body = http.StatusNotModified, nil
 			h.Del("Content-Type")

@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -51,6 +52,7 @@ type repository struct {
 	parent        *repository
 	createdAt     time.Time
 	pushedAt      time.Time
+	formerNames   []string // "owner/name", in lower case, until somebody else takes them
 
 	refs        map[string]string
 	perms       map[int64]string // collaborators
@@ -168,6 +170,7 @@ type checkSuite struct {
 	app       *app
 	headSHA   string
 	branch    string
+	reset     bool // asked for again, and nothing reported since
 	createdAt time.Time
 	updatedAt time.Time
 }
@@ -331,6 +334,17 @@ func (s *Server) idFor(login string) int64 {
 		id++
 	}
 	return id
+}
+
+// moved finds the repository that had a name which no other has now.
+func (s *Server) moved(owner, name string) *repository {
+	former := strings.ToLower(owner + "/" + name)
+	for _, r := range s.repos {
+		if slices.Contains(r.formerNames, former) {
+			return r
+		}
+	}
+	return nil
 }
 
 func (s *Server) repository(owner, name string) *repository {

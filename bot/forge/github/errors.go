@@ -171,7 +171,7 @@ type redactor struct{ token string }
 
 func newRedactor(token string) redactor { return redactor{token} }
 
-var credentials = regexp.MustCompile(`gh[a-z]_[A-Za-z0-9_]+|github_pat_\w+|eyJ[\w-]+\.[\w-]+\.[\w-]*|(?i:bearer|token|basic) [^\s"',;]{16,}|://[^/\s"@]+@`)
+var credentials = regexp.MustCompile(`gh[a-z]_[A-Za-z0-9_.-]+|github_pat_\w+|eyJ[\w-]+\.[\w-]+\.[\w-]*|(?i:bearer|token|basic) [^\s"',;]{16,}|://[^/\s"@]+@`)
 
 const maxText = 400
 

@@ -128,7 +128,7 @@ func checkRefusal(x Exchange) []Violation {
 	if err := json.Unmarshal(x.Body, &body); err != nil || body.Message == nil || body.Docs == nil {
 		return []Violation{wrongf(x.where(), "", "is no error of GitHub's: %.100s", x.Body)}
 	}
-	limited := x.Status == http.StatusTooManyRequests || strings.Contains(*body.Message, "rate limit")
+	limited := x.Status == http.StatusTooManyRequests || strings.Contains(*body.Message, "rate limit exceeded")
 	if limited && x.Header.Get("Retry-After") == "" && x.Header.Get("X-RateLimit-Remaining") != "0" {
 		return []Violation{wrongf(x.where(), "Retry-After", "is missing and X-RateLimit-Remaining is %q", x.Header.Get("X-RateLimit-Remaining"))}
 	}
