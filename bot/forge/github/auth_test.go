@@ -256,6 +256,24 @@ func TestSecretsStayInside(t *testing.T) {
 	}
 }
 
+func TestRedaction(t *testing.T) {
+	t.Parallel()
+	r := newRedactor("known-secret")
+	for _, secret := range []string{
+		"known-secret", stateless, "ghp_0123456789abcdef", "github_pat_11AAAA_bbbb", "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOjF9.c2ln", "Bearer abcdefghijklmnop",
+	} {
+		line := r.line("sent " + secret + " to it")
+		for part := range strings.SplitSeq(secret, ".") {
+			if strings.Contains(line, part) {
+				t.Errorf("%q holds %q", line, part)
+			}
+		}
+		if !strings.HasPrefix(line, "sent ") || !strings.HasSuffix(line, " to it") {
+			t.Errorf("%q lost words", line)
+		}
+	}
+}
+
 // stateless has the form of the installation tokens that GitHub mints since 2026.
 const stateless = "ghs_77_eyJhbGciOiJFUzI1NiJ9.eyJpaWQiOjc3fQ.c2lnbmF0dXJlLW9mLXRoZS1mb3JnZQ"
 
