@@ -62,7 +62,7 @@ func newFront(t testing.TB, kube *kubetest.Cluster) *front {
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Minute)
 		defer cancel()
-		whole := r.WithContext(ctx)
+		whole := r.WithContext(context.WithValue(ctx, dry{}, r.URL.Query().Has("dryRun") || bytes.Contains(body, []byte(`"dryRun"`))))
 		whole.Body = io.NopCloser(bytes.NewReader(body))
 		pass.ServeHTTP(rw, whole)
 	}))
@@ -76,11 +76,14 @@ clusters: [{name: k, cluster: {server: %q, certificate-authority-data: %s}}], us
 	return f
 }
 
+// dry marks a request that only tries: by its address, or in the body where it deletes.
+type dry struct{}
+
 // record keeps what a cluster has obeyed; dry-runs and questions change nothing.
 func (f *front) record(resp *http.Response) error {
 	r := resp.Request
 	_, namespaced, ok := strings.Cut(r.URL.Path, "/namespaces/")
-	if r.Method == http.MethodGet || resp.StatusCode >= 300 || r.URL.Query().Has("dryRun") || !ok {
+	if tried, _ := r.Context().Value(dry{}).(bool); tried || r.Method == http.MethodGet || resp.StatusCode >= 300 || !ok {
 		return nil
 	}
 	body, err := io.ReadAll(resp.Body)

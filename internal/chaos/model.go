@@ -21,6 +21,7 @@ type model struct {
 	settled  map[string]int    // the moment at which that was last changed
 	touched  map[string][]int  // the moments at which the branch's content was changed
 	meanings map[[2]string]string
+	bases    map[string]string // what new branches came on top of
 }
 
 // pullStory is what happened to a pull request.
@@ -42,6 +43,7 @@ func newModel(h History) *model {
 	m := &model{
 		History: h, pulls: map[int]*pullStory{}, checks: map[int][]Event{}, reviews: map[int][]Event{}, said: map[int][]Event{},
 		accepted: map[string]string{}, settled: map[string]int{}, touched: map[string][]int{}, meanings: map[[2]string]string{},
+		bases: map[string]string{},
 	}
 	branches := map[string]int{}
 	for _, e := range h.Events {

@@ -204,10 +204,14 @@ func (m *model) before(e Event) string {
 	if strings.Trim(e.Before, "0") != "" {
 		return e.Before
 	}
+	if base, ok := m.bases[e.After]; ok {
+		return base
+	}
 	base, err := m.Git.MergeBase(e.After, m.tip(e.Seq))
 	if err != nil {
-		return m.Baseline
+		base = m.Baseline
 	}
+	m.bases[e.After] = base
 	return base
 }
 

@@ -237,8 +237,9 @@ func (r *run) there(v *living) bool {
 	return err == nil && object(&vm).Memory == fmt.Sprintf("%dGi", v.memory) && object(&vm).Running == (v.power == "running")
 }
 
-// busy are the jobs that are not at an end.
-const busy = `select count(*) from river_job where state not in ('completed', 'cancelled', 'discarded') and kind <> 'heartbeat'`
+// busy are the jobs that are not at an end, but for those that come again and again: what they find shows.
+const busy = `select count(*) from river_job where state not in ('completed', 'cancelled', 'discarded')
+and kind not in ('heartbeat', 'sweep_pull_requests', 'sweep_deliveries', 'walk_branch', 'check_clusters', 'prune_deliveries', 'remind')`
 
 // quiet waits until all servers are up and nothing has happened for two sweeps.
 func (r *run) quiet() {
@@ -252,8 +253,11 @@ func (r *run) quiet() {
 			return
 		}
 		time.Sleep(250 * time.Millisecond)
-		jobs, err := r.count(r.ctx, busy+` and kind not in ('sweep', 'redeliver')`)
+		jobs, err := r.count(r.ctx, busy)
 		if now := fmt.Sprintf("%d webhooks, %d writes, %d jobs, %v", r.sent(), r.front.count(), jobs, err); now != last || jobs > 0 || !r.allReady() {
+			if now != last {
+				r.script.line("not quiet: %s, ready %t", now, r.allReady())
+			}
 			last, since = now, time.Now()
 		}
 	}
@@ -272,9 +276,12 @@ func (r *run) allReady() bool {
 func (r *run) judge() {
 	r.t.Helper()
 	r.t.Log(r.standing())
+	began := time.Now()
 	h := r.history()
+	read := time.Since(began)
 	v, err := Check(h)
 	r.do(err)
+	r.t.Logf("the history was read in %s and judged in %s", read, time.Since(began)-read)
 	r.t.Logf("%d pull requests, %d webhooks; %d steps of the branch with %d changes of machines: %d applied, %d rightly refused, %d open; %d writes, %d machines at the end",
 		len(h.Pulls), len(h.Events), v.Spans, v.Merged, v.Applied, v.Refused, v.Open, len(h.Writes), len(h.Objects))
 	for _, f := range v.Findings {
