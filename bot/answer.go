@@ -31,6 +31,7 @@ type answerForge interface {
 	FindComment(ctx context.Context, number int, marker string) (id int64, body string, err error)
 	CommitOnHead(ctx context.Context, branch, headSHA string, edits []forge.FileEdit, message string) (sha string, err error)
 	Suggest(ctx context.Context, number int, headSHA, path string, startLine, endLine int, body string) (forge.Posted, error)
+	FindSuggestion(ctx context.Context, number int, path, body string) (id int64, err error)
 }
 
 // Commander carries out what people write in comments, and answers each comment once.
@@ -160,37 +161,46 @@ func (c *Commander) replyTo(ctx context.Context, number int, s source) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.teller.once(ctx, fmt.Sprintf("reply:%s:%d", s.kind, s.id), func(again bool) (string, error) {
-		if s.kind == string(entcommand.SourceComment) {
-			err := c.forge.React(ctx, s.id, reaction(answers))
-			if errors.Is(err, forge.ErrNotFound) {
-				return "the comment is gone", nil
-			}
-			if err != nil {
-				return "", fmt.Errorf("react: %w", err)
-			}
-		}
-		if !speaks(answers) {
-			return "", nil
-		}
-		asked := comment.Asked{Source: s.kind, ID: s.id}
-		if again { // the forge may have taken it, and the answer got lost
-			if _, _, err := c.forge.FindComment(ctx, number, comment.ReplyMark(asked)); !errors.Is(err, forge.ErrNotFound) {
+	asked := comment.Asked{Source: s.kind, ID: s.id}
+	_, err = c.teller.record.once(ctx, deed{
+		key: fmt.Sprintf("reply:%s:%d", s.kind, s.id),
+		do: func(ctx context.Context) (string, error) {
+			if gone, err := c.react(ctx, s, answers); err != nil || gone || !speaks(answers) {
 				return "", err
 			}
-		}
-		row, err := c.judge.db.PullRequest.Get(ctx, number)
-		if err != nil {
+			row, err := c.judge.db.PullRequest.Get(ctx, number)
+			if err != nil {
+				return "", err
+			}
+			v, err := c.teller.view(ctx, row)
+			if err != nil {
+				return "", err
+			}
+			posted, err := c.forge.CreateComment(ctx, number, comment.Reply(v, asked, answers))
+			return posted.URL, err
+		},
+		look: func(ctx context.Context) (string, error) {
+			_, _, err := c.forge.FindComment(ctx, number, comment.ReplyMark(asked))
 			return "", err
-		}
-		v, err := c.teller.view(ctx, row)
-		if err != nil {
-			return "", err
-		}
-		posted, err := c.forge.CreateComment(ctx, number, comment.Reply(v, asked, answers))
-		return posted.URL, err
+		},
 	})
 	return err
+}
+
+// react shows at the comment whether what it asks for was done; a second time changes nothing. A comment that is
+// gone is not answered. Reviews have no reactions.
+func (c *Commander) react(ctx context.Context, s source, answers []comment.Answer) (gone bool, err error) {
+	if s.kind != string(entcommand.SourceComment) {
+		return false, nil
+	}
+	err = c.forge.React(ctx, s.id, reaction(answers))
+	if errors.Is(err, forge.ErrNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("react: %w", err)
+	}
+	return false, nil
 }
 
 func (c *Commander) answers(ctx context.Context, s source) (out []comment.Answer, err error) {

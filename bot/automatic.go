@@ -88,6 +88,7 @@ func (t *Teller) letMerge(ctx context.Context, row *ent.PullRequest, v comment.V
 // mergerForge merges.
 type mergerForge interface {
 	Merge(ctx context.Context, number int, headSHA, method string) (string, error)
+	FindMerge(ctx context.Context, number int, headSHA string) (commit string, err error)
 }
 
 // Merger merges pull requests that nobody has to decide on.
@@ -107,23 +108,40 @@ func NewMerger(j *Judge, t *Teller, f mergerForge, log *slog.Logger) *Merger {
 // comes of it the walker sees, as of any merge.
 func (m *Merger) Run(ctx context.Context, args jobs.MergePullRequest) error {
 	return locked(ctx, m.judge.pool, pullLock(args.Number), func(ctx context.Context) error {
-		ready, err := m.ready(ctx, args)
-		if err != nil {
+		if err := m.run(ctx, args); err != nil {
 			return fmt.Errorf("merge #%d: %w", args.Number, err)
 		}
-		if !ready {
-			return m.forget(ctx, args)
-		}
-		sha, err := m.forge.Merge(ctx, args.Number, args.Head, "")
-		switch {
-		case errors.Is(err, forge.ErrConflict), errors.Is(err, forge.ErrRefused):
-			return m.refused(ctx, args, err)
-		case err != nil:
-			return fmt.Errorf("merge #%d: %w", args.Number, err)
-		}
-		m.log.InfoContext(ctx, "pull request merged", "pr", args.Number, "commit", sha)
-		return m.merged(ctx, args, sha)
+		return nil
 	})
+}
+
+func (m *Merger) run(ctx context.Context, args jobs.MergePullRequest) error {
+	e, err := m.judge.db.Effect.Get(ctx, mergeKey(args.Number, args.Head))
+	if ent.IsNotFound(err) || err == nil && e.Status != effect.StatusIntended {
+		return nil // an attempt before this one has told how it went
+	}
+	if err != nil {
+		return fmt.Errorf("look for the merge: %w", err)
+	}
+	ready, err := m.ready(ctx, args)
+	if err != nil {
+		return err
+	}
+	merge := func() (string, error) { return m.forge.Merge(ctx, args.Number, args.Head, "") }
+	if !ready { // perhaps because it was merged by an attempt whose answer was lost
+		merge = func() (string, error) { return m.forge.FindMerge(ctx, args.Number, args.Head) }
+	}
+	sha, err := merge()
+	switch {
+	case errors.Is(err, forge.ErrNotFound) && !ready:
+		return m.teller.record.forget(ctx, e.ID) // let go of a hold, the bot merges after all
+	case errors.Is(err, forge.ErrConflict), errors.Is(err, forge.ErrRefused):
+		return m.refused(ctx, args, err)
+	case err != nil:
+		return err
+	}
+	m.log.InfoContext(ctx, "pull request merged", "pr", args.Number, "commit", sha)
+	return m.merged(ctx, args, sha)
 }
 
 // ready looks once more, for a hold or a push may have come in meanwhile.
@@ -145,20 +163,8 @@ func (m *Merger) ready(ctx context.Context, args jobs.MergePullRequest) (bool, e
 	return v.AutoMerge && v.Held == nil && comment.Approval(v).Conclusion == forge.Success, nil
 }
 
-// forget leaves no trace of what was not tried: let go of a hold, the bot merges after all.
-func (m *Merger) forget(ctx context.Context, args jobs.MergePullRequest) error {
-	_, err := m.judge.db.Effect.Delete().Where(effect.ID(mergeKey(args.Number, args.Head))).Exec(ctx)
-	if err != nil {
-		return fmt.Errorf("forget the merge of #%d: %w", args.Number, err)
-	}
-	return nil
-}
-
 func (m *Merger) merged(ctx context.Context, args jobs.MergePullRequest, commit string) error {
-	return m.judge.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := m.note(ctx, tx, args, effect.StatusDone, commit); err != nil {
-			return err
-		}
+	return m.teller.record.end(ctx, mergeKey(args.Number, args.Head), effect.StatusDone, commit, func(ctx context.Context, tx *store.Tx, commit string) error {
 		return audit.Append(ctx, tx, audit.Entry{
 			Action: audit.MergedByShepherd, PullRequest: args.Number, Params: map[string]any{"head": args.Head, "commit": commit},
 		})
@@ -167,10 +173,7 @@ func (m *Merger) merged(ctx context.Context, args jobs.MergePullRequest, commit 
 
 // refused lets people know why the forge did not merge. Where its state moved, that is looked at.
 func (m *Merger) refused(ctx context.Context, args jobs.MergePullRequest, why error) error {
-	return m.judge.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := m.note(ctx, tx, args, effect.StatusFailed, words(why)); err != nil {
-			return err
-		}
+	return m.teller.record.end(ctx, mergeKey(args.Number, args.Head), effect.StatusFailed, words(why), func(ctx context.Context, tx *store.Tx, _ string) error {
 		if errors.Is(why, forge.ErrConflict) {
 			if err := approval.Want(ctx, tx, m.judge.queue, args.Number); err != nil {
 				return err
@@ -178,14 +181,6 @@ func (m *Merger) refused(ctx context.Context, args jobs.MergePullRequest, why er
 		}
 		return approval.Tell(ctx, tx, m.judge.queue, args.Number)
 	})
-}
-
-func (m *Merger) note(ctx context.Context, tx *store.Tx, args jobs.MergePullRequest, status effect.Status, result string) error {
-	key := mergeKey(args.Number, args.Head)
-	if err := tx.Effect.UpdateOneID(key).SetStatus(status).SetResult(result).SetDoneAt(m.judge.now()).Exec(ctx); err != nil {
-		return fmt.Errorf("note the result of %s: %w", key, err)
-	}
-	return nil
 }
 
 // words is what the forge said, without what we were doing and the protocol's number.

@@ -91,15 +91,16 @@ func (d *deployments) accepted() {
 // deployOne announces a deployment, once, and what there is new to say of it.
 func (t *Teller) deployOne(ctx context.Context, d comment.Deployment) error {
 	key := fmt.Sprintf("deployment:%d:%s", d.PullRequest, d.Environment)
-	result, err := t.once(ctx, key, func(again bool) (string, error) {
-		if again { // the forge may have taken it, and the answer got lost
+	result, err := t.record.once(ctx, deed{
+		key: key,
+		do: func(ctx context.Context) (string, error) {
+			posted, err := t.deploys.forge.CreateDeployment(ctx, d.Deployment)
+			return strconv.FormatInt(posted.ID, 10), err
+		},
+		look: func(ctx context.Context) (string, error) {
 			id, err := t.deploys.forge.FindDeployment(ctx, d.SHA, d.Environment)
-			if !errors.Is(err, forge.ErrNotFound) {
-				return strconv.FormatInt(id, 10), err
-			}
-		}
-		posted, err := t.deploys.forge.CreateDeployment(ctx, d.Deployment)
-		return strconv.FormatInt(posted.ID, 10), err
+			return strconv.FormatInt(id, 10), err
+		},
 	})
 	if err != nil {
 		return err
@@ -134,8 +135,8 @@ func (t *Teller) deployStatus(ctx context.Context, id int64, s forge.DeploymentS
 	case last == note, state == string(s.State) && !s.State.Final(), open == nil && len(said) == maxStatuses:
 		return nil
 	case open == nil:
-		if open, err = t.db.Effect.Create().SetID(statusKey(id, len(said)+1)).SetNote(note).Save(ctx); err != nil {
-			return fmt.Errorf("note what is said of deployment %d: %w", id, err)
+		if open, _, err = t.record.intend(ctx, statusKey(id, len(said)+1), note); err != nil {
+			return err
 		}
 	}
 	posted, err := t.deploys.forge.CreateDeploymentStatus(ctx, id, s)
@@ -146,7 +147,7 @@ func (t *Teller) deployStatus(ctx context.Context, id int64, s forge.DeploymentS
 	if err != nil {
 		return err
 	}
-	return t.endEffect(ctx, open, effect.StatusDone, result)
+	return t.endStatus(ctx, open, effect.StatusDone, result)
 }
 
 func statusKey(id int64, n int) string { return fmt.Sprintf("deployment-status:%d:%d", id, n) }
@@ -177,7 +178,7 @@ func (t *Teller) settle(ctx context.Context, id int64, e *ent.Effect, last, note
 	}
 	for _, s := range there { // newest first; what was said before it ends the search
 		if found := string(s.State) + ": " + s.Description; found == e.Note {
-			return nil, t.endEffect(ctx, e, effect.StatusDone, strconv.FormatInt(s.ID, 10))
+			return nil, t.endStatus(ctx, e, effect.StatusDone, strconv.FormatInt(s.ID, 10))
 		} else if found == last {
 			break
 		}
@@ -185,14 +186,13 @@ func (t *Teller) settle(ctx context.Context, id int64, e *ent.Effect, last, note
 	if e.Note == note {
 		return e, nil
 	}
-	return nil, t.endEffect(ctx, e, effect.StatusFailed, "the forge did not get it, and more has happened since")
+	return nil, t.endStatus(ctx, e, effect.StatusFailed, "the forge did not get it, and more has happened since")
 }
 
-func (t *Teller) endEffect(ctx context.Context, e *ent.Effect, status effect.Status, result string) error {
-	row, err := t.db.Effect.UpdateOne(e).SetStatus(status).SetResult(result).SetDoneAt(t.now()).Save(ctx)
-	if err != nil {
-		return fmt.Errorf("note the result of %s: %w", e.ID, err)
+func (t *Teller) endStatus(ctx context.Context, e *ent.Effect, status effect.Status, result string) error {
+	if err := t.record.end(ctx, e.ID, status, result, nil); err != nil {
+		return err
 	}
-	e.Status = row.Status
+	e.Status = status
 	return nil
 }

@@ -25,19 +25,20 @@ import (
 )
 
 // groupForge is what a group's checks are written to.
-type groupForge interface {
-	CreateCheck(ctx context.Context, c forge.Check) (forge.Posted, error)
-}
+type groupForge interface{ checkForge }
 
 // Grouper tells merge queues whether what they are about to merge was approved. It writes no tickets:
 // after the merge the walker has the last word, as always.
 type Grouper struct {
-	judge *Judge
-	forge groupForge
+	judge  *Judge
+	forge  groupForge
+	record record
 }
 
 // NewGrouper gives a grouper.
-func NewGrouper(j *Judge, f groupForge) *Grouper { return &Grouper{judge: j, forge: f} }
+func NewGrouper(j *Judge, f groupForge) *Grouper {
+	return &Grouper{judge: j, forge: f, record: record{j.db, j.now}}
+}
 
 // Run posts the checks on a group's head. Its difference against its base has to be, digest by digest,
 // what open pull requests ask for, as it was approved there.
@@ -57,11 +58,24 @@ func (g *Grouper) Run(ctx context.Context, args jobs.CheckMergeGroup) error {
 	}
 	validate, approval := comment.Group(view)
 	for _, check := range []forge.Check{validate, approval} {
-		if _, err := g.forge.CreateCheck(ctx, check); err != nil {
-			return fmt.Errorf("post %s on the group %.8s: %w", check.Name, args.Head, err)
+		if err := g.say(ctx, args.Head, check); err != nil {
+			return fmt.Errorf("check the group %.8s: %w", args.Head, err)
 		}
 	}
 	return nil
+}
+
+// say posts a check on a group's head, unless it is the last that was said there.
+func (g *Grouper) say(ctx context.Context, head string, check forge.Check) error {
+	key := checkKey(head, check.Name)
+	e, err := g.judge.db.Effect.Get(ctx, key)
+	switch {
+	case err == nil && e.Status == effect.StatusDone && e.Result == check.ExternalID:
+		return nil
+	case err != nil && !ent.IsNotFound(err):
+		return fmt.Errorf("look what was said: %w", err)
+	}
+	return g.record.post(ctx, g.forge, posting{key: key, check: check})
 }
 
 // groupPrefix is that of the keys of groups' checks. The effect's note is the group's base, its result the

@@ -11,6 +11,7 @@ import (
 	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/pullrequest"
+	"kv-shepherd.io/shepherd/ent/review"
 	"kv-shepherd.io/shepherd/ent/ticket"
 	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/jobs"
@@ -25,38 +26,47 @@ func (t *Teller) invite(ctx context.Context, row *ent.PullRequest, v comment.Vie
 	people, teams := invited(v)
 	var keys, logins, slugs []string
 	for _, name := range append(slices.Clone(people), teams...) {
-		key := fmt.Sprintf("review:%d:%s", row.ID, name)
-		asked, err := t.db.Effect.Query().Where(effect.ID(key), effect.StatusEQ(effect.StatusDone)).Exist(ctx)
+		key := fmt.Sprintf("%s%d:%s", reviewPrefix, row.ID, name)
+		e, again, err := t.record.intend(ctx, key, "")
 		if err != nil {
-			return fmt.Errorf("look who was asked for a review: %w", err)
+			return err
 		}
-		if asked {
+		if e.Status == effect.StatusDone {
 			continue
 		}
 		keys = append(keys, key)
 		if team, ok := strings.CutPrefix(name, teamPrefix); ok {
 			_, slug, _ := strings.Cut(team, "/")
 			slugs = append(slugs, slug)
-		} else {
-			logins = append(logins, name)
+			continue
 		}
+		if again { // whoever was asked and has answered would be asked again
+			answered, err := t.db.Review.Query().Where(review.PullRequest(row.ID), review.ReviewerLogin(name)).Exist(ctx)
+			if err != nil {
+				return fmt.Errorf("look whether %s has reviewed: %w", name, err)
+			}
+			if answered {
+				continue
+			}
+		}
+		logins = append(logins, name)
 	}
 	if len(keys) == 0 {
 		return nil
 	}
-	if _, err := t.forge.RequestReviewers(ctx, row.ID, logins, slugs); err != nil { // asking twice changes nothing
+	if _, err := t.forge.RequestReviewers(ctx, row.ID, logins, slugs); err != nil { // whoever is asked stays asked
 		return fmt.Errorf("ask for reviews: %w", err)
 	}
-	now := t.now()
 	for _, key := range keys {
-		err := t.db.Effect.Create().SetID(key).SetStatus(effect.StatusDone).SetDoneAt(now).
-			OnConflictColumns(effect.FieldID).Update(func(u *ent.EffectUpsert) { u.UpdateStatus().UpdateDoneAt() }).Exec(ctx)
-		if err != nil {
-			return fmt.Errorf("note effect %s: %w", key, err)
+		if err := t.record.end(ctx, key, effect.StatusDone, "", nil); err != nil {
+			return err
 		}
 	}
 	return nil
 }
+
+// reviewPrefix is that of the keys of requests for reviews.
+const reviewPrefix = "review:"
 
 // teamPrefix is how a report names a team among people.
 const teamPrefix = "team "

@@ -173,7 +173,16 @@ const suggested = "suggested"
 func (d *docket) bring(ctx context.Context, cmd *ent.Command, pull forge.PullRequest, planned []judge.Change) (out []comment.PlanAnswer, err error) {
 	commit := ""
 	if d.push && !pull.Fork && slices.ContainsFunc(planned, modified) {
-		commit, err = d.teller.once(ctx, "plan:"+cmd.ID.String(), func(again bool) (string, error) { return d.commit(ctx, pull, planned, again) })
+		commit, err = d.teller.record.once(ctx, deed{
+			key: "plan:" + cmd.ID.String(),
+			do:  func(ctx context.Context) (string, error) { return d.commit(ctx, pull, planned) },
+			look: func(context.Context) (string, error) {
+				if slices.ContainsFunc(planned, func(c judge.Change) bool { return c.Ahead }) {
+					return "", forge.ErrNotFound
+				}
+				return pull.HeadSHA, nil // which says what the plan says
+			},
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -184,16 +193,9 @@ func (d *docket) bring(ctx context.Context, cmd *ent.Command, pull forge.PullReq
 		case commit != "" && (change.Ahead || commit == pull.HeadSHA && modified(change)):
 			a.Commit = commit
 		case change.Ahead:
-			result, err := d.teller.once(ctx, fmt.Sprintf("plan:%s:%s", cmd.ID, change.Path), func(again bool) (string, error) {
-				if again { // the forge may have taken it; the file stands in the answer in any case
-					return "", nil
-				}
-				return d.suggest(ctx, pull, change)
-			})
-			if err != nil {
+			if a.Suggested, err = d.suggest(ctx, cmd, pull, change); err != nil {
 				return nil, err
 			}
-			a.Suggested = result == suggested
 		}
 		out = append(out, a)
 	}
@@ -203,8 +205,7 @@ func (d *docket) bring(ctx context.Context, cmd *ent.Command, pull forge.PullReq
 func modified(c judge.Change) bool { return len(c.Planned.ModifiedSpec) > 0 }
 
 // commit writes the planned files to the branch. One that moved, or is not ours to write, is left to people.
-// Where an earlier attempt did not hear that it was written, the head says so.
-func (d *docket) commit(ctx context.Context, pull forge.PullRequest, planned []judge.Change, again bool) (string, error) {
+func (d *docket) commit(ctx context.Context, pull forge.PullRequest, planned []judge.Change) (string, error) {
 	var edits []forge.FileEdit
 	var about []string
 	for _, change := range planned {
@@ -217,10 +218,7 @@ func (d *docket) commit(ctx context.Context, pull forge.PullRequest, planned []j
 		}
 		edits, about = append(edits, forge.FileEdit{Path: change.Path, Content: content}), append(about, change.Subject)
 	}
-	switch {
-	case len(edits) == 0 && again:
-		return pull.HeadSHA, nil
-	case len(edits) == 0:
+	if len(edits) == 0 {
 		return "", nil
 	}
 	message := "Take over the plan for " + strings.Join(about, ", ") + "\n\nAs planned by " + planned[0].Planned.By + " on the pull request."
@@ -231,25 +229,36 @@ func (d *docket) commit(ctx context.Context, pull forge.PullRequest, planned []j
 	return sha, err
 }
 
-// suggest offers the planned file on the lines of a new one. Of a changed file only some lines are part of
-// the difference, which is all that a suggestion can replace.
-func (d *docket) suggest(ctx context.Context, pull forge.PullRequest, change judge.Change) (string, error) {
+// suggest offers the planned file on the lines of a new one, once, and reports whether the forge took it. Of a changed
+// file only some lines are part of the difference, which is all that a suggestion can replace.
+func (d *docket) suggest(ctx context.Context, cmd *ent.Command, pull forge.PullRequest, change judge.Change) (bool, error) {
 	if change.Accepted != nil {
-		return "", nil
+		return false, nil
 	}
 	content, err := plannedFile(change)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	head, err := d.judge.mirrorContent(ctx, pull.HeadSHA, change.Path)
 	if err != nil || head == nil {
-		return "", err
+		return false, err
 	}
-	_, err = d.forge.Suggest(ctx, pull.Number, pull.HeadSHA, change.Path, 1, lines(head), forge.Suggestion(string(content)))
-	if errors.Is(err, forge.ErrRefused) || errors.Is(err, forge.ErrConflict) {
-		return "", nil
-	}
-	return suggested, err
+	body := forge.Suggestion(string(content))
+	result, err := d.teller.record.once(ctx, deed{
+		key: fmt.Sprintf("plan:%s:%s", cmd.ID, change.Path),
+		do: func(ctx context.Context) (string, error) {
+			_, err := d.forge.Suggest(ctx, pull.Number, pull.HeadSHA, change.Path, 1, lines(head), body)
+			if errors.Is(err, forge.ErrRefused) || errors.Is(err, forge.ErrConflict) {
+				return "", nil
+			}
+			return suggested, err
+		},
+		look: func(ctx context.Context) (string, error) {
+			_, err := d.forge.FindSuggestion(ctx, pull.Number, change.Path, body)
+			return suggested, err
+		},
+	})
+	return result == suggested, err
 }
 
 // lines is how many lines a file has.

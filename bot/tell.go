@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,7 +17,6 @@ import (
 	"kv-shepherd.io/shepherd/bot/comment"
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/ent"
-	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/pullrequest"
 	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/jobs"
@@ -25,7 +25,7 @@ import (
 
 // tellForge is what telling writes to.
 type tellForge interface {
-	CreateCheck(ctx context.Context, c forge.Check) (forge.Posted, error)
+	checkForge
 	CreateComment(ctx context.Context, number int, body string) (forge.Posted, error)
 	EditComment(ctx context.Context, id int64, body string) (forge.Posted, error)
 	FindComment(ctx context.Context, number int, marker string) (id int64, body string, err error)
@@ -45,6 +45,7 @@ type Teller struct {
 	queue    *jobs.Queue
 	now      func() time.Time
 	deploys  *deployments
+	record   record
 }
 
 // TellerDeps is what a Teller is made of.
@@ -71,7 +72,7 @@ type TellerDeps struct {
 func NewTeller(d TellerDeps) *Teller {
 	return &Teller{pool: d.Pool, db: d.DB, gateway: d.Gateway, forge: d.Forge, grace: d.Grace,
 		interval: d.Interval, remind: d.RemindAfter, merges: d.AutoMerge, queue: d.Queue, now: d.Now,
-		deploys: &deployments{forge: d.Deployments, log: d.Log}}
+		deploys: &deployments{forge: d.Deployments, log: d.Log}, record: record{d.DB, d.Now}}
 }
 
 // Run tells of one pull request. What is said already is not said again.
@@ -178,13 +179,16 @@ func (t *Teller) checks(ctx context.Context, row *ent.PullRequest, v comment.Vie
 		return err
 	}
 	if other != nil {
-		validate = *other
+		validate = comment.Identified(*other)
 	}
 	if hash := hashOf(validate); hash != row.ValidateHash {
-		if _, err := t.forge.CreateCheck(ctx, validate); err != nil {
-			return fmt.Errorf("post %s: %w", validate.Name, err)
-		}
-		if err := t.db.PullRequest.UpdateOne(row).SetValidateHash(hash).Exec(ctx); err != nil {
+		err := t.record.post(ctx, t.forge, posting{
+			key: checkKey(strconv.Itoa(row.ID), validate.Name), check: validate,
+			noted: func(ctx context.Context, tx *store.Tx, _ string) error {
+				return tx.PullRequest.UpdateOneID(row.ID).SetValidateHash(hash).Exec(ctx)
+			},
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -194,6 +198,7 @@ func (t *Teller) checks(ctx context.Context, row *ent.PullRequest, v comment.Vie
 	}
 	if other != nil { // what is approved here has to stand in it all the same
 		check.Conclusion, check.Title, check.Summary = other.Conclusion, other.Title, sameHead(check.Summary)
+		check = comment.Identified(check)
 	}
 	plans, err := t.unpublished(ctx, row.ID, v.Report)
 	if err != nil {
@@ -205,17 +210,21 @@ func (t *Teller) checks(ctx context.Context, row *ent.PullRequest, v comment.Vie
 	if hash == row.ApprovalHash && len(plans) == 0 {
 		return nil
 	}
-	posted, err := t.forge.CreateCheck(ctx, check)
-	if err != nil {
-		return fmt.Errorf("post %s: %w", check.Name, err)
-	}
-	if err := t.gateway.Publish(ctx, row.ID, plans, posted.At); err != nil {
-		return err
-	}
-	if err := t.regroup(ctx, row.ID, check); err != nil {
-		return fmt.Errorf("look for groups to check again: %w", err)
-	}
-	return t.db.PullRequest.UpdateOne(row).SetApprovalHash(hash).Exec(ctx)
+	return t.record.post(ctx, t.forge, posting{
+		key: checkKey(strconv.Itoa(row.ID), check.Name), check: check,
+		then: func(ctx context.Context, posted forge.Posted) error {
+			if err := t.gateway.Publish(ctx, row.ID, plans, posted.At); err != nil {
+				return err
+			}
+			if err := t.regroup(ctx, row.ID, check); err != nil {
+				return fmt.Errorf("look for groups to check again: %w", err)
+			}
+			return nil
+		},
+		noted: func(ctx context.Context, tx *store.Tx, _ string) error {
+			return tx.PullRequest.UpdateOneID(row.ID).SetApprovalHash(hash).Exec(ctx)
+		},
+	})
 }
 
 // severity orders conclusions: a commit's check is the worst of the pull requests that have it as head,
@@ -330,40 +339,18 @@ func (t *Teller) decided(ctx context.Context, row *ent.PullRequest, v comment.Vi
 
 // notice writes a comment of its own, once, that is found again by its first line.
 func (t *Teller) notice(ctx context.Context, key string, number int, mark, body string) error {
-	_, err := t.once(ctx, key, func(again bool) (string, error) {
-		if again { // the forge may have taken it, and the answer got lost
-			if _, _, err := t.forge.FindComment(ctx, number, mark); !errors.Is(err, forge.ErrNotFound) {
-				return "", err
-			}
-		}
-		posted, err := t.forge.CreateComment(ctx, number, body)
-		return posted.URL, err
+	_, err := t.record.once(ctx, deed{
+		key: key,
+		do: func(ctx context.Context) (string, error) {
+			posted, err := t.forge.CreateComment(ctx, number, body)
+			return posted.URL, err
+		},
+		look: func(ctx context.Context) (string, error) {
+			_, _, err := t.forge.FindComment(ctx, number, mark)
+			return "", err
+		},
 	})
 	return err
-}
-
-// once does something to the outside under a unique key: noted before, with its result after, which is
-// returned. again says that an earlier attempt has not told how it went.
-func (t *Teller) once(ctx context.Context, key string, do func(again bool) (string, error)) (string, error) {
-	e, err := t.db.Effect.Get(ctx, key)
-	again := err == nil
-	if ent.IsNotFound(err) {
-		e, err = t.db.Effect.Create().SetID(key).Save(ctx)
-	}
-	if err != nil {
-		return "", fmt.Errorf("note effect %s: %w", key, err)
-	}
-	if e.Status == effect.StatusDone {
-		return e.Result, nil
-	}
-	result, err := do(again)
-	if err != nil {
-		return "", fmt.Errorf("effect %s: %w", key, err)
-	}
-	if err := t.db.Effect.UpdateOne(e).SetStatus(effect.StatusDone).SetResult(result).SetDoneAt(t.now()).Exec(ctx); err != nil {
-		return "", fmt.Errorf("note the result of %s: %w", key, err)
-	}
-	return result, nil
 }
 
 func hashOf(v any) string {

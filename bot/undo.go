@@ -3,16 +3,13 @@ package bot
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"kv-shepherd.io/shepherd/bot/forge"
-	"kv-shepherd.io/shepherd/ent"
 	"kv-shepherd.io/shepherd/ent/accepted"
-	"kv-shepherd.io/shepherd/ent/effect"
 	"kv-shepherd.io/shepherd/ent/event"
 	"kv-shepherd.io/shepherd/gitops"
 	"kv-shepherd.io/shepherd/gitops/spec"
@@ -25,6 +22,7 @@ import (
 type undoForge interface {
 	CommitFiles(ctx context.Context, branch, parent string, edits []forge.FileEdit, message string) (sha string, err error)
 	OpenPullRequest(ctx context.Context, p forge.NewPullRequest) (forge.PullRequest, error)
+	FindPullRequest(ctx context.Context, head, base string) (forge.PullRequest, error)
 	CreateComment(ctx context.Context, number int, body string) (forge.Posted, error)
 	FindComment(ctx context.Context, number int, marker string) (id int64, body string, err error)
 }
@@ -32,15 +30,15 @@ type undoForge interface {
 // Undoer takes quarantined content back, and prepares to ask for it again. Both are pull requests like
 // any other: people merge them, and the judge judges them.
 type Undoer struct {
-	judge *Judge
-	forge undoForge
-	queue *jobs.Queue
-	now   func() time.Time
+	judge  *Judge
+	forge  undoForge
+	queue  *jobs.Queue
+	record record
 }
 
 // NewUndoer gives an undoer.
 func NewUndoer(j *Judge, f undoForge, queue *jobs.Queue, now func() time.Time) *Undoer {
-	return &Undoer{judge: j, forge: f, queue: queue, now: now}
+	return &Undoer{judge: j, forge: f, queue: queue, record: record{j.db, now}}
 }
 
 // The keys of the effects: the last commit of the span that was quarantined. The effect's note is the
@@ -56,40 +54,53 @@ func redoBranch(commit string) string { return "shepherd/redo-" + gitops.SHA(com
 // redoMarker is the hidden first line of the remark that names the redo.
 const redoMarker = "<!-- shepherd: redo -->"
 
+// undoBranch is where the content of a span is taken back.
+func undoBranch(commit string) string { return "shepherd/undo-" + gitops.SHA(commit).Short() }
+
 // Undo opens the pull request that restores what was accepted at the paths of a span.
 func (u *Undoer) Undo(ctx context.Context, args jobs.OfferUndo) error {
-	return u.once(ctx, undoPrefix, args.From, args.To, func() (string, error) {
-		tip, err := u.tip(ctx)
-		if err != nil {
-			return "", err
-		}
-		paths, err := u.paths(ctx, args.From, args.To)
-		if err != nil {
-			return "", err
-		}
-		left, err := u.restore(ctx, tip, paths)
-		if err != nil || len(left) == 0 {
-			return "", err // somebody took it back already
-		}
-		// On the span itself, not on the tip: an attempt after another finds its commit again, however far
-		// the branch has gone on.
-		edits, err := u.restore(ctx, gitops.SHA(args.To), paths)
-		if err != nil || len(edits) == 0 {
-			return "", err
-		}
-		branch := "shepherd/undo-" + gitops.SHA(args.To).Short()
-		title := "Undo what was merged without approval in " + gitops.SHA(args.To).Short()
-		if _, err := u.forge.CommitFiles(ctx, branch, args.To, edits, title+"\n\nRestores the accepted content of the paths below."); err != nil {
-			return "", fmt.Errorf("write the undo: %w", err)
-		}
-		pull, err := u.forge.OpenPullRequest(ctx, forge.NewPullRequest{
-			Title: title, Head: branch, Base: u.judge.repo.Branch, Body: undoBody(args.To, edits),
-		})
-		if err != nil {
-			return "", fmt.Errorf("open the undo: %w", err)
-		}
-		return pull.URL, nil
+	return u.once(ctx, args.To, deed{
+		key: undoPrefix + args.To, note: args.From,
+		do: func(ctx context.Context) (string, error) { return u.offer(ctx, args) },
+		look: func(ctx context.Context) (string, error) { // it may have been merged or closed meanwhile
+			pull, err := u.forge.FindPullRequest(ctx, undoBranch(args.To), u.judge.repo.Branch)
+			return pull.URL, err
+		},
 	})
+}
+
+// offer writes the undo and opens its pull request; no address where there is nothing to take back.
+func (u *Undoer) offer(ctx context.Context, args jobs.OfferUndo) (string, error) {
+	tip, err := u.tip(ctx)
+	if err != nil {
+		return "", err
+	}
+	paths, err := u.paths(ctx, args.From, args.To)
+	if err != nil {
+		return "", err
+	}
+	left, err := u.restore(ctx, tip, paths)
+	if err != nil || len(left) == 0 {
+		return "", err // somebody took it back already
+	}
+	// On the span itself, not on the tip: an attempt after another finds its commit again, however far
+	// the branch has gone on.
+	edits, err := u.restore(ctx, gitops.SHA(args.To), paths)
+	if err != nil || len(edits) == 0 {
+		return "", err
+	}
+	branch := undoBranch(args.To)
+	title := "Undo what was merged without approval in " + gitops.SHA(args.To).Short()
+	if err := u.write(ctx, branch, args.To, edits, title+"\n\nRestores the accepted content of the paths below."); err != nil {
+		return "", fmt.Errorf("write the undo: %w", err)
+	}
+	pull, err := u.forge.OpenPullRequest(ctx, forge.NewPullRequest{
+		Title: title, Head: branch, Base: u.judge.repo.Branch, Body: undoBody(args.To, edits),
+	})
+	if err != nil {
+		return "", fmt.Errorf("open the undo: %w", err)
+	}
+	return pull.URL, nil
 }
 
 func undoBody(commit string, edits []forge.FileEdit) string {
@@ -109,72 +120,74 @@ func undoBody(commit string, edits []forge.FileEdit) string {
 
 // Redo prepares the branch that asks again for what an undo took back, and says so on the undo.
 func (u *Undoer) Redo(ctx context.Context, args jobs.PrepareRedo) error {
-	return u.once(ctx, redoPrefix, args.From, args.To, func() (string, error) {
-		tip, err := u.tip(ctx)
-		if err != nil {
-			return "", err
-		}
-		paths, err := u.paths(ctx, args.From, args.To)
-		if err != nil {
-			return "", err
-		}
-		if paths, err = u.stopped(ctx, args.To, paths); err != nil {
-			return "", err
-		}
-		edits, err := u.repeat(ctx, gitops.SHA(args.To), paths)
-		if err != nil || len(edits) == 0 {
-			return "", err
-		}
-		branch := redoBranch(args.To)
-		message := "Ask again for what " + gitops.SHA(args.To).Short() + " brought without approval"
-		if _, err := u.forge.CommitFiles(ctx, branch, cmp.Or(args.Base, string(tip)), edits, message); err != nil {
-			return "", fmt.Errorf("write the redo: %w", err)
-		}
-		if _, _, err := u.forge.FindComment(ctx, args.Undo, redoMarker); !errors.Is(err, forge.ErrNotFound) {
-			return "", err // it was said before, and the answer got lost
-		}
-		body := redoMarker + "\nThe same content is ready to be asked for properly: open a pull request from `" + branch + "`."
-		posted, err := u.forge.CreateComment(ctx, args.Undo, body)
-		return posted.URL, err
+	return u.once(ctx, args.To, deed{
+		key: redoPrefix + args.To, note: args.From,
+		do: func(ctx context.Context) (string, error) { return u.prepare(ctx, args) },
+		look: func(ctx context.Context) (string, error) {
+			_, _, err := u.forge.FindComment(ctx, args.Undo, redoMarker)
+			return redoBranch(args.To), err
+		},
 	})
 }
 
-// once does something to the outside under a unique key, alone, and tells the pull request of the span
-// afterwards.
-func (u *Undoer) once(ctx context.Context, prefix, from, to string, do func() (string, error)) error {
-	key := prefix + to
-	return locked(ctx, u.judge.pool, key, func(ctx context.Context) error {
-		db := u.judge.db
-		e, err := db.Effect.Get(ctx, key)
-		if ent.IsNotFound(err) {
-			e, err = db.Effect.Create().SetID(key).SetNote(from).Save(ctx)
-		}
-		if err != nil {
-			return fmt.Errorf("note effect %s: %w", key, err)
-		}
-		if e.Status == effect.StatusDone {
-			return nil
-		}
-		result, err := do()
-		if err != nil {
-			return err
-		}
-		return u.done(ctx, key, to, result)
-	})
+// prepare writes the redo's branch and names it; it returns nothing where there is nothing to ask for again.
+func (u *Undoer) prepare(ctx context.Context, args jobs.PrepareRedo) (string, error) {
+	tip, err := u.tip(ctx)
+	if err != nil {
+		return "", err
+	}
+	paths, err := u.paths(ctx, args.From, args.To)
+	if err != nil {
+		return "", err
+	}
+	if paths, err = u.stopped(ctx, args.To, paths); err != nil {
+		return "", err
+	}
+	edits, err := u.repeat(ctx, gitops.SHA(args.To), paths)
+	if err != nil || len(edits) == 0 {
+		return "", err
+	}
+	branch := redoBranch(args.To)
+	message := "Ask again for what " + gitops.SHA(args.To).Short() + " brought without approval"
+	if err := u.write(ctx, branch, cmp.Or(args.Base, string(tip)), edits, message); err != nil {
+		return "", fmt.Errorf("write the redo: %w", err)
+	}
+	body := redoMarker + "\nThe same content is ready to be asked for properly: open a pull request from `" + branch + "`."
+	posted, err := u.forge.CreateComment(ctx, args.Undo, body)
+	return posted.URL, err
 }
 
-func (u *Undoer) done(ctx context.Context, key, to, result string) error {
-	return u.judge.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := tx.Effect.UpdateOneID(key).SetStatus(effect.StatusDone).SetResult(result).SetDoneAt(u.now()).Exec(ctx); err != nil {
-			return fmt.Errorf("note the result of %s: %w", key, err)
-		}
+// once does something about a span, alone, and tells its pull request afterwards.
+func (u *Undoer) once(ctx context.Context, span string, d deed) error {
+	d.noted = func(ctx context.Context, tx *store.Tx, _ string) error {
 		const merged = `select coalesce(max(id), 0) from pull_requests where merge_report->>'head' = $1`
 		var number int
-		if err := tx.PGX.QueryRow(ctx, merged, to).Scan(&number); err != nil || number == 0 {
+		if err := tx.PGX.QueryRow(ctx, merged, span).Scan(&number); err != nil || number == 0 {
 			return err
 		}
 		return approval.Tell(ctx, tx, u.queue, number)
+	}
+	return locked(ctx, u.judge.pool, d.key, func(ctx context.Context) error {
+		_, err := u.record.once(ctx, d)
+		return err
 	})
+}
+
+// write puts edits on a branch of the bot's own. A process may have died between that and noting it down, and
+// people may have gone on with the branch since: what is there then stays as it is.
+func (u *Undoer) write(ctx context.Context, branch, parent string, edits []forge.FileEdit, message string) error {
+	_, err := u.forge.CommitFiles(ctx, branch, parent, edits, message)
+	if !errors.Is(err, forge.ErrConflict) {
+		return err
+	}
+	m := u.judge.mirror
+	if m.Fetch(ctx, gitops.BranchRef(branch)) != nil {
+		return err // it is not there: what was in the way is something else
+	}
+	if _, gone := m.Branch(branch); gone != nil {
+		return err
+	}
+	return nil
 }
 
 func (u *Undoer) tip(ctx context.Context) (gitops.SHA, error) {

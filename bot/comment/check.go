@@ -44,7 +44,7 @@ func Validate(v View) forge.Check {
 	c.Title += sharing(v)
 	c.Summary = validateSummary(v, r)
 	c.Annotations = annotations(slices.Concat(r.errors, r.contested, r.warnings))
-	return identified(c)
+	return Identified(c)
 }
 
 // sharing is the end of the title of a check that several pull requests share.
@@ -122,7 +122,7 @@ func Approval(v View) forge.Check {
 		fold(p, r)
 	}
 	c.Summary = p.String()
-	return identified(c)
+	return Identified(c)
 }
 
 // ruling is the conclusion of the approval check and its title.
@@ -194,8 +194,9 @@ func waitingTitle(v *reading, open []entry) string {
 	return title
 }
 
-// identified gives the check an id that is the same as long as it says the same.
-func identified(c forge.Check) forge.Check {
+// Identified gives the check an id that is the same as long as it says the same, however it got to say so.
+func Identified(c forge.Check) forge.Check {
+	c.ExternalID = ""
 	data, err := json.Marshal(c)
 	if err != nil { // structs of text and numbers always marshal
 		data = []byte(c.Summary)

@@ -55,7 +55,7 @@ func Group(g GroupView) (validate, approval forge.Check) {
 	}
 	p.list("", wrong, maxProblems, "")
 	approval.Summary = p.String()
-	return validate, identified(approval)
+	return validate, Identified(approval)
 }
 
 // groupValidate says of a group what Validate says of a pull request.
@@ -69,7 +69,7 @@ func groupValidate(v *reading) forge.Check {
 	} else if len(v.rows) == 0 {
 		c.Summary = "**" + c.Title + ".**\n"
 	}
-	return identified(c)
+	return Identified(c)
 }
 
 // wrong is why the change cannot be merged; empty where it can.

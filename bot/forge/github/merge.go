@@ -17,15 +17,16 @@ func methodsOf(r *gh.Repository) forge.MergeMethods {
 	return forge.MergeMethods{Merge: r.GetAllowMergeCommit(), Squash: r.GetAllowSquashMerge(), Rebase: r.GetAllowRebaseMerge()}
 }
 
-// Merge merges a pull request if its head is still headSHA, and returns the merge's last commit; one that is already
-// merged with that head is a success too. The method is merge, squash or rebase; empty is the first one that the
-// repository allows.
+// Merge merges a pull request if its head is still headSHA, and returns the merge's last commit; one that the bot has
+// already merged with that head is a success too. The method is merge, squash or rebase; empty is the first one that
+// the repository allows.
 //
-// It is forge.ErrConflict when the head has moved, the branch cannot be merged into or the pull request is closed, and
+// It is forge.ErrConflict when the head has moved, somebody else has merged it, the branch cannot be merged into or the
+// pull request is closed, and
 // forge.ErrRefused, with GitHub's words, when permission is missing, protection asks for more, the branch has a merge
 // queue, or the method is not allowed.
 //
-// One call, one more for an empty method, and one more to look why it was refused.
+// One call, one more for an empty method, and one or two more to look why it was refused.
 func (c *Client) Merge(ctx context.Context, number int, headSHA, method string) (string, error) {
 	doing := fmt.Sprintf("merge pull request %d", number)
 	if !validSHA(headSHA) {
@@ -78,8 +79,12 @@ func (c *Client) notMerged(ctx context.Context, doing string, number int, headSH
 	switch {
 	case pr.HeadSHA != headSHA:
 		return "", fmt.Errorf("%s: %w: the head is %s: %s", doing, forge.ErrConflict, pr.HeadSHA, text)
-	case pr.Merged && validSHA(pr.MergeCommit):
-		return pr.MergeCommit, nil
+	case pr.Merged:
+		commit, err := c.FindMerge(ctx, number, headSHA)
+		if errors.Is(err, forge.ErrNotFound) {
+			return "", fmt.Errorf("%s: %w: somebody else merged it", doing, forge.ErrConflict)
+		}
+		return commit, err
 	case !pr.Open || refusal.Response.StatusCode == http.StatusConflict || hindered.MatchString(text):
 		return "", fmt.Errorf("%s: %w: %s", doing, forge.ErrConflict, text)
 	}

@@ -15,7 +15,10 @@ func TestMerge(t *testing.T) {
 	no := func(status int, text string) http.HandlerFunc { return answer(status, fields{"message": text}) }
 	closed := set("state", "closed")
 	moved := set("head", fields{"ref": "add", "sha": baseSHA, "repo": repoJSON("acme", "vms")})
-	merged := []func(fields){closed, set("merged", true), set("merge_commit_sha", baseSHA)}
+	by := func(id int) []func(fields) {
+		return []func(fields){closed, set("merged", true), set("merge_commit_sha", baseSHA), set("merged_by", fields{"id": id, "login": "x"})}
+	}
+	me := answer(200, fields{"id": 3, "login": "shepherd-bot", "type": "User"})
 	for name, tc := range map[string]struct {
 		merge  http.HandlerFunc
 		change []func(fields)
@@ -24,8 +27,9 @@ func TestMerge(t *testing.T) {
 		calls  int
 	}{
 		"merged":             {answer(200, fields{"sha": baseSHA, "merged": true}), nil, baseSHA, nil, 1},
-		"merged before":      {no(405, "Pull Request is not mergeable"), merged, baseSHA, nil, 2},
-		"other head before":  {no(405, "Pull Request is not mergeable"), append(merged[:3:3], moved), "", forge.ErrConflict, 2},
+		"merged before":      {no(405, "Pull Request is not mergeable"), by(3), baseSHA, nil, 4},
+		"merged by another":  {no(405, "Pull Request is not mergeable"), by(4), "", forge.ErrConflict, 4},
+		"other head before":  {no(405, "Pull Request is not mergeable"), append(by(3), moved), "", forge.ErrConflict, 2},
 		"head moved":         {no(409, "Head branch was modified. Review and try the merge again."), []func(fields){moved}, "", forge.ErrConflict, 2},
 		"head moved back":    {no(409, "Head branch was modified. Review and try the merge again."), nil, "", forge.ErrConflict, 2},
 		"base moved":         {no(405, "Base branch was modified. Review and try the merge again."), nil, "", forge.ErrConflict, 2},
@@ -41,7 +45,7 @@ func TestMerge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWire(t, routes{call: tc.merge, look: answer(200, pullJSON(1, tc.change...))})
+			w := newWire(t, routes{call: tc.merge, look: answer(200, pullJSON(1, tc.change...)), "GET /user": me})
 			sha, err := w.client(t).Merge(t.Context(), 1, headSHA, "squash")
 			if sha != tc.sha || !errors.Is(err, tc.err) || len(w.seen()) != tc.calls {
 				t.Errorf("got %q, %v after %v", sha, err, w.seen())
