@@ -8,6 +8,10 @@ ONCE ?=
 CLUSTERS ?=
 # CRDS=1 makes verify check KubeVirt's definitions, which takes minutes the first time.
 CRDS ?=
+# The chaos run: the seed that a failing one has printed repeats it; how many pull requests and webhooks.
+SEED ?=
+PULLS ?= 300
+WEBHOOKS ?= 10000
 
 # For the modules under tools, out of reach of a workspace and of flags for the main module.
 nested := GOWORK=off GOFLAGS= go
@@ -40,6 +44,11 @@ race: postgres controlplane kubevirt ## Test with the race detector (PKG=... for
 .PHONY: bench
 bench: postgres controlplane kubevirt ## Run the benchmarks (PKG=... for some packages)
 	go test -run '^$$' -bench . -benchmem $(PKG)
+
+.PHONY: chaos
+chaos: postgres controlplane ## Let everything go wrong at once, then look at what is left; 15 minutes (SEED=... PULLS=... WEBHOOKS=...)
+	SHEPHERD_CHAOS_SEED=$(SEED) SHEPHERD_CHAOS_PULLS=$(PULLS) SHEPHERD_CHAOS_WEBHOOKS=$(WEBHOOKS) SHEPHERD_CHAOS_SERVERS=3 SHEPHERD_CHAOS_AT_ONCE=12 \
+		go test -count=1 -timeout 4h -run '^TestChaos$$' -v ./internal/chaos
 
 .PHONY: lint
 lint: ## Check format, vet and staticcheck

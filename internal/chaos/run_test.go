@@ -54,9 +54,8 @@ func TestChaos(t *testing.T) {
 	w.script = newScript(t, w.artifacts)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("what people did and what servers said is in %s (kept when SHEPHERD_CHAOS_DIR names a directory)", w.artifacts)
-			t.Logf("to repeat: SHEPHERD_CHAOS_SEED=%d SHEPHERD_CHAOS_PULLS=%d SHEPHERD_CHAOS_WEBHOOKS=%d go test -count=1 -timeout 4h -run '^TestChaos$' -v ./internal/chaos",
-				seed, size.pulls, size.webhooks)
+			t.Logf("what people did and what servers said is in %s", w.artifacts)
+			t.Logf("to repeat: %s", size.again(seed))
 		}
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -102,6 +101,12 @@ func sizeOf(t *testing.T) size {
 	set("AT_ONCE", &s.atOnce)
 	s.kills, s.halts = max(s.kills, s.webhooks/200), max(s.halts, s.webhooks/1200)
 	return s
+}
+
+// again is the command that repeats a run.
+func (s size) again(seed uint64) string {
+	return fmt.Sprintf("SHEPHERD_CHAOS_SEED=%d SHEPHERD_CHAOS_PULLS=%d SHEPHERD_CHAOS_WEBHOOKS=%d SHEPHERD_CHAOS_SERVERS=%d SHEPHERD_CHAOS_AT_ONCE=%d "+
+		"go test -count=1 -timeout 4h -run '^TestChaos$' -v ./internal/chaos", seed, s.pulls, s.webhooks, s.processes, s.atOnce)
 }
 
 // people play their stories, some at once, while disasters happen.

@@ -79,15 +79,26 @@ func newWorld(t testing.TB, seed uint64) *world {
 	return w
 }
 
-// artifacts is where a run leaves what explains it.
+// artifacts is where a run leaves what explains it: SHEPHERD_CHAOS_DIR, or a directory that stays when the run
+// fails.
 func artifacts(t testing.TB) string {
+	t.Helper()
 	dir := os.Getenv("SHEPHERD_CHAOS_DIR")
-	if dir == "" {
-		dir = t.TempDir()
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return dir
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	dir, err := os.MkdirTemp("", "shepherd-chaos-run-")
+	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if !t.Failed() {
+			_ = os.RemoveAll(dir)
+		}
+	})
 	return dir
 }
 
