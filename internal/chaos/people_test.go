@@ -23,7 +23,7 @@ type story struct {
 }
 
 // patience is how long people wait for an answer before they do something else.
-const patience = 20 * time.Second
+const patience = 15 * time.Second
 
 // play is the story of a seed: what kind it is, and what happens in it.
 func (r *run) play(n int) {
@@ -278,13 +278,13 @@ func (s *story) ready() {
 	}
 }
 
-var confirmation = regexp.MustCompile(`(?m)^/confirm .*[0-9a-f]{8}$`)
+var confirmation = regexp.MustCompile("`(/confirm [^`]*[0-9a-f]{8})`")
 
 func (s *story) confirm() {
 	for _, c := range s.pr.CommentsBy("shepherd[bot]") {
-		if line := confirmation.FindString(c.Body); line != "" {
-			_, err := s.author.Comment(s.pr, line)
-			s.act(s.author, "says "+line, err)
+		if line := confirmation.FindStringSubmatch(c.Body); line != nil {
+			_, err := s.author.Comment(s.pr, line[1])
+			s.act(s.author, "says "+line[1], err)
 			return
 		}
 	}

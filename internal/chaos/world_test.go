@@ -48,7 +48,7 @@ type world struct {
 }
 
 // sweepEvery is how often servers look for what they have missed.
-const sweepEvery = 5 * time.Second
+const sweepEvery = 4 * time.Second
 
 // newWorld starts everything but the servers.
 func newWorld(t testing.TB, seed uint64) *world {
