@@ -53,24 +53,35 @@ type Migration struct {
 	AppliedAt time.Time
 }
 
-// Up applies all that is pending and returns the names of what it applied.
-func (m *Migrator) Up(ctx context.Context) ([]string, error) {
-	river, err := m.river(ctx, rivermigrate.DirectionUp, nil)
-	if err != nil {
-		return nil, err
-	}
-	results, err := m.own.Up(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("apply migrations: %w", err)
-	}
-	for _, r := range results {
-		river = append(river, r.Source.Path)
-	}
-	return river, nil
+// Up applies all that is pending and returns the names of what it applied. Of several processes that start together
+// one does, and the others wait for it.
+func (m *Migrator) Up(ctx context.Context) (names []string, err error) {
+	err = m.alone(ctx, func() (err error) {
+		if names, err = m.river(ctx, rivermigrate.DirectionUp, nil); err != nil {
+			return err
+		}
+		results, err := m.own.Up(ctx)
+		if err != nil {
+			return fmt.Errorf("apply migrations: %w", err)
+		}
+		for _, r := range results {
+			names = append(names, r.Source.Path)
+		}
+		return nil
+	})
+	return names, err
 }
 
 // Down takes back the last step; with all, every step, River's tables included.
-func (m *Migrator) Down(ctx context.Context, all bool) ([]string, error) {
+func (m *Migrator) Down(ctx context.Context, all bool) (names []string, err error) {
+	err = m.alone(ctx, func() (err error) {
+		names, err = m.down(ctx, all)
+		return err
+	})
+	return names, err
+}
+
+func (m *Migrator) down(ctx context.Context, all bool) ([]string, error) {
 	if !all {
 		r, err := m.own.Down(ctx)
 		if err != nil {
@@ -88,6 +99,40 @@ func (m *Migrator) Down(ctx context.Context, all bool) ([]string, error) {
 	}
 	river, err := m.river(ctx, rivermigrate.DirectionDown, &rivermigrate.MigrateOpts{TargetVersion: -1})
 	return append(names, river...), err
+}
+
+// migratePause is how often a process that waits for another one's migrations asks whether they are done.
+const migratePause = 200 * time.Millisecond
+
+// alone runs do while no other process moves the schema, and waits for that.
+func (m *Migrator) alone(ctx context.Context, do func() error) error {
+	conn, err := m.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("lock the migrations: %w", err)
+	}
+	defer conn.Release()
+	const name = "migrations"
+	// Asked for again and again: an index that is built concurrently waits for every statement that waits.
+	for {
+		var got bool
+		if err := conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", lockKey(name)).Scan(&got); err != nil {
+			return fmt.Errorf("lock the migrations: %w", err)
+		}
+		if got {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("lock the migrations: %w", ctx.Err())
+		case <-time.After(migratePause):
+		}
+	}
+	defer func() {
+		if _, err := conn.Exec(context.WithoutCancel(ctx), "select pg_advisory_unlock($1)", lockKey(name)); err != nil {
+			_ = conn.Conn().Close(context.WithoutCancel(ctx)) // the lock goes with it
+		}
+	}()
+	return do()
 }
 
 func (m *Migrator) river(ctx context.Context, dir rivermigrate.Direction, opts *rivermigrate.MigrateOpts) ([]string, error) {

@@ -113,3 +113,40 @@ func TestMigrateTwice(t *testing.T) {
 		}
 	}
 }
+
+// Replicas that start together on an empty database all come up, and every step is applied once.
+func TestMigrateTogether(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t)
+	applied := make(chan []string, 6)
+	for range cap(applied) {
+		go func() {
+			pool, err := store.Open(context.WithoutCancel(t.Context()), dsn)
+			if err != nil {
+				t.Error(err)
+				applied <- nil
+				return
+			}
+			defer pool.Close()
+			names, err := store.Migrate(context.WithoutCancel(t.Context()), pool)
+			if err != nil {
+				t.Error(err)
+			}
+			applied <- names
+		}()
+	}
+	times := map[string]int{}
+	for range cap(applied) {
+		for _, name := range <-applied {
+			times[name]++
+		}
+	}
+	for name, n := range times {
+		if n != 1 {
+			t.Errorf("%s was applied %d times", name, n)
+		}
+	}
+	if len(times) == 0 {
+		t.Error("nothing was applied")
+	}
+}
