@@ -4,7 +4,7 @@ import "slices"
 
 // readings are all that is read from the database. Each query stays within an index, so that a scrape costs
 // the same after years: what waits is found through its job, not in the tables that only grow.
-var readings = slices.Concat(freshness, backlog, governed, outside)
+var readings = slices.Concat(freshness, backlog, governed, outside, forgeLimits)
 
 // age is how long ago something was, in seconds.
 func age(since string) string { return "extract(epoch from now() - (" + since + "))::float8" }
@@ -78,6 +78,16 @@ from events e left join vms v on v.path = e.path where e.status = 'PROCESSING' g
 left join lateral (select status, result from effects where id = 'undo:' || q.commit limit 1) e on true
 left join pull_requests p on p.id = substring(e.result from '/([0-9]{1,18})$')::bigint
 where e.status is distinct from 'done' or e.result <> '' and coalesce(p.state, 'open') = 'open'`),
+}
+
+// forgeLimits is what the forge lets us do, by the identity that it counts.
+var forgeLimits = []reading{
+	read("shepherd_forge_requests_remaining", "Requests that the forge still answers in this period, as last told.",
+		`select id, (case when resets_at > now() then remaining else allowed end)::float8 from forge_limits where allowed > 0`, "identity"),
+	read("shepherd_forge_requests_used_percent", "How much is used of the requests of this period; from 80 on news wait.",
+		`select id, case when resets_at > now() then 100 - 100 * remaining / allowed::float8 else 0 end from forge_limits where allowed > 0`, "identity"),
+	read("shepherd_forge_blocked_seconds", "For how long nothing is sent to the forge, or nothing is created there, because it asked for that; 0 otherwise.",
+		`select id, extract(epoch from coalesce(greatest(blocked_until, content_blocked_until), now()) - now())::float8 from forge_limits`, "identity"),
 }
 
 // outside is how the clusters and the other processes are.

@@ -32,8 +32,9 @@ select gen_random_uuid(), 'vm' || n, 'p' || n, 's', 's', 'n', '01', 'test', 'n',
 ('east', 'u1', '', 'k', 'healthy', now() - interval '30 seconds', now() - interval '9 days'),
 ('west', 'u2', '', 'k', 'unreachable', now() - interval '40 seconds', now() - interval '9 days'),
 ('new', 'u3', '', 'k', 'unknown', null, now() - interval '50 seconds')`
-	pulls = `insert into pull_requests (id, state, wanted, judged, url, created_at) values `
-	spans = `insert into audit_log (performed_at, action_code, performed_by, params) values `
+	pulls  = `insert into pull_requests (id, state, wanted, judged, url, created_at) values `
+	limits = `insert into forge_limits (id, allowed, remaining, resets_at, blocked_until, content_blocked_until, updated_at) values `
+	spans  = `insert into audit_log (performed_at, action_code, performed_by, params) values `
 )
 
 // Everything that is read says what it should of a database in a known state.
@@ -103,6 +104,12 @@ func TestReadings(t *testing.T) {
 			`shepherd_clusters{health="healthy"}`: 1, `shepherd_clusters{health="unhealthy"}`: 0, `shepherd_clusters{health="unreachable"}`: 1, `shepherd_clusters{health="unknown"}`: 1,
 			`shepherd_cluster_look_age_seconds{cluster="east"}`: 30, `shepherd_cluster_look_age_seconds{cluster="new"}`: 50, "shepherd_leader_present": 1,
 		}, nil},
+		{"the forge's limits", []string{limits + `('plenty', 5000, 4000, now() + interval '10 minutes', null, null, now()), ('used up', 5000, 0, now() + interval '10 minutes', now() + interval '600 seconds', null, now()),
+('over', 5000, 0, now() - interval '10 minutes', now() - interval '10 minutes', null, now()), ('quiet', 0, 0, null, null, now() + interval '60 seconds', now())`}, series{
+			`shepherd_forge_requests_remaining{identity="plenty"}`: 4000, `shepherd_forge_requests_used_percent{identity="plenty"}`: 20, `shepherd_forge_blocked_seconds{identity="plenty"}`: 0,
+			`shepherd_forge_requests_remaining{identity="used up"}`: 0, `shepherd_forge_requests_used_percent{identity="used up"}`: 100,
+			`shepherd_forge_requests_remaining{identity="over"}`: 5000, `shepherd_forge_requests_used_percent{identity="over"}`: 0, `shepherd_forge_blocked_seconds{identity="over"}`: 0,
+		}, []string{`shepherd_forge_requests_remaining{identity="quiet"}`}},
 		{"a leader that died", []string{`insert into river_leader (name, leader_id, elected_at, expires_at) values ('default', 'a', now() - interval '1 hour', now() - interval '1 second')`},
 			series{"shepherd_leader_present": 0}, nil},
 		{"quarantined spans", []string{

@@ -223,12 +223,12 @@ func (c *Client) mindful(cfg Config, identity, rights string, next http.RoundTri
 	if cfg.Answers == nil {
 		return next
 	}
-	asked := cfg.Asked
-	if asked == nil {
-		asked = func(string) {}
+	heard := cfg.Asked
+	if heard == nil {
+		heard = func(string) {}
 	}
 	scope := fmt.Sprintf("%s/%s/%d", identity, rights, c.repoID)
-	return &conditional{scope: scope, answers: cfg.Answers, asked: asked, next: next}
+	return &conditional{scope: scope, answers: cfg.Answers, heard: heard, next: next}
 }
 
 // fingerprint tells tokens apart without telling what they are.

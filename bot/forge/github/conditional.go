@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -42,7 +43,7 @@ const (
 type conditional struct {
 	scope   string // whose answers they are
 	answers Answers
-	asked   func(outcome string)
+	heard   func(outcome string)
 	next    http.RoundTripper
 }
 
@@ -61,7 +62,7 @@ func (c *conditional) RoundTrip(req *http.Request) (*http.Response, error) {
 	case err != nil:
 		return nil, err
 	case found && resp.StatusCode == http.StatusNotModified:
-		c.asked(AskedUnchanged)
+		c.heard(AskedUnchanged)
 		resp.Body.Close()
 		return restored(resp, known), nil
 	case resp.StatusCode != http.StatusOK:
@@ -85,7 +86,7 @@ func (c *conditional) fresh(ctx context.Context, key string, resp *http.Response
 			a.ETags = known.ETags
 		}
 	}
-	c.asked(outcome)
+	c.heard(outcome)
 	if tag := resp.Header.Get("ETag"); validTag(tag) && len(body) <= maxKept {
 		a.ETags = slices.DeleteFunc(slices.Clone(a.ETags), func(t string) bool { return t == tag })
 		a.ETags = slices.Insert(a.ETags, 0, tag)
@@ -120,5 +121,8 @@ func (c *conditional) key(req *http.Request) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// worthKeeping leaves out what is hardly ever asked twice.
-func worthKeeping(path string) bool { return true }
+// asked are the questions that are asked again and again: where a pull request and its reviews and commits stand, which
+// are open, who is in a team. What is asked once (a list of comments to find our own, a merge's commits) is not kept.
+var asked = regexp.MustCompile(`/(repositories/\d+|repos/[^/]+/[^/]+/(pulls|pulls/\d+|pulls/\d+/(reviews|commits)|issues/\d+/events|activity)|memberships/[^/]+)$`)
+
+func worthKeeping(path string) bool { return asked.MatchString(path) }

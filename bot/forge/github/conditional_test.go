@@ -205,6 +205,21 @@ func TestNotKept(t *testing.T) {
 	}
 }
 
+// What is hardly asked twice is not kept.
+func TestWorthKeeping(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]bool{
+		"/api/v3/repos/acme/vms/pulls/1": true, "/repos/acme/vms/pulls/1/reviews": true, "/repos/acme/vms/pulls/1/commits": true, "/repos/acme/vms/pulls": true,
+		"/repos/acme/vms/issues/1/events": true, "/repos/acme/vms/activity": true, "/repositories/4711": true, "/organizations/1/team/2/memberships/alice": true,
+		"/repos/acme/vms/issues/1/comments": false, "/repos/acme/vms/commits/" + headSHA + "/pulls": false, "/repos/acme/vms/git/ref/heads/main": false,
+		"/repos/acme/vms/commits/" + headSHA + "/check-runs": false, "/users/alice": false, "/app/hook/deliveries": false, "/repos/acme/vms/pulls/1/comments": false,
+	} {
+		if got := worthKeeping(path); got != want {
+			t.Errorf("%s: %v", path, got)
+		}
+	}
+}
+
 // Who asks with other rights, in another form or for another page asks something else; writing passes untouched.
 func TestQuestionsAreApart(t *testing.T) {
 	t.Parallel()
