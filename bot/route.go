@@ -291,7 +291,8 @@ func (r *Router) restore(ctx context.Context, tx *store.Tx, e forge.Event) (deli
 
 // askedAgain forgets what the checks said, so that they are posted anew.
 func (r *Router) askedAgain(ctx context.Context, tx *store.Tx, e forge.Event) error {
-	rows, err := tx.PullRequest.Query().Where(pullrequest.Or(pullrequest.IDIn(e.PullRequests...), pullrequest.HeadSha(e.HeadSHA))).All(ctx)
+	rows, err := tx.PullRequest.Query().Where(pullrequest.StateEQ(pullrequest.StateOpen), // nobody waits for the checks of others
+		pullrequest.Or(pullrequest.IDIn(e.PullRequests...), pullrequest.HeadSha(e.HeadSHA))).All(ctx)
 	if err != nil {
 		return fmt.Errorf("read the pull requests of %s: %w", e.HeadSHA, err)
 	}
