@@ -112,11 +112,17 @@ and database = (select oid from pg_database where datname = current_database()))
 	return held, nil
 }
 
+// leaveTimeout is how long the database may take to say that the lock is free.
+const leaveTimeout = 2 * time.Second
+
 // Leave gives the lock back.
 func (p *Presence) Leave(ctx context.Context) {
 	p.end()
 	p.done.Wait()
-	_ = p.conn.Close(ctx) // the lock goes with it either way
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	_, _ = p.conn.Exec(ctx, "select pg_advisory_unlock_all()") // the database may take a moment to see that we have gone
+	_ = p.conn.Close(ctx)                                      // the lock goes with it either way
 }
 
 func presenceKey(id string) string { return "process/" + id }

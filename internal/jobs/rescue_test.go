@@ -60,14 +60,6 @@ func attend(t *testing.T, pool *pgxpool.Pool, id string) *Presence {
 	return p
 }
 
-// free waits until the database has noticed that a connection is closed.
-func free(t *testing.T, pool *pgxpool.Pool) {
-	t.Helper()
-	eventually(t, "the server to notice", func() bool {
-		return len(lines(t, pool, `select pid::text from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`)) == 0
-	})
-}
-
 // The jobs of the dead are taken back once their lock has been free for a while, those of the living are not,
 // however long they run.
 func TestRescue(t *testing.T) {
@@ -84,7 +76,6 @@ func TestRescue(t *testing.T) {
 	w.after(time.Millisecond, 2, "1 available", "2 running", "3 available", "4 running")
 	w.after(time.Hour, 0, "1 available", "2 running", "3 available", "4 running")
 	living.Leave(t.Context())
-	free(t, pool)
 	w.after(time.Hour, 0, "1 available", "2 running", "3 available", "4 running")
 	w.after(graceOfOthers, 2, "1 available", "2 available", "3 available", "4 available")
 	w.after(graceOfOthers, 0, "1 available", "2 available", "3 available", "4 available")
@@ -101,7 +92,6 @@ func TestRescueSparesWhoeverComesBack(t *testing.T) {
 		p := attend(t, pool, "living")
 		w.after(graceOfOthers, 0, "1 running")
 		p.Leave(t.Context())
-		free(t, pool)
 		w.after(graceOfOthers, 0, "1 running")
 	}
 	// Nor is anybody while it is not known whether the database was there all the time.
@@ -145,7 +135,6 @@ func TestRescueOfALeader(t *testing.T) {
 	w.after(time.Hour, 0)
 	leaders("living")
 	living.Leave(t.Context())
-	free(t, pool)
 	w.after(0, 0)
 	w.after(graceOfOthers, 0)
 	leaders()
