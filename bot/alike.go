@@ -43,7 +43,7 @@ func (j *Judge) alike(ctx context.Context, reviews []approval.Review, report jud
 }
 
 // differ lists the paths of which two commits do not say the same.
-func (j *Judge) differ(ctx context.Context, a, b gitops.SHA, paths []string) (out []string, err error) {
+func (j *Judge) differ(ctx context.Context, a, b gitops.SHA, paths []string) ([]string, error) {
 	if err := j.mirror.FetchCommits(ctx, a, b); err != nil {
 		return nil, err
 	}
@@ -51,14 +51,5 @@ func (j *Judge) differ(ctx context.Context, a, b gitops.SHA, paths []string) (ou
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range changes {
-		same, err := j.sameMeaning(ctx, c.Path, a, b)
-		if err != nil {
-			return nil, err
-		}
-		if !same {
-			out = append(out, c.Path)
-		}
-	}
-	return out, nil
+	return j.meant(ctx, changes, a, b)
 }

@@ -227,7 +227,8 @@ func (j *Judge) commitPeople(ctx context.Context, pull forge.PullRequest, h head
 	return nil
 }
 
-// touched lists the paths that a commit itself changed: a merge changes what differs from all parents.
+// touched lists the paths whose meaning a commit itself changed: a merge changes what differs from all parents, and
+// who gives a file another form changes nothing.
 func (j *Judge) touched(ctx context.Context, c gitops.Commit, paths []string) ([]string, error) {
 	parents := c.Parents
 	if len(parents) == 0 {
@@ -242,9 +243,27 @@ func (j *Judge) touched(ctx context.Context, c gitops.Commit, paths []string) ([
 		if err != nil {
 			return nil, fmt.Errorf("compare commit %s: %w", c.SHA.Short(), err)
 		}
-		left = pathsOf(changes)
+		if left, err = j.meant(ctx, changes, parent, c.SHA); err != nil {
+			return nil, err
+		}
 	}
 	return left, nil
+}
+
+// meant lists the paths among those that differ between two commits that do not mean the same in them.
+func (j *Judge) meant(ctx context.Context, changes []gitops.FileChange, a, b gitops.SHA) (out []string, err error) {
+	for _, c := range changes {
+		same := false
+		if a != "" {
+			if same, err = j.sameMeaning(ctx, c.Path, a, b); err != nil {
+				return nil, err
+			}
+		}
+		if !same {
+			out = append(out, c.Path)
+		}
+	}
+	return out, nil
 }
 
 // attribute adds a commit's people. One that the forge does not know belongs to its pusher; where that

@@ -118,7 +118,8 @@ func (j *Judge) reviews(ctx context.Context, pull forge.PullRequest) ([]approval
 	return out, j.whoWithdrew(ctx, pull.Number, out)
 }
 
-// whoWithdrew asks the forge who dismissed a review whose webhook never came, and what it had said.
+// whoWithdrew asks the forge who dismissed a review whose webhook never came, and what it had said; and whether
+// it was a person, where the webhook does not tell.
 func (j *Judge) whoWithdrew(ctx context.Context, number int, reviews []approval.Review) error {
 	unknown := func(r approval.Review) bool { return r.Withdrawn && r.WithdrawnBy.ID == 0 }
 	if !slices.ContainsFunc(reviews, unknown) {
@@ -162,7 +163,10 @@ func asSeen(r forge.Review, row *ent.Review, moves []*ent.Push, head string) app
 		out.CommitSHA = headAt(r, moves, head)
 	}
 	if r.State == forge.Dismissed {
-		out.Withdrawn, out.WithdrawnBy = !row.DismissedByForge, approval.Reviewer{ID: row.DismissedBy, Login: row.DismissedByLogin}
+		out.Withdrawn, out.WithdrawnBy = true, approval.Reviewer{ID: row.DismissedBy, Login: row.DismissedByLogin}
+		if row.DismissedByForge { // or so it looked, since a push came with it: only the forge knows
+			out.WithdrawnBy = approval.Reviewer{}
+		}
 	}
 	return out
 }
