@@ -173,3 +173,13 @@ func TestDeliveryList(t *testing.T) {
 	_, _, err = jwt.Apps.RedeliverHookDelivery(t.Context(), all[0])
 	wantStatus(t, err, 404, "Not Found")
 }
+
+func TestDraftOfClosed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.pull("redis")
+	do(t, w.alice.Close(p))
+	wantRefusal(t, w.alice.MarkDraft(p), 422, "closed pull request")
+	do(t, w.alice.Reopen(p), w.alice.MarkDraft(p), w.alice.Close(p))
+	wantRefusal(t, w.alice.MarkReady(p), 422, "closed pull request")
+}

@@ -22,6 +22,33 @@
 //	pr, err := alice.OpenPull(repo, "add a VM", "add-vm", "main", "", false)
 //	_, err = bob.Approve(pr)
 //
+// # Held to GitHub
+//
+// Tests start it with published.Start, which holds every answer, every accepted request and every webhook against what
+// GitHub publishes about itself. What that cannot see, how things behave over time, follows the texts of GitHub's
+// description: pages by cursor and by the repository's id, redirects from former names, deliveries that are forgotten
+// after three days, a check suite that waits after "Re-run", the forms of the limits, tokens that are no fixed length.
+//
+// # Unlike GitHub
+//
+// Deliberately, since no test of the product needs it:
+//
+//   - Mergeability is known at once; GitHub says null at first. A closed or draft pull request is like any other in it.
+//   - There are no assignees, milestones, locked conversations, auto-merge, rulesets beyond required checks and reviews,
+//     code owners, environments, workflows, projects or packages, and so none of their webhooks; labels and reactions are
+//     simple. Of the pull_request actions assigned, unassigned, milestoned, demilestoned, locked, unlocked and those of
+//     auto-merge are never sent.
+//   - A person's bare login is its noreply address; commits are not signed and not verified.
+//   - Limits count requests only, not their cost in points or at the same time; callers without a token are refused
+//     and not counted. GitHub may answer the hour's limit with 403 or 429: this server does so with 403, and with both
+//     as a [Fault].
+//   - An ETag depends on the answer alone. GitHub's may change with the token too, which costs a request and nothing else.
+//   - Search, GraphQL, media types other than JSON, GitHub's HTML rendering and the older preview headers are missing.
+//     Requests without a User-Agent are reported by the observer, not refused.
+//   - Comparisons and commits are not paged by files: they have their first 300.
+//   - A transferred repository, and one that was deleted, cannot be had; a renamed one can.
+//   - Webhooks are sent as JSON, once, and wait 10 seconds; they are not throttled.
+//
 // Faults (lost, doubled, late and reordered deliveries, failing REST calls, a shifted clock) are switched on with
 // [Server.SetDeliveryFaults], [Server.Fail] and [Server.SetClock]. [Server.Calls] has every REST request, so that
 // tests can hold the product to a number of calls; [Server.Unhandled] has those this server does not know.

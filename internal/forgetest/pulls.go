@@ -201,6 +201,9 @@ func (s *Server) setDraft(who *actor, p *pull, draft bool) error {
 	if p.draft == draft {
 		return nil
 	}
+	if p.state != "open" {
+		return invalid("PullRequest", "draft", "custom", "A closed pull request stays what it was.")
+	}
 	if draft {
 		s.leaveQueue(p)
 	}

@@ -24,15 +24,16 @@ func (x Exchange) where() string { return x.Route + " → " + strconv.Itoa(x.Sta
 // CheckAnswer tells what of an exchange GitHub does not do: in the answer and, when it was a success, in the request.
 func CheckAnswer(x Exchange) []Violation {
 	out := checkForm(x)
+	answered, sent := documentOf(x.Body), documentOf(x.Sent)
 	for _, e := range restEditions() {
 		op, known := e.Operations[x.Route]
 		if !known {
 			out = append(out, Violation{x.Route, "", "is not described", e.name})
 			continue
 		}
-		out = append(out, e.checkAnswer(op, x)...)
+		out = append(out, e.checkAnswer(op, x, answered)...)
 		if x.Status < 300 {
-			out = append(out, e.checkRequest(op, x)...)
+			out = append(out, e.checkRequest(op, x, sent)...)
 		}
 	}
 	return out
@@ -52,7 +53,7 @@ func undescribedFor(method string) []int {
 	return []int{http.StatusUnprocessableEntity, http.StatusTemporaryRedirect}
 }
 
-func (e *edition) checkAnswer(op operation, x Exchange) []Violation {
+func (e *edition) checkAnswer(op operation, x Exchange, doc document) []Violation {
 	status := strconv.Itoa(x.Status)
 	answer, known := op.Answers[status]
 	if !known {
@@ -76,7 +77,7 @@ func (e *edition) checkAnswer(op operation, x Exchange) []Violation {
 	case answer.Type != "" && len(x.Body) == 0:
 		out = append(out, Violation{x.where(), "", "has no body, " + answer.Type + " is described", e.name})
 	case answer.Schema != nil && answer.Type == "application/json":
-		out = append(out, e.validate(x.where(), pointer(append(at, "schema")...), x.Body)...)
+		out = append(out, e.validate(x.where(), pointer(append(at, "schema")...), doc)...)
 	}
 	return out
 }

@@ -206,3 +206,23 @@ func TestWatchFailsTheTest(t *testing.T) {
 		t.Errorf("the test was told %q, want one failure", f.told)
 	}
 }
+
+// Of very many alike, and of what is the same, some are looked at.
+func TestWatchSamples(t *testing.T) {
+	t.Parallel()
+	w := published.Watch(&failures{T: t})
+	before := published.Seen()
+	const sent = 400
+	for i := range sent {
+		x := exchange(func(x *published.Exchange) { x.Status = http.StatusGone })
+		for range 2 {
+			w.Answered(x.Route, x.Request, nil, x.Status, x.Header, []byte(strings.Repeat(" ", i)+refusal))
+		}
+	}
+	if seen := published.Seen().Answers - before.Answers; seen < 2*sent {
+		t.Errorf("saw %d answers of %d", seen, 2*sent)
+	}
+	if n := w.Validated(); n != 220 {
+		t.Errorf("validated %d of %d different ones, want the first 200 and every tenth of the others", n, sent)
+	}
+}

@@ -10,7 +10,7 @@ import (
 
 // checkRequest holds a request that was accepted against the description: GitHub has to accept it as well, and has to
 // know all of what it asks for.
-func (e *edition) checkRequest(op operation, x Exchange) []Violation {
+func (e *edition) checkRequest(op operation, x Exchange, doc document) []Violation {
 	where := x.Route + " ←"
 	query := x.Request.URL.Query()
 	var out []Violation
@@ -34,10 +34,10 @@ func (e *edition) checkRequest(op operation, x Exchange) []Violation {
 	for name := range query {
 		out = append(out, Violation{where, "?" + name, "is no parameter of it", e.name})
 	}
-	return append(out, e.checkSent(op, x, where)...)
+	return append(out, e.checkSent(op, x, where, doc)...)
 }
 
-func (e *edition) checkSent(op operation, x Exchange, where string) []Violation {
+func (e *edition) checkSent(op operation, x Exchange, where string, doc document) []Violation {
 	sent := bytes.TrimSpace(x.Sent)
 	if string(sent) == "null" {
 		sent = nil // as go-github writes that there is none
@@ -50,7 +50,7 @@ func (e *edition) checkSent(op operation, x Exchange, where string) []Violation 
 	case op.Body == nil:
 		return []Violation{{where, "", "has a body, none is described", e.name}}
 	}
-	out := e.validate(where, pointer("operations", x.Route, "body"), sent)
+	out := e.validate(where, pointer("operations", x.Route, "body"), doc)
 	return append(out, e.unknownProperties(op, sent, where)...)
 }
 

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
@@ -31,9 +32,16 @@ func (v Violation) String() string {
 	return out
 }
 
+// document is a JSON text that several editions validate and that is read when the first does.
+type document func() (any, error)
+
+func documentOf(body []byte) document {
+	return sync.OnceValues(func() (any, error) { return jsonschema.UnmarshalJSON(bytes.NewReader(body)) })
+}
+
 // validate holds a JSON text against the schema at a pointer.
-func (e *edition) validate(where, at string, body []byte) []Violation {
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+func (e *edition) validate(where, at string, doc document) []Violation {
+	v, err := doc()
 	if err != nil {
 		return []Violation{{where, "", "is no JSON: " + err.Error(), e.name}}
 	}

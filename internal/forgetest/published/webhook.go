@@ -18,6 +18,7 @@ func CheckWebhook(header http.Header, body []byte) []Violation {
 	name := strings.TrimSpace(event + " " + payload.Action)
 	where := "webhook " + name
 	var out []Violation
+	doc := documentOf(body)
 	for _, e := range hookEditions() {
 		for _, h := range e.Headers {
 			if h.Needs && header.Get(h.Name) == "" {
@@ -25,7 +26,7 @@ func CheckWebhook(header http.Header, body []byte) []Violation {
 			}
 		}
 		if _, described := e.Payloads[name]; described {
-			out = append(out, e.validate(where, pointer("payloads", name), body)...)
+			out = append(out, e.validate(where, pointer("payloads", name), doc)...)
 		} else if !e.lacks(name) {
 			out = append(out, Violation{where, "", "is not described", e.name})
 		}
