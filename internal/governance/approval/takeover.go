@@ -49,7 +49,7 @@ func offer(ctx context.Context, tx *store.Tx, s Submission, standing map[string]
 func offered(ctx context.Context, tx *store.Tx, number int, c judge.Change) (uuid.UUID, error) {
 	const query = `select p.id from plans p where p.pull_request = $1 and p.path = $2 and p.change_digest = $3 and p.effective_digest = $4
 and not exists (select 1 from plans q where q.pull_request = $1 and q.path = $2 and q.id > p.id)
-and not exists (select 1 from tickets t where t.plan_id = p.id)
+and not exists (select 1 from tickets t where t.pull_request = $1 and t.plan_id = p.id)
 and p.created_at > coalesce((select epoch from pull_requests where id = $1), '-infinity')`
 	rows, err := tx.PGX.Query(ctx, query, number, c.Path, c.Digest, effectiveDigest(c))
 	if err != nil {
