@@ -196,27 +196,27 @@ func TestForgeRefuses(t *testing.T) {
 	w.Forge.SetContentLimit(1) // of which the configuration knows nothing
 	crowd := w.crowd(3)
 	w.eventually("a refusal", func() bool { return w.refusals() > 0 })
-	w.Forge.SetContentLimit(0)
-	blocked := w.count(`select coalesce(extract(epoch from max(content_blocked_until) - now()), 0)::int from forge_limits`)
-	if blocked < 30 || blocked > 60 {
-		t.Errorf("nothing is created for %d seconds, the forge asked for up to a minute", blocked)
-	}
-	refused := w.refusals()
-	if refused > 10 {
-		t.Errorf("%d requests were refused", refused)
-	}
-	// Meanwhile questions are asked: pull requests are judged.
+	// Nothing is created for as long as the forge asked; meanwhile questions are asked: pull requests are judged.
 	w.eventually("all to be judged", func() bool { return w.count(`select count(*) from pull_requests where judged > 0`) == len(crowd) })
-	told := len(w.places("/check-runs"))
-	if told > refused+1 {
+	w.eventually("the silence to be shared", func() bool {
+		return w.count(`select count(*) from forge_limits where content_blocked_until < now() + interval '61 seconds' and coalesce(blocked_until, 'epoch') < now()`) == 1
+	})
+	refused, told := w.refusals(), len(w.places("/check-runs"))
+	t.Logf("%d checks were sent, %d requests refused", told, refused)
+	if refused > 10 || told > refused+3 {
 		t.Errorf("%d checks were sent, %d requests refused", told, refused)
 	}
-	w.exec(`update forge_limits set content_blocked_until = now(), decisions_until = now()`)
-	w.exec(`update river_job set scheduled_at = now() where state = 'scheduled' and kind = 'tell_pull_request'`)
-	for _, pr := range crowd {
-		w.published(pr)
-	}
+	w.Forge.SetContentLimit(0)
+	w.eventuallyWithin(3*patience, "everything to be told", func() bool { // time passes
+		w.exec(`update forge_limits set content_blocked_until = now(), decisions_until = now()`)
+		w.exec(`update river_job set scheduled_at = now() where state in ('scheduled', 'available') and kind = 'tell_pull_request'`)
+		return w.count(`select count(*) from pull_requests where approval_hash <> '' and comment_id <> 0`) == len(crowd) &&
+			w.count(`select count(*) from river_job where kind = 'tell_pull_request' and finalized_at is null`) == 0
+	})
 	w.quiet()
+	for _, pr := range crowd {
+		w.reflected(pr)
+	}
 	w.unbroken()
 }
 
@@ -226,4 +226,37 @@ func (w *world) exec(statement string) {
 	if _, err := w.pool.Exec(w.t.Context(), statement); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// While the forge wants silence nobody asks it anything, and what comes in meanwhile waits as one judging.
+func TestForgeSilence(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	pr := w.ask("silence", machines("silence", "silence", "test-shop/01"))
+	w.published(pr)
+	w.quiet()
+	w.exec(`update forge_limits set blocked_until = now() + interval '12 seconds', blocked_reason = 'be silent'`)
+	w.eventually("the silence to be known", func() bool { // a process goes by what it knows for two seconds
+		w.do(w.Alice.EditPull(pr, "Machines: is it silent?", ""))
+		return w.count(`select count(*) from river_job where kind = 'judge_pull_request' and finalized_at is null and (metadata->>'snoozes')::int > 0`) > 0
+	})
+	w.Forge.ResetCalls()
+	for round := range 30 {
+		w.stir(pr, round)
+	}
+	w.eventually("the webhooks to be routed", func() bool {
+		return w.Forge.WaitIdle(t.Context()) == nil && w.count(`select count(*) from deliveries where status = 'received'`) == 0
+	})
+	waiting := w.count(`select count(*) from river_job where kind = 'judge_pull_request' and finalized_at is null`)
+	silent := w.count(`select (blocked_until > now())::int from forge_limits where id like 'installation/%'`) == 1
+	if asked := len(w.Forge.CallsBy("shepherd[bot]")); silent && asked > 0 {
+		t.Errorf("the forge was asked %d times", asked)
+	}
+	if waiting > 3 {
+		t.Errorf("%d judgings wait", waiting)
+	}
+	t.Logf("still silent: %v, %d judgings wait", silent, waiting)
+	w.quiet()
+	w.reflected(pr)
+	w.unbroken()
 }

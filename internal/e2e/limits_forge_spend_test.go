@@ -33,6 +33,10 @@ func (w *world) spent(what string, most int, act func()) {
 func TestForgeSpending(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.eventually("the sweeps after the start", func() bool { // see within
+		return w.count(`select count(*) from river_job where kind = 'sweep_pull_requests' and state = 'completed'`) > 1 &&
+			w.count(`select count(*) from river_job where kind = 'check_clusters' and state = 'completed'`) > 0
+	})
 	w.push("thrift", machines("thrift", "thrift", "test-shop/01", "prod-shop/02"))
 	var pr *forgetest.Pull
 	w.spent("a first judging", 8, func() { pr = w.open("thrift", false); w.published(pr) })
