@@ -187,6 +187,9 @@ func (j *Judge) open(ctx context.Context, pull forge.PullRequest, wanted int64) 
 	if err != nil {
 		return fmt.Errorf("judge #%d: %w", pull.Number, err)
 	}
+	if merged, err := j.mergedSince(ctx, pull.Number, head.tip); merged || err != nil {
+		return err
+	}
 	in, err := j.input(ctx, pull, head)
 	if err != nil {
 		return fmt.Errorf("judge #%d: %w", pull.Number, err)
@@ -213,6 +216,27 @@ func (j *Judge) open(ctx context.Context, pull forge.PullRequest, wanted int64) 
 	}
 	_, err = j.decide(ctx, pull.Number, c)
 	return err
+}
+
+// mergedSince asks once more where the branch has gone on and the walker has not come there yet: the pull request
+// may have been merged after it was read and before the branch was. Against that branch it would ask for nothing
+// any more, and its approvals would be ended before the walker has seen them.
+func (j *Judge) mergedSince(ctx context.Context, number int, tip gitops.SHA) (bool, error) {
+	repo, err := j.db.Repository.Get(ctx, j.repo.ID)
+	if ent.IsNotFound(err) || err == nil && gitops.SHA(repo.Cursor) == tip {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("judge #%d: read the repository: %w", number, err)
+	}
+	now, err := j.forge.PullRequest(ctx, number)
+	if err != nil {
+		return false, fmt.Errorf("judge #%d: %w", number, err)
+	}
+	if !now.Merged || now.BaseRef != j.repo.Branch {
+		return false, nil
+	}
+	return true, j.absorbed(ctx, now)
 }
 
 // bounded refuses what cannot be shown: nobody approves what was cut off.
