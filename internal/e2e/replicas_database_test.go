@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,6 +60,38 @@ func TestDatabaseRestarts(t *testing.T) {
 	}
 	if n := w.count(`select count(*) from commands where verb = 'hold' and status = 'done'`); n != len(pulls) {
 		t.Errorf("/hold was done %d times, and said %d times: %v", n, len(pulls), w.strings(`select verb || ' ' || status from commands`))
+	}
+}
+
+// A replica stands still in the midst of an apply while the database restarts: it loses all its locks and cannot take
+// them again, so that the other one does its work. When it goes on it finds itself replaced, and does nothing twice.
+func TestHeldUp(t *testing.T) {
+	t.Parallel()
+	server, dsn := storetest.Server(t)
+	w := setup{asleep: true, kubeconfig: far(100 * time.Millisecond), config: func(c *config.Config) {
+		c.Database = seal.NewSecret(dsn)
+	}}.world(t)
+	w.baseline(w.Repo.Head("main"))
+	f := w.replicas(2)
+	pr := w.approved("held", threeMachines("held"))
+	w.merge(pr, "merge")
+	still := w.worker(f)
+	w.do(still.cmd.Process.Signal(syscall.SIGSTOP))
+	w.t.Cleanup(func() { _ = still.cmd.Process.Signal(syscall.SIGCONT) }) // an error where it has ended
+	w.do(server.Restart(t.Context()))
+	w.pool.Reset()
+	w.eventually("the other one to take over", func() bool { return w.count(heldBy, still.like()) == 0 })
+	w.eventually("all to be applied", func() bool {
+		return w.count(`select count(*) from events where subject = any($1) and status = 'COMPLETED'`, threeOf("held")) == 3
+	})
+	w.do(still.cmd.Process.Signal(syscall.SIGCONT))
+	w.eventually("the process to be known to live", func() bool { return strings.Contains(scrape(still), "shepherd_presence_held 1") })
+	f.all(2)
+	w.finished(pr, threeOf("held")...)
+	w.quiet()
+	w.saidOnce(pr)
+	if n := len(w.deployments(pr)); n != 2 {
+		t.Errorf("#%d: %d deployments, want one a cluster", pr.Number(), n)
 	}
 }
 

@@ -19,14 +19,7 @@ func TestDrainCutsOff(t *testing.T) {
 	f := w.replicas(2)
 	pr := w.approved("long", machines("long", "long", "test-shop/01"))
 	w.merge(pr, "merge")
-	var busy *replica
-	w.eventually("a replica to work on the machine", func() bool {
-		ids := w.strings(`select attempted_by[array_upper(attempted_by, 1)] from river_job where kind = 'event_job' and state = 'running'`)
-		if len(ids) > 0 {
-			busy = f.by(ids[0])
-		}
-		return busy != nil
-	})
+	busy := w.worker(f)
 	w.do(busy.cmd.Process.Signal(syscall.SIGTERM))
 	if err := busy.cmd.Wait(); err != nil {
 		t.Errorf("the replica that was told to stop ended with %v", err)

@@ -44,22 +44,33 @@ func TestReplicasKilled(t *testing.T) {
 	}
 }
 
-// killWorker kills a replica that works on a machine, and waits until others have begun all that it had.
-func (w *world) killWorker(f *replicaSet) {
+// worker is a replica that works on a machine.
+func (w *world) worker(f *replicaSet) (r *replica) {
 	w.t.Helper()
-	var victim *replica
 	w.eventually("a replica to work on a machine", func() bool {
 		ids := w.strings(`select attempted_by[array_upper(attempted_by, 1)] from river_job where kind = 'event_job' and state = 'running'`)
 		if len(ids) > 0 {
-			victim = f.by(ids[0])
+			r = f.by(ids[0])
 		}
-		return victim != nil
+		return r != nil
 	})
+	return r
+}
+
+// The jobs that a replica is believed to run.
+const (
+	jobsOf = `select id::text from river_job where state = 'running' and attempted_by[array_upper(attempted_by, 1)] like $1`
+	heldBy = `select count(*) from (` + jobsOf + `) as held`
+)
+
+// killWorker kills a replica that works on a machine, and waits until others have begun all that it had.
+func (w *world) killWorker(f *replicaSet) {
+	w.t.Helper()
+	victim := w.worker(f)
 	f.kill(victim)
 	killed := w.strings(`select now()::text`)[0]
-	const held = `select id::text from river_job where state = 'running' and attempted_by[array_upper(attempted_by, 1)] like $1`
-	jobs := w.strings(held, victim.like())
-	w.eventually("the jobs to be taken over", func() bool { return w.count(`select count(*) from (`+held+`) as held`, victim.like()) == 0 })
+	jobs := w.strings(jobsOf, victim.like())
+	w.eventually("the jobs to be taken over", func() bool { return w.count(heldBy, victim.like()) == 0 })
 	// Some may be over: what the victim sent last was still done.
 	const waits = `select count(*) from river_job where id::text = any($1) and state = 'available' and attempted_at <= $2::timestamptz`
 	w.eventually("the jobs to be begun", func() bool { return w.count(waits, jobs, killed) == 0 })
