@@ -15,6 +15,7 @@ import (
 	"kv-shepherd.io/shepherd/internal/config"
 	"kv-shepherd.io/shepherd/internal/doctor"
 	"kv-shepherd.io/shepherd/internal/forgetest"
+	"kv-shepherd.io/shepherd/internal/forgetest/published"
 	"kv-shepherd.io/shepherd/internal/seal"
 	"kv-shepherd.io/shepherd/internal/stage"
 	"kv-shepherd.io/shepherd/internal/storetest"
@@ -29,7 +30,7 @@ type ward struct {
 
 func newWard(t *testing.T) *ward {
 	t.Helper()
-	s, err := stage.Set(stage.Options{Dir: t.TempDir()})
+	s, err := stage.Set(stage.Options{Dir: t.TempDir(), Forge: forgetest.Options{Observer: published.Watch(t)}})
 	if err != nil {
 		t.Fatal(err)
 	}

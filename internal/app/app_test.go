@@ -22,6 +22,8 @@ import (
 
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/config"
+	"kv-shepherd.io/shepherd/internal/forgetest"
+	"kv-shepherd.io/shepherd/internal/forgetest/published"
 	"kv-shepherd.io/shepherd/internal/pgtest"
 	"kv-shepherd.io/shepherd/internal/seal"
 	"kv-shepherd.io/shepherd/internal/stage"
@@ -51,7 +53,7 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // scene is a forge and the configuration of a server for it.
 func scene(t *testing.T) (*stage.Stage, config.Config) {
 	t.Helper()
-	s, err := stage.Set(stage.Options{Dir: t.TempDir()})
+	s, err := stage.Set(stage.Options{Dir: t.TempDir(), Forge: forgetest.Options{Observer: published.Watch(t)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,10 @@ import (
 )
 
 func (s *Server) hookConfigView(h *hook) obj {
-	v := obj{"url": h.url, "content_type": "json", "insecure_ssl": "0"}
+	v := obj{"content_type": "json", "insecure_ssl": "0"}
+	if h.url != "" {
+		v["url"] = h.url
+	}
 	if h.secret != "" {
 		v["secret"] = "********"
 	}
