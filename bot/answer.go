@@ -129,17 +129,21 @@ var moves = map[string]bool{
 type source struct {
 	kind string
 	id   int64
+	at   time.Time
 }
+
+// old reports whether it may have been answered long ago, which a database that was restored from a backup does not know.
+func (s source) old(now time.Time) bool { return now.Sub(s.at) > time.Minute }
 
 // reply answers every comment whose commands are all carried out, once.
 func (c *Commander) reply(ctx context.Context, number int) error {
-	const unanswered = `select source, source_id from commands c where pull_request = $1
+	const unanswered = `select source, source_id, min(at) from commands c where pull_request = $1
 and not exists (select 1 from effects e where e.id = 'reply:' || c.source || ':' || c.source_id and e.status = 'done')
 group by source, source_id having bool_and(status <> 'received') order by min(at), source_id`
 	var due []source
 	err := c.judge.db.Rows(ctx, unanswered, []any{number}, func(row pgx.Rows) error {
 		var s source
-		if err := row.Scan(&s.kind, &s.id); err != nil {
+		if err := row.Scan(&s.kind, &s.id, &s.at); err != nil {
 			return fmt.Errorf("read what was not answered: %w", err)
 		}
 		due = append(due, s)
@@ -183,6 +187,7 @@ func (c *Commander) replyTo(ctx context.Context, number int, s source) error {
 			_, _, err := c.forge.FindComment(ctx, number, comment.ReplyMark(asked))
 			return "", err
 		},
+		wakes: speaks(answers) && s.old(c.judge.now()),
 	})
 	return err
 }

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -151,17 +152,17 @@ func (b *Baseline) read(ctx context.Context, commit gitops.SHA) ([]document, dom
 }
 
 func (b *Baseline) accept(ctx context.Context, tx *store.Tx, out *BaselineResult, documents []document, by audit.Actor) error {
-	known, err := tx.Accepted.Query().Select(accepted.FieldID).Strings(ctx)
+	known, err := tx.Accepted.Query().Where(accepted.Kind(string(spec.KindVirtualMachine))).Select(accepted.FieldID, accepted.FieldSpec).All(ctx)
 	if err != nil {
 		return fmt.Errorf("read the accepted specs: %w", err)
 	}
-	have := map[string]bool{}
-	for _, id := range known {
-		have[id] = true
+	have := map[string][]byte{}
+	for _, row := range known {
+		have[row.ID] = row.Spec
 	}
 	for _, d := range documents {
 		if d.ref.Kind == spec.KindVirtualMachine {
-			if !have[d.ref.Path()] {
+			if !means(d, have[d.ref.Path()]) {
 				out.Waiting = append(out.Waiting, d.ref.Path())
 			}
 			continue
@@ -188,6 +189,12 @@ func (b *Baseline) accept(ctx context.Context, tx *store.Tx, out *BaselineResult
 	return audit.Append(ctx, tx, audit.Entry{Action: audit.BaselineSet, Actor: by, Subject: b.Repo.Branch, Params: map[string]any{
 		"commit": out.Commit, "systems": out.Systems, "services": out.Services, "vmsWaiting": len(out.Waiting),
 	}})
+}
+
+// means reports whether a VM's file means what is accepted, in canonical form; nil where nothing is.
+func means(d document, accepted []byte) bool {
+	doc, _ := spec.Parse(d.ref, d.data)
+	return doc != nil && bytes.Equal(spec.Canonical(doc), accepted)
 }
 
 // judgeAgain asks for every open pull request to be looked at by the new rules, and for a walk from the

@@ -29,6 +29,9 @@ type deed struct {
 	// look finds it where an earlier attempt has not told how it went: forge.ErrNotFound where it is not there. Nil:
 	// doing it twice changes nothing.
 	look func(ctx context.Context) (string, error)
+	// wakes says that people are notified of it. Then it is looked for also where nothing is known of an earlier attempt:
+	// a database that was restored from a backup does not know what was said after that.
+	wakes bool
 	// noted writes what follows from it together with its result.
 	noted func(ctx context.Context, tx *store.Tx, result string) error
 }
@@ -50,7 +53,7 @@ func (r record) once(ctx context.Context, d deed) (string, error) {
 }
 
 func (d deed) carryOut(ctx context.Context, again bool) (string, error) {
-	if again && d.look != nil {
+	if (again || d.wakes) && d.look != nil {
 		result, err := d.look(ctx)
 		if !errors.Is(err, forge.ErrNotFound) {
 			return result, err

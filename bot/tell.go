@@ -349,6 +349,7 @@ func (t *Teller) notice(ctx context.Context, key string, number int, mark, body 
 			_, _, err := t.forge.FindComment(ctx, number, mark)
 			return "", err
 		},
+		wakes: true,
 	})
 	return err
 }

@@ -313,6 +313,16 @@ EXECUTION_COMPLETED shepherd prod-shop-shop-redis-01 prod #7 ticket event {"uid"
 		statements: 7,
 	},
 	{
+		name: "recognise: a later change of one that is known",
+		given: after(func(w *world) {
+			w.ok(w.g.Recognise(w.Context(), "c0", []Recognised{{Change: vm1, UID: "uid-1", Sequence: 3}}, audit.Actor{ID: 104, Login: "dave"}))
+		}, func(w *world, g *Gateway) error {
+			return g.Recognise(w.Context(), "c1", []Recognised{{Change: vm1, UID: "uid-1", Sequence: 5}}, audit.Actor{ID: 104, Login: "dave"})
+		}),
+		trail:      `VM_RECOGNISED dave prod-shop-shop-redis-01 prod #0 {"uid": "uid-1", "commit": "c1", "cluster": "east", "sequence": 5}`,
+		statements: 6,
+	},
+	{
 		name: "recognise: one that is known",
 		given: after(gone, func(w *world, g *Gateway) error {
 			return g.Recognise(w.Context(), "c1", []Recognised{{Change: vm1, UID: "uid-2", Sequence: 9}}, audit.Actor{ID: 104, Login: "dave"})
