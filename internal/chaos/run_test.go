@@ -28,7 +28,7 @@ type size struct {
 	kills, halts                       int
 }
 
-var short = size{pulls: 20, webhooks: 400, processes: 2, atOnce: 8, kills: 4, halts: 1}
+var short = size{pulls: 16, webhooks: 400, processes: 2, atOnce: 8, kills: 3, halts: 1}
 
 // run is one chaos.
 type run struct {
@@ -64,7 +64,8 @@ func TestChaos(t *testing.T) {
 	_, err := w.Alice.Commit(w.Repo, "other", "main", forgetest.Files{"notes/other.md": []byte("another branch\n")}, "another branch")
 	w.do(err)
 	w.launch(size.processes)
-	w.Forge.SetDeliveryFaults(forgetest.DeliveryFaults{Drop: 0.1, Duplicate: 0.2, Reorder: 0.2, Delay: 0.2, MaxDelay: 2 * time.Second})
+	// Of those that are neither dropped, delayed nor put back more than a third is doubled: a fifth of all.
+	w.Forge.SetDeliveryFaults(forgetest.DeliveryFaults{Drop: 0.1, Duplicate: 0.35, Reorder: 0.2, Delay: 0.2, MaxDelay: 2 * time.Second})
 	stop := r.progress()
 	r.people()
 	w.Forge.SetDeliveryFaults(forgetest.DeliveryFaults{})
@@ -287,12 +288,25 @@ func (r *run) judge() {
 	v, err := Check(h)
 	r.do(err)
 	r.t.Logf("the history was read in %s and judged in %s", read, time.Since(began)-read)
+	dropped := r.dropped()
+	r.t.Logf("%d webhooks: %d dropped by the forge, %d doubled, %d met nobody", len(h.Events), dropped,
+		int(r.balancer.seen.Load())-len(h.Events)+dropped, r.balancer.failed.Load())
 	r.t.Logf("%d pull requests, %d webhooks; %d steps of the branch with %d changes of machines: %d applied, %d rightly refused, %d open; %d writes, %d machines at the end",
 		len(h.Pulls), len(h.Events), v.Spans, v.Merged, v.Applied, v.Refused, v.Open, len(h.Writes), len(h.Objects))
 	for _, f := range v.Findings {
 		r.t.Error(f)
 	}
 	r.keep(h)
+}
+
+// dropped are the webhooks that the forge never tried to deliver.
+func (r *run) dropped() (n int) {
+	for _, d := range r.App.Deliveries() {
+		if d.Done && d.StatusCode == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // keep writes down what is said of every pull request at the end.
