@@ -57,6 +57,9 @@ func (l *limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// maxWait bounds for how long an answer can silence the bot. GitHub counts by the hour.
+const maxWait = 2 * time.Hour
+
 // allowance reads what an answer says of the limits. Times of the forge are taken relative to its own clock.
 func allowance(resp *http.Response, now time.Time) (forge.Allowance, error) {
 	clock, err := http.ParseTime(resp.Header.Get("Date"))
@@ -66,7 +69,7 @@ func allowance(resp *http.Response, now time.Time) (forge.Allowance, error) {
 	var a forge.Allowance
 	if resource := resp.Header.Get("X-RateLimit-Resource"); resource == "" || resource == "core" {
 		a.Limit, a.Remaining, a.Period = number(resp, "X-RateLimit-Limit"), number(resp, "X-RateLimit-Remaining"), int64(number(resp, "X-RateLimit-Reset"))
-		a.Reset = max(time.Unix(a.Period, 0).Sub(clock), 0)
+		a.Reset = min(max(time.Unix(a.Period, 0).Sub(clock), 0), maxWait)
 		if a.Period == 0 {
 			a.Limit = 0
 		}
@@ -80,12 +83,13 @@ func allowance(resp *http.Response, now time.Time) (forge.Allowance, error) {
 		return a, err
 	}
 	a.Wait, a.Spent, a.Reason = refused(resp, clock, message)
+	a.Wait = min(a.Wait, maxWait)
 	return a, nil
 }
 
 func number(resp *http.Response, header string) int {
 	n, _ := strconv.Atoi(resp.Header.Get(header)) // 0 where there is none
-	return max(n, 0)
+	return min(max(n, 0), 1<<40)
 }
 
 // messageOf reads the message of an error's answer, which can be read again afterwards.
@@ -106,7 +110,7 @@ func refused(resp *http.Response, clock time.Time, message string) (wait time.Du
 	spent = resp.Header.Get("X-RateLimit-Remaining") == "0"
 	switch {
 	case err == nil && after >= 0:
-		return time.Duration(max(after, 1)) * time.Second, spent, "a secondary limit was hit"
+		return time.Duration(min(max(after, 1), 1<<20)) * time.Second, spent, "a secondary limit was hit"
 	case spent:
 		reset := time.Unix(int64(number(resp, "X-RateLimit-Reset")), 0)
 		return max(reset.Sub(clock), time.Second), true, "the hourly limit of requests is used up"

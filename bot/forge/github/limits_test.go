@@ -3,6 +3,7 @@ package github
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -122,6 +123,29 @@ func TestToldLimits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever the headers say, nobody is silenced for long, and no number is out of range.
+func FuzzAllowance(f *testing.F) {
+	f.Add(403, "0", "5000", "0", "1769170000", "Fri, 23 Jan 2026 12:00:09 GMT", `{"message": "API rate limit exceeded"}`)
+	f.Add(429, "99999999999999999999", "-1", "9223372036854775807", "9223372036854775807", "", "")
+	f.Add(200, "", "9223372036854775807", "9223372036854775807", "-9223372036854775808", "yesterday", "[")
+	f.Add(403, "9223372036854775807", "", "", "", "", `{"message": "secondary rate limit"}`)
+	f.Fuzz(func(t *testing.T, status int, after, limit, remaining, reset, date, body string) {
+		resp := &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{
+			"Retry-After": {after}, "X-Ratelimit-Limit": {limit}, "X-Ratelimit-Remaining": {remaining}, "X-Ratelimit-Reset": {reset}, "Date": {date},
+		}}
+		a, err := allowance(resp, testNow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Wait < 0 || a.Wait > maxWait || a.Reset < 0 || a.Reset > maxWait || a.Limit < 0 || a.Remaining < 0 || a.Limit*5 < 0 || a.Remaining*5 < 0 || a.Period < 0 {
+			t.Errorf("%+v", a)
+		}
+		if limited := status == 403 || status == 429; a.Wait > 0 && (!limited || a.Reason == "") {
+			t.Errorf("%d: %+v", status, a)
+		}
+	})
 }
 
 // When to go on is the limiter's to say: go-github keeps no note of its own.
