@@ -101,7 +101,7 @@ func TestDoctorClean(t *testing.T) {
 	for _, name := range []string{"test-1", "prod-1"} {
 		w.sql(t, fmt.Sprintf(`insert into clusters (id, uid, kubeconfig, key_id, health, checked_at, created_at) values ('%s', 'u', '', '%s', 'healthy', now(), now())`, name, keys.IDs()[0]))
 	}
-	w.sql(t, `update repository set last_sweep_at = now()`,
+	w.sql(t, `update repository set last_sweep_at = now(), deliveries_swept_to = now()`,
 		`insert into deliveries (id, event, body, received_at) values ('d', 'push', '{}', now())`,
 		`insert into river_job (args, kind, max_attempts, state, finalized_at) values ('{}', 'heartbeat', 1, 'completed', now())`)
 	findings, out := w.doctor(t)

@@ -153,7 +153,7 @@ func (a *App) readActivity(ctx context.Context, d *doctor.Database) error {
 		return err
 	default:
 		d.Baseline, d.Blocked = repo.PlatformCommit != "", repo.Blocked
-		d.LastSweep = since(repo.LastSweepAt)
+		d.LastSweep, d.Fetched = since(repo.LastSweepAt), since(repo.DeliveriesSweptTo)
 	}
 	beat, err := jobs.LastHeartbeat(ctx, a.Pool)
 	if err != nil {

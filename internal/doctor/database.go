@@ -83,7 +83,28 @@ func activity(f Facts, r *report) {
 	case d.LastDelivery > 24*time.Hour:
 		r.add(Info, "nothing, when nobody worked; otherwise look at the App's deliveries", "the last webhook came in %s ago", age(d.LastDelivery))
 	}
+	fetched(f, r)
 	r.clean("a server is at work; swept %s ago%s", age(d.LastSweep), lastHook(d.LastDelivery))
+}
+
+// deliveriesKept is how long forges keep what they sent.
+const deliveriesKept = 72 * time.Hour
+
+// fetched judges whether webhooks that were lost are fetched. Where nothing is swept at all, that is told already; a
+// token may not be allowed to.
+func fetched(f Facts, r *report) {
+	d := f.Database
+	const fix = "look in the server's log for why sweep_deliveries fails, or what it says the forge does not show"
+	switch {
+	case f.Forge.App == nil || d.LastSweep == 0 || d.LastSweep > 3*f.Configuration.SweepEvery:
+	case d.Fetched == 0:
+		r.add(Warning, fix, "webhooks that were lost were never looked for")
+	case d.Fetched > deliveriesKept:
+		r.add(Wrong, fix+"; commands in comments of that time that were not answered have to be given again",
+			"webhooks that were lost have been fetched up to %s ago only, and the forge keeps them for %s", age(d.Fetched), age(deliveriesKept))
+	case d.Fetched > 3*f.Configuration.SweepEvery:
+		r.add(Warning, fix, "webhooks that were lost have been fetched up to %s ago only; it is to happen every %s", age(d.Fetched), f.Configuration.SweepEvery)
+	}
 }
 
 func lastHook(d time.Duration) string {

@@ -25,7 +25,7 @@ func well() Facts {
 		}},
 		Protection: Protection{Protection: forge.Protection{Detailed: true, Checks: []forge.RequiredCheck{{Name: checks[0], App: 42}, {Name: checks[1], App: 42}}}},
 		Database: Database{
-			Version: 16, MaxConnections: 97, PoolSize: 40, Baseline: true, Heartbeat: 9 * time.Second, LastDelivery: time.Hour, LastSweep: 9 * time.Minute,
+			Version: 16, MaxConnections: 97, PoolSize: 40, Baseline: true, Heartbeat: 9 * time.Second, LastDelivery: time.Hour, LastSweep: 9 * time.Minute, Fetched: 9 * time.Minute,
 			JobOptions: map[string]string{"autovacuum_vacuum_scale_factor": "0.01", "autovacuum_vacuum_threshold": "100"},
 		},
 		Clusters: Clusters{
@@ -83,6 +83,9 @@ func TestFindings(t *testing.T) {
 		{"the heart stopped", func(f *Facts) { f.Database.Heartbeat = 2 * time.Minute }, Warning, "the last job finished 2m ago"},
 		{"never swept", func(f *Facts) { f.Database.LastSweep = 0 }, Warning, "never compared"},
 		{"swept long ago", func(f *Facts) { f.Database.LastSweep = 31 * time.Minute }, Warning, "31m ago; it is to happen every 10m0s"},
+		{"never fetched", func(f *Facts) { f.Database.Fetched = 0 }, Warning, "never looked for"},
+		{"fetched long ago", func(f *Facts) { f.Database.Fetched = 31 * time.Minute }, Warning, "up to 31m ago only; it is to happen every 10m0s"},
+		{"fetched too long ago", func(f *Facts) { f.Database.Fetched = 96 * time.Hour }, Wrong, "up to 4 days ago only, and the forge keeps them for 3 days"},
 		{"no webhook yet", func(f *Facts) { f.Database.LastDelivery = 0 }, Info, "no webhook has come in"},
 		{"no webhook lately", func(f *Facts) { f.Database.LastDelivery = 50 * time.Hour }, Info, "came in 2 days ago"},
 		{"no forge", func(f *Facts) { f.Forge.Unseen = "no route" }, Wrong, "the repository: no route"},
@@ -97,6 +100,7 @@ func TestFindings(t *testing.T) {
 		{"no webhook", func(f *Facts) { f.Forge.App.Hook = forge.Hook{} }, Wrong, "no active webhook"},
 		{"another path", func(f *Facts) { f.Forge.App.Hook.URL = "https://shepherd.example.com/" }, Wrong, "has to end in /webhooks/github"},
 		{"a slash too many", func(f *Facts) { f.Forge.App.Hook.URL += "/" }, Wrong, "has to end in /webhooks/github"},
+		{"not encrypted", func(f *Facts) { f.Forge.App.Hook.URL = "http://shepherd.example.com/webhooks/github" }, Warning, "is not encrypted"},
 		{"a form", func(f *Facts) { f.Forge.App.Hook.ContentType = "form" }, Wrong, `content type is "form"`},
 		{"no secret", func(f *Facts) { f.Forge.App.Hook.Secret = false }, Wrong, "no secret"},
 		{"insecure", func(f *Facts) { f.Forge.App.Hook.InsecureTLS = true }, Warning, "does not check the server's certificate"},

@@ -57,6 +57,7 @@ type Database struct {
 	Heartbeat      time.Duration     // since the last one; 0: none is known
 	LastDelivery   time.Duration     // since then; 0: there was none
 	LastSweep      time.Duration     // since then; 0: there was none
+	Fetched        time.Duration     // since the moment up to which no webhook of the forge's is missing; 0: none was looked for
 }
 
 // Clusters is what is registered, and what the accepted platform names.

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"maps"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -96,6 +97,9 @@ func address(h forge.Hook, r *report) {
 	if err != nil || strings.TrimSuffix(u.Path, "/") != u.Path || !strings.HasSuffix(u.Path, "/webhooks/github") {
 		r.add(Wrong, "give https://<your server>/webhooks/github "+settings, "the webhook goes to %s: its path has to end in /webhooks/github", h.URL)
 	}
+	if err == nil && u.Scheme != "https" && !local(u.Hostname()) {
+		r.add(Warning, "give https://<your server>/webhooks/github "+settings, "the webhook goes to %s: what it says of your repository is not encrypted on its way", h.URL)
+	}
 	if h.ContentType != "json" {
 		r.add(Wrong, "choose application/json "+settings, "the webhook's content type is %q", h.ContentType)
 	}
@@ -105,6 +109,12 @@ func address(h forge.Hook, r *report) {
 	if h.InsecureTLS {
 		r.add(Warning, "enable SSL verification "+settings, "the forge does not check the server's certificate")
 	}
+}
+
+// local reports whether a host is this machine.
+func local(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // deliveries judges the last of them by the last attempt of each.
