@@ -37,7 +37,7 @@ func TestCommandsHeardLate(t *testing.T) {
 	}
 	plan := func(version string) string { return "/plan\n```shepherd\nreason: " + version + "\ncluster: test-1\n```" }
 	planned := func() string {
-		return strings.Join(c.strings(`select coalesce(planned->>'reason', '') from tickets where pull_request = $1 and status = 'PENDING_APPROVAL'`, pr.Number()), ",")
+		return strings.Join(c.strings(`select coalesce(planned->>'Reason', '') from tickets where pull_request = $1 and status = 'PENDING_APPROVAL'`, pr.Number()), ",")
 	}
 	c.deaf(func() { must(c.Bob.Comment(pr, "/hold"))(c.world) })
 	must(c.Alice.Comment(pr, "/unhold"))(c.world)
