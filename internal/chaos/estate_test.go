@@ -45,12 +45,6 @@ type estate struct {
 	machines []*living
 }
 
-func (e *estate) add(machines ...*living) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.machines = append(e.machines, machines...)
-}
-
 // borrow takes machines to work on: copies, so that what is only asked for is not taken for there. Now and
 // then somebody works on one already.
 func (e *estate) borrow(rng *rand.Rand, n int) (out []*living) {

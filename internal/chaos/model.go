@@ -3,7 +3,6 @@ package chaos
 import (
 	"iter"
 	"maps"
-	"slices"
 	"strings"
 )
 
@@ -142,6 +141,3 @@ func (m *model) green(n int, head string, moment int) bool {
 }
 
 func keys[K comparable, V any](m map[K]V) iter.Seq[K] { return maps.Keys(m) }
-
-// numbers are the pull requests in their order.
-func (m *model) numbers() []int { return slices.Sorted(maps.Keys(m.pulls)) }
