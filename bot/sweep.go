@@ -61,7 +61,7 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 		wanted := slices.Concat(moved, passing)
 		slices.Sort(wanted)
 		for _, number := range slices.Compact(wanted) {
-			if err := approval.Want(ctx, tx, s.queue, number); err != nil {
+			if err := approval.WantInTime(ctx, tx, s.queue, number); err != nil {
 				return err
 			}
 		}

@@ -14,6 +14,11 @@ func Want(ctx context.Context, tx *store.Tx, queue *jobs.Queue, number int) erro
 	return want(ctx, tx, queue, jobs.JudgePullRequest{Number: number})
 }
 
+// WantInTime is [Want] behind all that people wait for: what a sweep has found must not hold up what comes in.
+func WantInTime(ctx context.Context, tx *store.Tx, queue *jobs.Queue, number int) error {
+	return want(ctx, tx, queue, jobs.JudgePullRequest{Number: number, Low: true})
+}
+
 func want(ctx context.Context, tx *store.Tx, queue *jobs.Queue, job jobs.JudgePullRequest) error {
 	if job.Number <= 0 {
 		return nil
