@@ -18,7 +18,7 @@ import (
 // anybody waits for one.
 const pruneBatch = 1000
 
-// Pruner deletes deliveries of which nothing is needed any more, and what was once said of people's teams. What
+// Pruner deletes deliveries and notes of effects of which nothing is needed any more, and what was once said of people's teams. What
 // deliveries said of pushes, reviews and commands has its own copy; their ids stay there and in the audit log.
 type Pruner struct {
 	db    *store.DB
@@ -49,9 +49,10 @@ func (p *Pruner) Run(ctx context.Context, _ jobs.PruneDeliveries) error {
 			break
 		}
 	}
-	err = errors.Join(err, p.memberships(ctx, before))
-	if total > 0 {
-		p.log.InfoContext(ctx, "old deliveries deleted", "deliveries", total, "before", before, "took", time.Since(began))
+	effects, forgot := p.effects(ctx, before)
+	err = errors.Join(err, p.memberships(ctx, before), forgot)
+	if total > 0 || effects > 0 {
+		p.log.InfoContext(ctx, "old deliveries deleted", "deliveries", total, "effects", effects, "before", before, "took", time.Since(began))
 	}
 	if err != nil {
 		return fmt.Errorf("prune deliveries: %w", err)

@@ -1,0 +1,31 @@
+package bot
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"kv-shepherd.io/shepherd/internal/store"
+)
+
+// effects forgets what was done outside long ago and is looked up no more: checks and groups, which are written down
+// anew when they are posted again; what was done to clusters for events that are over; and what was asked and said while
+// a pull request was open that is not any more. What nobody knows the end of stays, and so does what keeps something
+// from being said or made twice for as long as its pull request can be told of: replies, last words, undos, deployments.
+func (p *Pruner) effects(ctx context.Context, before time.Time) (gone int64, err error) {
+	const statement = `delete from effects e using (select id, split_part(id, ':', 1) as kind, split_part(id, ':', 2) as of from effects) k
+where k.id = e.id and e.status <> 'intended' and coalesce(e.done_at, e.created_at) < $1 and case
+  when kind in ('check', 'group') then true
+  when kind in ('apply', 'restart') then exists (select 1 from events v where v.id = k.of::uuid and v.status not in ('PENDING', 'PROCESSING'))
+  when kind in ('review', 'merge', 'decided', 'reminder') then not exists (select 1 from pull_requests r where r.id = k.of::bigint and r.state = 'open')
+  else false end`
+	err = p.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		tag, err := tx.PGX.Exec(ctx, statement, before)
+		gone = tag.RowsAffected()
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("forget old effects: %w", err)
+	}
+	return gone, nil
+}
