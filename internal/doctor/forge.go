@@ -2,7 +2,7 @@ package doctor
 
 import (
 	"maps"
-	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -113,8 +113,8 @@ func address(h forge.Hook, r *report) {
 
 // local reports whether a host is this machine.
 func local(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // deliveries judges the last of them by the last attempt of each.
