@@ -32,6 +32,15 @@ func (c *Cluster) EnsureNamespace(ctx context.Context, name string, labels map[s
 	return err == nil, err
 }
 
+// MadeNamespace reports whether a namespace is there and was made by Shepherd, as its label says.
+func (c *Cluster) MadeNamespace(ctx context.Context, name string) (bool, error) {
+	ns, err := c.get(ctx, namespaceKind, "", name)
+	if err != nil {
+		return false, fmt.Errorf("look for namespace: %w", err)
+	}
+	return ns != nil && ns.GetLabels()[LabelManagedBy] == ManagedBy, nil
+}
+
 func (c *Cluster) createNamespace(ctx context.Context, ns *unstructured.Unstructured, options ...client.CreateOption) error {
 	_, err := c.do(ctx, about("create", ns), func(ctx context.Context) error {
 		return c.client.Create(ctx, ns, append(options, client.FieldOwner(FieldManager))...)

@@ -105,19 +105,31 @@ func aboutPower(w approval.Work, a asking, last []render.Manifest) (bool, error)
 // namespaceKept is how long a namespace that was seen counts as there: a merge of many VMs asks once.
 const namespaceKept = 30 * time.Second
 
-// ensureNamespace makes the namespace where it is missing.
+// ensureNamespace makes the namespace where it is missing. created is true as well where it was made before by an attempt
+// that did not get to tell.
 func (s *VMs) ensureNamespace(ctx context.Context, cluster *provider.Cluster, w approval.Work) (created bool, err error) {
 	key := namespaceOf(w)
 	if seen, ok := s.namespaces.Load(key); ok && s.now().Sub(seen.(time.Time)) < namespaceKept {
 		return false, nil
 	}
+	again, err := s.gateway.BeginNamespace(ctx, w)
+	if err != nil {
+		return false, stored(err)
+	}
 	created, err = cluster.EnsureNamespace(ctx, w.VM.KubernetesNamespace, map[string]string{
 		provider.LabelManagedBy: provider.ManagedBy, provider.LabelEnvironment: w.VM.Environment,
 	})
-	if err == nil {
-		s.namespaces.Store(key, s.now())
+	if err == nil && !created && again {
+		created, err = cluster.MadeNamespace(ctx, w.VM.KubernetesNamespace)
 	}
-	return created, err
+	if err != nil {
+		return false, err
+	}
+	if err := s.gateway.EndNamespace(ctx, w, created); err != nil {
+		return false, stored(err)
+	}
+	s.namespaces.Store(key, s.now())
+	return created, nil
 }
 
 func namespaceOf(w approval.Work) [2]string { return [2]string{w.VM.Cluster, w.VM.KubernetesNamespace} }

@@ -172,7 +172,7 @@ type Applied struct {
 	UID             string
 	ResourceVersion string
 	Summary         string // one line an object: created, configured, unchanged
-	Namespace       string // set when it was created for this
+	Namespace       string // set when it was created for this, or for an event that did not get to tell
 	Note            string // what people should know although all went well
 }
 
@@ -200,8 +200,7 @@ func (g *Gateway) Finish(ctx context.Context, w Work, a Applied) error {
 			return err
 		}
 		if a.Namespace != "" {
-			e := entry(t, audit.NamespaceCreated, audit.Actor{}, map[string]any{"namespace": a.Namespace, "cluster": w.VM.Cluster})
-			if err := audit.Append(ctx, tx, e); err != nil {
+			if err := g.namespaceMade(ctx, tx, w, t); err != nil {
 				return err
 			}
 		}

@@ -221,12 +221,14 @@ prepare_redo default {"to": "b", "from": "a", "undo": 5}`,
 			work := w.started(vm1.Path)
 			a := answer
 			a.Namespace = "k-prod-shop"
+			_, err := w.g.BeginNamespace(w.Context(), work)
+			w.ok(err)
 			return func(g *Gateway) error { return g.Finish(w.Context(), work, a) }
 		},
 		trail: `NAMESPACE_CREATED shepherd prod-shop-shop-redis-01 prod #7 ticket event {"cluster": "east", "namespace": "k-prod-shop"}
 EXECUTION_COMPLETED shepherd prod-shop-shop-redis-01 prod #7 ticket event {"uid": "uid-1", "cluster": "east", "objects": "VirtualMachine: created", "resourceVersion": "101"}`,
 		jobs: `verify_vm cluster_east {"event_id": "<id>"}
-` + tellSeven, statements: 9,
+` + tellSeven, statements: 10,
 	},
 	{
 		name: "finish: again",
