@@ -319,4 +319,14 @@ func (r *run) keep(h History) {
 		}
 	}
 	r.do(os.WriteFile(filepath.Join(r.artifacts, "pulls.log"), []byte(b.String()), 0o600))
+	r.do(os.WriteFile(filepath.Join(r.artifacts, "judgings.log"), []byte(r.judgings()), 0o600))
+}
+
+// judgings are what was asked for and what was done, for whoever looks for the cause of a finding.
+func (r *run) judgings() (out string) {
+	const query = `select coalesce(string_agg(concat_ws(' ', '#' || id, state, head_sha, 'wanted', wanted, 'judged', judged, 'queued', queued), E'\n' order by id), '') from pull_requests`
+	if err := r.pool.QueryRow(r.ctx, query).Scan(&out); err != nil {
+		return err.Error()
+	}
+	return out
 }
