@@ -128,6 +128,21 @@ func (tb *table) ordinary(branch string, files forgetest.Files) {
 	tb.rest()
 }
 
+// quiet is that of a world, for as many as sit here and on a machine that has other things to do.
+func (tb *table) quiet() {
+	tb.t.Helper()
+	const busy = `select count(*) from river_job
+where state not in ('completed', 'cancelled', 'discarded') and kind not in ('heartbeat', 'verify_vm')`
+	still := 0
+	tb.eventuallyWithin(10*time.Minute, "everybody's doings to be done", func() bool {
+		tb.do(tb.Forge.WaitIdle(tb.t.Context()))
+		if still++; tb.count(busy) > 0 {
+			still = 0
+		}
+		return still == 2 // between a delivery and its job there is a moment of silence
+	})
+}
+
 // rest waits until nothing is under way, and ends what would go on for long: nobody plays the machines.
 func (tb *table) rest() {
 	tb.t.Helper()
@@ -140,7 +155,7 @@ func (tb *table) rest() {
 func (tb *table) refill() {
 	files := forgetest.Files{}
 	for prod, env := range map[bool]string{false: "test-shop", true: "prod-shop"} {
-		for len(tb.stock[prod]) < 2*len(tb.seats) {
+		for len(tb.stock[prod]) < len(tb.seats) {
 			tb.spares++
 			vm := fmt.Sprintf("%s/%02d", env, tb.spares)
 			sp := &spare{path: vmPath(stockroom, stockroom+"-base", vm), name: fmt.Sprintf("%s-%s-%[2]s-base-%02[3]d", env, stockroom, tb.spares)}
@@ -174,7 +189,7 @@ func (tb *table) play(scripts []oracle.Script) []result {
 	next := 0
 	for {
 		var playing []*seat
-		if len(tb.stock[false]) < len(tb.seats) || len(tb.stock[true]) < len(tb.seats) {
+		if idle := len(tb.seats) - tb.taken(); len(tb.stock[false]) < idle || len(tb.stock[true]) < idle {
 			tb.refill()
 		}
 		for _, s := range tb.seats {
@@ -195,6 +210,16 @@ func (tb *table) play(scripts []oracle.Script) []result {
 		each(playing, (*seat).look)
 		tb.tidy(playing)
 	}
+}
+
+// taken is how many seats have a script.
+func (tb *table) taken() (n int) {
+	for _, s := range tb.seats {
+		if s.script != nil {
+			n++
+		}
+	}
+	return n
 }
 
 func each(seats []*seat, do func(*seat)) {

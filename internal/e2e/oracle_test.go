@@ -18,7 +18,7 @@ var (
 // Whatever people do, in whatever order, the bot comes to what the oracle says by section 5 of the design.
 func TestApprovalAndMerge(t *testing.T) {
 	t.Parallel()
-	tb := newTable(t, min(32, *scripts+len(oracle.Told)))
+	tb := newTable(t, min(24, *scripts+len(oracle.Told)))
 	seed := *scriptSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano()) % 1e9
