@@ -136,7 +136,13 @@ func listInstallationRepos(c *call) (reply, error) {
 		return reply{}, refuse(http.StatusForbidden, "You must authenticate with an installation access token in order to list repositories for an installation.")
 	}
 	repos := slices.DeleteFunc(c.s.sortedRepos(), func(r *repository) bool { return !c.actor.token.covers(r) })
-	return pageOf(c, "repositories", repos, func(r *repository) obj { return c.s.fullRepoView(r, c.actor.user) })
+	return pageOf(c, "repositories", repos, func(r *repository) obj {
+		v := c.s.fullRepoView(r, c.actor.user)
+		for _, field := range []string{"subscribers_count", "network_count", "organization", "parent", "source"} {
+			delete(v, field) // only a repository asked for by itself has them
+		}
+		return v
+	})
 }
 
 func revokeToken(c *call) (reply, error) {

@@ -17,6 +17,7 @@ func (s *Server) emit(who *actor, r *repository, event, action string, payload o
 	if r.owner.kind == "Organization" {
 		body["organization"] = s.orgView(r.owner)
 	}
+	addProperties(body)
 	for _, h := range r.hooks {
 		s.deliver(h, nil, r.id, event, action, body)
 	}
@@ -24,6 +25,25 @@ func (s *Server) emit(who *actor, r *repository, event, action string, payload o
 		for _, inst := range a.installations {
 			if inst.covers(r) {
 				s.deliver(a.hook, inst, r.id, event, action, body)
+			}
+		}
+	}
+}
+
+// addProperties gives the repositories of a payload their custom properties, of which there are none. The same
+// repositories in answers have none either, but for one asked for by itself.
+func addProperties(payload obj) {
+	add := func(in obj, key string) {
+		if r, isObject := in[key].(obj); isObject && r != nil {
+			r["custom_properties"] = obj{}
+		}
+	}
+	add(payload, "repository")
+	add(payload, "forkee")
+	if p, isPull := payload["pull_request"].(obj); isPull {
+		for _, end := range []string{"head", "base"} {
+			if part, isObject := p[end].(obj); isObject {
+				add(part, "repo")
 			}
 		}
 	}

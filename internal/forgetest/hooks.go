@@ -210,5 +210,6 @@ func (s *Server) ping(h *hook, who *actor) {
 		payload["hook"] = obj{"type": "App", "id": h.id, "name": "web", "active": h.active, "events": h.events,
 			"config": s.hookConfigView(h), "app_id": h.app.id, "deliveries_url": s.apiURL("/app/hook/deliveries"), "updated_at": stamp(h.createdAt), "created_at": stamp(h.createdAt)}
 	}
+	addProperties(payload)
 	s.deliver(h, nil, repoID, "ping", "", payload)
 }

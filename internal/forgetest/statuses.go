@@ -120,7 +120,11 @@ func getCombinedStatus(c *call) (reply, error) {
 	part, link := cut(c, latest)
 	return reply{link: link, body: obj{
 		"state": state, "sha": sha, "total_count": len(latest), "repository": c.s.repoView(c.repo),
-		"statuses":   views(part, func(st *commitStatus) obj { return c.s.statusView(c.repo, sha, st) }),
+		"statuses": views(part, func(st *commitStatus) obj {
+			v := c.s.statusView(c.repo, sha, st)
+			delete(v, "creator") // only the list of statuses has it
+			return v
+		}),
 		"commit_url": c.s.apiURL("/repos/%s/commits/%s", c.repo.fullName(), sha),
 		"url":        c.s.apiURL("/repos/%s/commits/%s/status", c.repo.fullName(), sha),
 	}}, nil

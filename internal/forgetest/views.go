@@ -116,7 +116,7 @@ func (s *Server) repoView(r *repository) obj {
 		"homepage": nil, "size": 1, "stargazers_count": 0, "watchers_count": 0, "language": nil, "has_issues": true,
 		"has_projects": true, "has_downloads": true, "has_wiki": false, "has_pages": false, "has_discussions": false,
 		"forks_count": 0, "archived": false, "disabled": false, "open_issues_count": open, "license": nil,
-		"allow_forking": true, "is_template": false, "web_commit_signoff_required": false, "topics": []string{}, "custom_properties": obj{},
+		"allow_forking": true, "is_template": false, "web_commit_signoff_required": false, "topics": []string{},
 		"forks": 0, "open_issues": open, "watchers": 0,
 	}
 	for field, path := range repoLinks {
@@ -135,7 +135,7 @@ func (s *Server) fullRepoView(r *repository, viewer *account) obj {
 	}
 	v["allow_merge_commit"], v["allow_squash_merge"], v["allow_rebase_merge"] = !r.noMerging["merge"], !r.noMerging["squash"], !r.noMerging["rebase"]
 	v["allow_auto_merge"], v["delete_branch_on_merge"], v["allow_update_branch"] = false, false, true
-	v["subscribers_count"], v["network_count"] = 0, 0
+	v["subscribers_count"], v["network_count"], v["custom_properties"] = 0, 0, obj{}
 	if r.owner.kind == "Organization" {
 		v["organization"] = s.userView(r.owner)
 	}
@@ -160,6 +160,13 @@ func (s *Server) teamView(t *team) obj {
 		"html_url":    s.base + "/orgs/" + t.org.login + "/teams/" + t.slug,
 		"members_url": u + "/members{/member}", "repositories_url": u + "/repos", "parent": nil, "type": "organization",
 	}
+}
+
+// smallTeamView is a team as a pull request that was asked for by itself has it.
+func (s *Server) smallTeamView(t *team) obj {
+	v := s.teamView(t)
+	delete(v, "parent")
+	return v
 }
 
 func (s *Server) fullTeamView(t *team) obj {

@@ -77,6 +77,7 @@ func (s *Server) sideView(r *repository, ref, sha string) obj {
 // fullPullView adds what only a single pull request shows. In payloads mergeable is not yet known, as with GitHub.
 func (s *Server) fullPullView(p *pull, judged bool) obj {
 	v := s.pullView(p)
+	v["requested_teams"] = views(p.requestedTeams, s.smallTeamView)
 	stat := s.pullStat(p)
 	v["merged"], v["merged_by"] = p.merged, s.userView(p.mergedBy)
 	v["comments"], v["review_comments"] = len(p.comments), len(p.reviewComments)

@@ -36,6 +36,31 @@ func CheckAnswer(x Exchange) []Violation {
 			out = append(out, e.checkRequest(op, x, sent)...)
 		}
 	}
+	return append(out, checkFields(x, answered)...)
+}
+
+// checkFields tells which fields of a successful answer no edition describes.
+func checkFields(x Exchange, doc document) []Violation {
+	var schemas []described
+	for _, e := range restEditions() {
+		var s map[string]any
+		raw := e.Operations[x.Route].Answers[strconv.Itoa(x.Status)].Schema
+		if json.Unmarshal(raw, &s) == nil && s != nil {
+			schemas = append(schemas, described{e, s})
+		}
+	}
+	v, err := doc()
+	if err != nil || x.Status >= 300 || len(schemas) == 0 {
+		return nil
+	}
+	fields := undescribedFields(v, schemas, "")
+	slices.Sort(fields)
+	var out []Violation
+	for _, at := range slices.Compact(fields) {
+		if violation := wrongf(x.where(), at, "is no field that GitHub describes"); !violation.explained() {
+			out = append(out, violation)
+		}
+	}
 	return out
 }
 

@@ -73,6 +73,7 @@ func TestCheckAnswer(t *testing.T) {
 		"right":              {func(*published.Exchange) {}, ""},
 		"missing field":      {body(`"node_id":"x",`, ""), "missing property 'node_id' (enterprise-server)"},
 		"wrong type":         {body(`"refs/heads/a"`, "7"), "/ref: got number, want string (github.com)"},
+		"undescribed field":  {body(`"type"`, `"kind":"commit","type"`), "/object/kind: is no field that GitHub describes"},
 		"null":               {body(`"x"`, "null"), "/node_id: got null, want string"},
 		"wrong format":       {body(`"https://forge.example/c"`, `"nowhere"`), "/object/url: 'nowhere' is not valid uri"},
 		"too long":           {body("0123456789012345678901234567890123456789", strings.Repeat("0", 41)), "/object/sha: maxLength"},

@@ -47,6 +47,7 @@ type edition struct {
 	Operations map[string]operation       `json:"operations"`
 	Payloads   map[string]json.RawMessage `json:"payloads"`
 	Headers    []parameter                `json:"headers"` // of a delivery
+	schemas    map[string]any             // by name
 
 	mu       sync.Mutex // guards the compiler, which is not safe for concurrent use
 	compiler *jsonschema.Compiler
@@ -73,6 +74,7 @@ func load(packed []byte) []*edition {
 			for _, f := range formats {
 				e.compiler.RegisterFormat(f)
 			}
+			e.schemas, _ = doc.(map[string]any)["schemas"].(map[string]any)
 			err = e.compiler.AddResource(e.address(""), doc)
 		}
 		if err != nil {

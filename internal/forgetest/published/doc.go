@@ -4,7 +4,8 @@
 // [Start] runs a stand-in for a test; everything that this says and everything that it accepts goes through a
 // [Watcher], which fails the test with the operation, the place in the JSON and what was wanted:
 //
-//   - answers: status, headers and body against GitHub's OpenAPI description ([CheckAnswer]);
+//   - answers: status, headers and body against GitHub's OpenAPI description, and no field that it does not describe
+//     ([CheckAnswer]);
 //   - requests that the stand-in accepted: query and body, which GitHub has to accept and to know as well;
 //   - webhooks: headers and payload against GitHub's and Octokit's schemas ([CheckWebhook]).
 //
