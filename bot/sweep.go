@@ -58,7 +58,11 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 		if err != nil {
 			return err
 		}
-		wanted := slices.Concat(moved, passing)
+		forgotten, err := forgotten(ctx, tx)
+		if err != nil {
+			return err
+		}
+		wanted := slices.Concat(moved, passing, forgotten)
 		slices.Sort(wanted)
 		for _, number := range slices.Compact(wanted) {
 			if err := approval.WantInTime(ctx, tx, s.queue, number); err != nil {
@@ -71,6 +75,22 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 		s.log.InfoContext(ctx, "pull requests moved without a webhook", "prs", moved)
 	}
 	return err
+}
+
+// forgotten are the open pull requests that count as queued for a judging while no job is there that would do it,
+// as after a job whose process lived on while another had already done its work. They stop counting as queued.
+func forgotten(ctx context.Context, tx *store.Tx) ([]int, error) {
+	const query = `update pull_requests p set queued = false where p.state = 'open' and p.queued and not exists (
+select from river_job j where j.kind = $1 and j.state not in ('completed', 'cancelled', 'discarded') and j.args @> jsonb_build_object('number', p.id)) returning p.id`
+	rows, err := tx.PGX.Query(ctx, query, jobs.JudgePullRequest{}.Kind())
+	if err != nil {
+		return nil, fmt.Errorf("sweep: find the judgings that nobody does: %w", err)
+	}
+	out, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil {
+		return nil, fmt.Errorf("sweep: read the judgings that nobody does: %w", err)
+	}
+	return out, nil
 }
 
 // passes are the problems that time may mend, without anybody's pushing: limits that count by the hour, clusters
