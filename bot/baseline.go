@@ -213,6 +213,9 @@ func (b *Baseline) judgeAgain(ctx context.Context, tx *store.Tx) error {
 			return err
 		}
 	}
+	if err := jobs.HurryJudgings(ctx, tx.PGX); err != nil {
+		return err
+	}
 	return queue.Add(ctx, tx.PGX, jobs.WalkBranch{RepositoryID: b.Repo.ID})
 }
 

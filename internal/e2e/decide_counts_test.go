@@ -158,10 +158,12 @@ func TestUnattributed(t *testing.T) {
 	c.push("unknown", c.one("prod-shop/02", "small"), nobody...)
 	c.do(c.Forge.WaitIdle(t.Context()))
 	c.Forge.SetDeliveryFaults(forgetest.DeliveryFaults{})
+	c.Repo.ForgetActivity() // nor can the forge be asked
 	lost := c.open("unknown", false)
-	c.approve(c.Bob, lost)
-	c.stands(lost, "action_required", "nobody knows whose it is")
-	c.says(lost, "bob's approval does not count: commit `"+lost.HeadSHA()[:8])
+	c.problem(lost, "AUTHOR_UNKNOWN", vmPath("shop", "redis", "prod-shop/02"), 1)
+	must(c.Bob.Approve(lost))(c.world)
+	c.stands(lost, "failure", "nobody knows whose it is")
+	c.wantTickets(lost)
 }
 
 // What the forge says later of a review is not what it was: its commit is the one that it was sent on.

@@ -138,6 +138,7 @@ func TestNoAutomaticMerge(t *testing.T) {
 	w.push("unseen", forgetest.Files{at("06"): w.off("redis")}) // nobody knows who pushed
 	w.do(w.Forge.WaitIdle(t.Context()))
 	w.Forge.SetDeliveryFaults(forgetest.DeliveryFaults{})
+	w.Repo.ForgetActivity()
 	unseen := w.open("unseen", false)
 	must(w.Carol.Commit(w.Repo, "carols", "main", forgetest.Files{at("07"): w.off("redis")}, "a viewer stops it"))(w)
 	viewers := must(w.Alice.OpenPull(w.Repo, "A viewer's push", "carols", "main", "", false))(w)

@@ -59,24 +59,26 @@ var mayImport = map[string][]string{
 	"cmd/demo":        {"*", "internal/forgetest", "internal/kubetest", "internal/pgtest", "internal/stage"},
 
 	// Helpers of tests and of the demo, and tools.
-	"deploy":                     {},
-	"internal/chaos":             {}, // a checker that shares nothing with what it checks
-	"internal/faulttest":         {},
-	"internal/forgetest":         {},
-	"internal/oracle":            {}, // it says by itself what is right
-	"internal/pgtest":            {"tools/artifact"},
-	"internal/render/impacttest": {},
-	"internal/storetest":         {"internal/pgtest", "internal/store"},
-	"internal/kubetest":          {"internal/kubetest/standin", "tools/artifact"},
-	"internal/kubetest/standin":  {},
-	"internal/stage":             {"deploy", "internal/config", "internal/forgetest", "internal/seal"},
-	"migrations/generate":        {"ent/migrate", "internal/pgtest"},
-	"tools/artifact":             {},
-	"tools/testenv":              {"internal/kubetest", "internal/pgtest"},
+	"deploy":                       {},
+	"internal/chaos":               {}, // a checker that shares nothing with what it checks
+	"internal/faulttest":           {},
+	"internal/forgetest":           {},
+	"internal/forgetest/published": {"internal/forgetest"},
+	"internal/oracle":              {}, // it says by itself what is right
+	"internal/pgtest":              {"tools/artifact"},
+	"internal/render/impacttest":   {},
+	"internal/storetest":           {"internal/pgtest", "internal/store"},
+	"internal/kubetest":            {"internal/kubetest/standin", "tools/artifact"},
+	"internal/kubetest/standin":    {},
+	"internal/stage":               {"deploy", "internal/config", "internal/forgetest", "internal/seal"},
+	"migrations/generate":          {"ent/migrate", "internal/pgtest"},
+	"tools/artifact":               {},
+	"tools/published":              {"internal/forgetest", "tools/artifact"},
+	"tools/testenv":                {"internal/kubetest", "internal/pgtest"},
 }
 
 // helpers are packages for tests; the server contains none of them.
-var helpers = []string{"internal/chaos", "internal/faulttest", "internal/forgetest", "internal/kubetest/...", "internal/oracle", "internal/pgtest", "internal/render/impacttest", "internal/stage", "internal/storetest", "internal/e2e", "tools/..."}
+var helpers = []string{"internal/chaos", "internal/faulttest", "internal/forgetest/...", "internal/kubetest/...", "internal/oracle", "internal/pgtest", "internal/render/impacttest", "internal/stage", "internal/storetest", "internal/e2e", "tools/..."}
 
 // keptTo says which packages may import a library of others (a path, or all below it). Whoever is not
 // named does not know that it exists.
