@@ -95,7 +95,7 @@ where state not in ('completed', 'cancelled', 'discarded') and kind not in ('hea
 		e.do(e.Forge.WaitIdle(e.t.Context()))
 		return e.count(busy) == 0
 	}
-	e.await("everything to be done", func() bool { return still() && still() })
+	e.await("everything to be done", func() bool { return twice(still) })
 }
 
 // green waits until a pull request can be merged, and merges it.

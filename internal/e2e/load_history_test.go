@@ -101,7 +101,7 @@ where state in ('available', 'pending', 'retryable', 'running', 'scheduled') and
 		w.do(w.Forge.WaitIdle(w.t.Context()))
 		return w.count(busy) == 0
 	}
-	w.eventually("everything to be done", func() bool { return calm() && calm() })
+	w.eventually("everything to be done", func() bool { return twice(calm) })
 }
 
 // What happened long ago costs nothing: from the first push to the running machine, a change of one reads no table

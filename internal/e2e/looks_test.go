@@ -44,15 +44,18 @@ where state not in ('completed', 'cancelled', 'discarded') and kind not in ('hea
 		w.do(w.Forge.WaitIdle(w.t.Context()))
 		return w.count(busy) == 0
 	}
-	// Twice: between a delivery and its job there is a moment of silence.
-	w.eventually("everything to be done", func() bool {
-		for range 2 {
-			if !calm() {
-				return false
-			}
+	w.eventually("everything to be done", func() bool { return twice(calm) })
+}
+
+// twice reports whether it is calm, and still so a moment later: between a delivery and its job there is a moment of
+// silence.
+func twice(calm func() bool) bool {
+	for range 2 {
+		if !calm() {
+			return false
 		}
-		return true
-	})
+	}
+	return true
 }
 
 // check waits until a check of the pull request's head has a conclusion.

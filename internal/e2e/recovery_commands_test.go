@@ -35,7 +35,9 @@ func TestCommandsHeardLate(t *testing.T) {
 	heldBy := func() string {
 		return strings.Join(c.strings(`select held_by_login from pull_requests where id = $1`, pr.Number()), "")
 	}
-	plan := func(version string) string { return "/plan\n```shepherd\nreason: " + version + "\ncluster: test-1\n```" }
+	plan := func(version string) string {
+		return "/plan\n```shepherd\nreason: " + version + "\ncluster: test-1\n```"
+	}
 	planned := func() string {
 		return strings.Join(c.strings(`select coalesce(planned->>'Reason', '') from tickets where pull_request = $1 and status = 'PENDING_APPROVAL'`, pr.Number()), ",")
 	}
