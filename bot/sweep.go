@@ -58,7 +58,7 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 		if err != nil {
 			return err
 		}
-		forgotten, err := forgotten(ctx, tx)
+		forgotten, err := idle(ctx, tx, "queued", "state = 'open' and (queued or wanted > judged)", jobs.JudgePullRequest{}.Kind())
 		if err != nil {
 			return err
 		}
@@ -69,6 +69,9 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 				return err
 			}
 		}
+		if err := s.tellAgain(ctx, tx); err != nil {
+			return err
+		}
 		return tx.Repository.Update().Where(repository.ID(s.repo.ID)).SetLastSweepAt(s.now()).Exec(ctx)
 	})
 	if err == nil && len(moved) > 0 {
@@ -77,18 +80,33 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 	return err
 }
 
-// forgotten are the open pull requests that count as queued for a judging while no job is there that would do it,
-// as after a job whose process lived on while another had already done its work. They stop counting as queued.
-func forgotten(ctx context.Context, tx *store.Tx) ([]int, error) {
-	const query = `update pull_requests p set queued = false where p.state = 'open' and p.queued and not exists (
-select from river_job j where j.kind = $1 and j.state not in ('completed', 'cancelled', 'discarded') and j.args @> jsonb_build_object('number', p.id)) returning p.id`
-	rows, err := tx.PGX.Query(ctx, query, jobs.JudgePullRequest{}.Kind())
+// tellAgain asks for the telling of those of which nobody tells although they wait for it.
+func (s *Sweeper) tellAgain(ctx context.Context, tx *store.Tx) error {
+	untold, err := idle(ctx, tx, "telling", "telling", jobs.TellPullRequest{}.Kind())
 	if err != nil {
-		return nil, fmt.Errorf("sweep: find the judgings that nobody does: %w", err)
+		return err
+	}
+	for _, number := range untold {
+		if err := approval.Tell(ctx, tx, s.queue, number); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// idle are the pull requests that wait for a job while none is there that would do it, and takes back the flag that
+// says so. It happens where a job was given up, or was done by another process while the first still lived on: nothing
+// that comes in would queue another one.
+func idle(ctx context.Context, tx *store.Tx, flag, waits, kind string) ([]int, error) {
+	query := fmt.Sprintf(`update pull_requests p set %s = false where %s and not exists (
+select from river_job j where j.kind = $1 and j.state not in ('completed', 'cancelled', 'discarded') and j.args @> jsonb_build_object('number', p.id)) returning p.id`, flag, waits)
+	rows, err := tx.PGX.Query(ctx, query, kind)
+	if err != nil {
+		return nil, fmt.Errorf("sweep: find what waits for a %s that nobody does: %w", kind, err)
 	}
 	out, err := pgx.CollectRows(rows, pgx.RowTo[int])
 	if err != nil {
-		return nil, fmt.Errorf("sweep: read the judgings that nobody does: %w", err)
+		return nil, fmt.Errorf("sweep: read what waits for a %s that nobody does: %w", kind, err)
 	}
 	return out, nil
 }

@@ -79,6 +79,8 @@ func NewRunner(pool *pgxpool.Pool, cfg Config, w Workers) (*Runner, error) {
 		Middleware:                  append([]rivertype.Middleware{held}, cfg.Middleware...),
 		PeriodicJobs:                periodic(cfg.Periodic),
 		JobTimeout:                  jobTimeout,
+		MaxAttempts:                 attempts,
+		RetryPolicy:                 retries{},
 		RescueStuckJobsAfter:        jobTimeout + time.Minute,
 		CompletedJobRetentionPeriod: 24 * time.Hour,
 		CancelledJobRetentionPeriod: 24 * time.Hour,

@@ -122,7 +122,7 @@ func TestForgeMerging(t *testing.T) {
 			if again, err := w.client.Merge(ctx, p.Number(), p.HeadSHA(), method); again != sha || err != nil {
 				t.Errorf("the second time %q, %v", again, err)
 			}
-			w.wantCalls(t, "PUT /pulls/{number}/merge", "GET /pulls/{number}")
+			w.wantCalls(t, "PUT /pulls/{number}/merge", "GET /pulls/{number}", "GET /app", "GET /users/{login}", "GET /pulls/{number}")
 			pr, err := w.client.PullRequest(ctx, p.Number())
 			if err != nil || !pr.Merged || pr.Open || pr.MergeCommit != sha {
 				t.Errorf("pull request %+v, %v", pr, err)

@@ -38,15 +38,20 @@ on conflict (id) do update set wanted = pull_requests.wanted + 1 returning queue
 	return queue.Add(ctx, tx.PGX, job)
 }
 
-// hurry lets a judging that waits behind everything wait no longer than what people ask for now.
+// hurry lets a judging that waits behind everything wait no longer than what people ask for now, and one that failed be
+// tried again at once: what kept it may have passed. One that was asked to come back later stays where it is.
 func hurry(ctx context.Context, tx *store.Tx, job jobs.JudgePullRequest) error {
-	const raise = `update river_job set priority = $3 where state = 'available' and queue = $4 and priority > $3 and kind = $1 and args @> jsonb_build_object('number', $2::bigint)`
 	if job.Low {
 		return nil
 	}
-	_, err := tx.PGX.Exec(ctx, raise, job.Kind(), job.Number, job.InsertOpts().Priority, jobs.ClusterQueue(""))
-	if err != nil {
-		return fmt.Errorf("hurry the judging of #%d: %w", job.Number, err)
+	const raise = `update river_job set priority = $3 where state = 'available' and queue = $4 and priority > $3 and kind = $1 and args @> jsonb_build_object('number', $2::bigint)`
+	const again = `update river_job set priority = $3, state = 'available', scheduled_at = now()
+where state = 'retryable' and queue = $4 and kind = $1 and args @> jsonb_build_object('number', $2::bigint)`
+	for _, query := range []string{raise, again} {
+		_, err := tx.PGX.Exec(ctx, query, job.Kind(), job.Number, job.InsertOpts().Priority, jobs.ClusterQueue(""))
+		if err != nil {
+			return fmt.Errorf("hurry the judging of #%d: %w", job.Number, err)
+		}
 	}
 	return nil
 }
