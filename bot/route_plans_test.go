@@ -71,7 +71,6 @@ case n % 2 when 0 then jsonb_build_object('delivery_id', gen_random_uuid()) else
 	} {
 		d.exec(fill, n, clock)
 	}
-	d.exec(`create index if not exists pullrequest_head_sha on pull_requests (head_sha) where state = 'open'`) // until the schema has it
 	d.exec(`vacuum analyze`)
 }
 

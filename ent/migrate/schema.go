@@ -342,6 +342,11 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{EventsColumns[18]},
 			},
+			{
+				Name:    "event_requested_by_created_at",
+				Unique:  false,
+				Columns: []*schema.Column{EventsColumns[6], EventsColumns[15]},
+			},
 		},
 	}
 	// ForgeCacheColumns holds the columns for the "forge_cache" table.
@@ -418,6 +423,11 @@ var (
 				Name:    "grant_path",
 				Unique:  false,
 				Columns: []*schema.Column{GrantsColumns[3]},
+			},
+			{
+				Name:    "grant_pull_request",
+				Unique:  false,
+				Columns: []*schema.Column{GrantsColumns[8]},
 			},
 		},
 	}
@@ -560,6 +570,16 @@ var (
 		Name:       "pull_requests",
 		Columns:    PullRequestsColumns,
 		PrimaryKey: []*schema.Column{PullRequestsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "pullrequest_head_sha",
+				Unique:  false,
+				Columns: []*schema.Column{PullRequestsColumns[5]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "state = 'open'",
+				},
+			},
+		},
 	}
 	// PushesColumns holds the columns for the "pushes" table.
 	PushesColumns = []*schema.Column{

@@ -111,6 +111,7 @@ func (Event) Edges() []ent.Edge { return []ent.Edge{edge.To("ticket", Ticket.Typ
 func (Event) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("pull_request"), index.Fields("subject", "sequence"), index.Fields("status"), index.Fields("archived_at"),
+		index.Fields("requested_by", "created_at"),
 	}
 }
 
@@ -260,7 +261,7 @@ func (Grant) Fields() []ent.Field {
 }
 
 func (Grant) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("vm", "person_id", "expires_at"), index.Fields("path")}
+	return []ent.Index{index.Fields("vm", "person_id", "expires_at"), index.Fields("path"), index.Fields("pull_request")}
 }
 
 type Claim struct{ ent.Schema }

@@ -2,7 +2,9 @@ package schema
 
 import (
 	"encoding/json"
+
 	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
@@ -87,6 +89,13 @@ func (PullRequest) Fields() []ent.Field {
 		field.String("approval_hash").Default(""),
 		field.Time("told_at").Optional().Nillable(),
 		createdAt(),
+	}
+}
+
+// Indexes let a head's open pull requests be found, however many there have been.
+func (PullRequest) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("head_sha").StorageKey("pullrequest_head_sha").Annotations(entsql.IndexWhere("state = 'open'")),
 	}
 }
 

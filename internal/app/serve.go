@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
+	"golang.org/x/net/netutil"
 
 	"kv-shepherd.io/shepherd/internal/api"
 	"kv-shepherd.io/shepherd/internal/jobs"
@@ -19,6 +20,10 @@ import (
 
 // ErrMigrationsPending says that the database is behind this program.
 var ErrMigrationsPending = errors.New("migrations are pending: run shepherd migrate up, or serve --migrate")
+
+// maxConnections is how many a server holds at a time: whoever opens more waits for others to end, or to be ended by the
+// timeouts below. Each costs some 20 KB, with a webhook in it up to what the intake allows for all together.
+const maxConnections = 4096
 
 // Serve serves until ctx ends, then drains: see stop. listening is told the address once webhooks can
 // come.
@@ -33,6 +38,7 @@ func (a *App) Serve(ctx context.Context, listening func(addr string)) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	ln = netutil.LimitListener(ln, maxConnections)
 	// River gets a context of its own: a soft stop lets its jobs finish.
 	if err := a.runner.Start(context.WithoutCancel(ctx)); err != nil {
 		return errors.Join(fmt.Errorf("start the jobs: %w", err), ln.Close())

@@ -19,6 +19,7 @@ import (
 	"kv-shepherd.io/shepherd/internal/app"
 	"kv-shepherd.io/shepherd/internal/config"
 	"kv-shepherd.io/shepherd/internal/forgetest"
+	"kv-shepherd.io/shepherd/internal/forgetest/published"
 	"kv-shepherd.io/shepherd/internal/governance/audit"
 	"kv-shepherd.io/shepherd/internal/kubetest"
 	"kv-shepherd.io/shepherd/internal/pgtest"
@@ -56,7 +57,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 	w := &world{t: t, prefix: "chaos-" + strings.ToLower(rand.Text()[:8]), kube: kubetest.New(t)}
 	dir := t.TempDir()
 	s, err := stage.Set(stage.Options{Dir: dir, Files: w.platform(), Forge: forgetest.Options{
-		Seed: seed, RateLimit: 1 << 30, DeliveryConcurrency: 6, KeepDeliveries: 1 << 20,
+		Seed: seed, RateLimit: 1 << 30, DeliveryConcurrency: 6, KeepDeliveries: 1 << 20, Observer: published.Watch(t),
 	}})
 	w.do(err)
 	t.Cleanup(func() { _ = s.Forge.Close() })

@@ -62,17 +62,7 @@ func (w *world) age(rows int) {
 			w.t.Fatalf("fill %s: %v", p.table, err)
 		}
 	}
-	for _, index := range wantedIndexes {
-		must(w.pool.Exec(w.t.Context(), index))(w)
-	}
 	must(w.pool.Exec(w.t.Context(), "vacuum analyze"))(w)
-}
-
-// wantedIndexes are those that the schema is to have, made here until it has them.
-var wantedIndexes = []string{
-	`create index if not exists pullrequest_head_sha on pull_requests (head_sha) where state = 'open'`,
-	`create index if not exists grant_pull_request on grants (pull_request)`,
-	`create index if not exists event_requested_by_created_at on events (requested_by, created_at)`,
 }
 
 // withoutPast leaves the trail of a failing test to what it did.

@@ -42,7 +42,6 @@
 //   - Limits count requests only, not their cost in points or at the same time; callers without a token are refused
 //     and not counted. GitHub may answer the hour's limit with 403 or 429: this server does so with 403, and with both
 //     as a [Fault].
-//   - An ETag depends on the answer alone. GitHub's may change with the token too, which costs a request and nothing else.
 //   - Search, GraphQL, media types other than JSON, GitHub's HTML rendering and the older preview headers are missing.
 //     Requests without a User-Agent are reported by the observer, not refused.
 //   - Comparisons and commits are not paged by files: they have their first 300.
