@@ -187,7 +187,8 @@ func (j *Judge) open(ctx context.Context, pull forge.PullRequest, wanted int64) 
 	if err != nil {
 		return fmt.Errorf("judge #%d: %w", pull.Number, err)
 	}
-	if merged, err := j.mergedSince(ctx, pull.Number, head.tip); merged || err != nil {
+	cursor, merged, err := j.mergedSince(ctx, pull.Number, head.tip)
+	if merged || err != nil {
 		return err
 	}
 	in, err := j.input(ctx, pull, head)
@@ -210,7 +211,7 @@ func (j *Judge) open(ctx context.Context, pull forge.PullRequest, wanted int64) 
 	if report.Automatic, err = j.automatic(ctx, pull, head, in, report, c); err != nil {
 		return fmt.Errorf("judge #%d: %w", pull.Number, err)
 	}
-	submission := approval.Submission{Pull: pullOf(pull), Judged: wanted, Report: report, Vetoed: c.vetoed(), Held: in.World.Claims}
+	submission := approval.Submission{Pull: pullOf(pull), Judged: wanted, Report: report, Vetoed: c.vetoed(), Held: in.World.Claims, Cursor: cursor}
 	if err := j.gateway.Submit(ctx, submission); err != nil {
 		return fmt.Errorf("submit #%d: %w", pull.Number, err)
 	}
@@ -220,23 +221,27 @@ func (j *Judge) open(ctx context.Context, pull forge.PullRequest, wanted int64) 
 
 // mergedSince asks once more where the branch has gone on and the walker has not come there yet: the pull request
 // may have been merged after it was read and before the branch was. Against that branch it would ask for nothing
-// any more, and its approvals would be ended before the walker has seen them.
-func (j *Judge) mergedSince(ctx context.Context, number int, tip gitops.SHA) (bool, error) {
+// any more, and its approvals would be ended before the walker has seen them. It returns how far the walker has come;
+// empty where it has not begun.
+func (j *Judge) mergedSince(ctx context.Context, number int, tip gitops.SHA) (cursor string, merged bool, err error) {
 	repo, err := j.db.Repository.Get(ctx, j.repo.ID)
-	if ent.IsNotFound(err) || err == nil && gitops.SHA(repo.Cursor) == tip {
-		return false, nil
+	if ent.IsNotFound(err) {
+		return "", false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("judge #%d: read the repository: %w", number, err)
+		return "", false, fmt.Errorf("judge #%d: read the repository: %w", number, err)
+	}
+	if gitops.SHA(repo.Cursor) == tip {
+		return repo.Cursor, false, nil
 	}
 	now, err := j.forge.PullRequest(ctx, number)
 	if err != nil {
-		return false, fmt.Errorf("judge #%d: %w", number, err)
+		return "", false, fmt.Errorf("judge #%d: %w", number, err)
 	}
 	if !now.Merged || now.BaseRef != j.repo.Branch {
-		return false, nil
+		return repo.Cursor, false, nil
 	}
-	return true, j.absorbed(ctx, now)
+	return repo.Cursor, true, j.absorbed(ctx, now)
 }
 
 // bounded refuses what cannot be shown: nobody approves what was cut off.

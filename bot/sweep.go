@@ -54,6 +54,10 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 	}
 	moved := movedSince(listed, rows, s.repo.Branch)
 	err = s.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		// First, as whoever locks this row and pull requests does.
+		if err := tx.Repository.Update().Where(repository.ID(s.repo.ID)).SetLastSweepAt(s.now()).Exec(ctx); err != nil {
+			return fmt.Errorf("sweep: note when: %w", err)
+		}
 		passing, err := passing(ctx, tx)
 		if err != nil {
 			return err
@@ -69,10 +73,7 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 				return err
 			}
 		}
-		if err := s.tellAgain(ctx, tx); err != nil {
-			return err
-		}
-		return tx.Repository.Update().Where(repository.ID(s.repo.ID)).SetLastSweepAt(s.now()).Exec(ctx)
+		return s.tellAgain(ctx, tx)
 	})
 	if err == nil && len(moved) > 0 {
 		s.log.InfoContext(ctx, "pull requests moved without a webhook", "prs", moved)

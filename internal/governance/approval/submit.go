@@ -46,6 +46,8 @@ type Submission struct {
 	// Held are the reservations of others that the judging saw, by key. Where one of them is another one by now,
 	// the report is about a state that has passed: that is ErrMoved.
 	Held map[string]judge.Claim
+	// Cursor is how far the governed branch had been taken over when the judging began; empty: that does not matter.
+	Cursor string
 }
 
 // ErrClaimed says that another pull request took a name between the judging and its submission.
@@ -57,6 +59,10 @@ var ErrClaimed = fmt.Errorf("claimed by another pull request: %w", ErrMoved)
 // that comes after the merge changes nothing.
 func (g *Gateway) Submit(ctx context.Context, s Submission) error {
 	return g.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		moved, err := movedOn(ctx, tx, s)
+		if err != nil {
+			return err
+		}
 		if merged, err := lockWithHolders(ctx, tx, s); err != nil || merged {
 			return err
 		}
@@ -92,8 +98,28 @@ func (g *Gateway) Submit(ctx context.Context, s Submission) error {
 		if err := savePull(ctx, tx, s); err != nil {
 			return err
 		}
+		if moved {
+			if err := WantInTime(ctx, tx, g.queue, s.Pull.Number); err != nil {
+				return err
+			}
+		}
 		return g.tell(ctx, tx, s.Pull.Number)
 	})
+}
+
+// movedOn reports whether anything was merged since the judging began. Whoever merged it asked those to be judged again
+// whose report leans on it, and did not see this report, which is not written yet: it has to be made once more. The row
+// is locked first, as a merge does, and kept: until the report is there, nothing is merged.
+func movedOn(ctx context.Context, tx *store.Tx, s Submission) (bool, error) {
+	if s.Cursor == "" {
+		return false, nil
+	}
+	var cursor string
+	err := tx.PGX.QueryRow(ctx, `select cursor from repository for share`).Scan(&cursor)
+	if err != nil {
+		return false, fmt.Errorf("read how far the branch was followed: %w", err)
+	}
+	return cursor != s.Cursor, nil
 }
 
 // openTickets locks the tickets of a pull request that are undecided or approved and not merged yet.

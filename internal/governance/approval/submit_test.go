@@ -282,3 +282,22 @@ func TestPublish(t *testing.T) {
 		}
 	}
 }
+
+// A judging that began before a merge and is written down after it was seen by nobody who merged: it is done again,
+// behind what people wait for.
+func TestSubmitAfterTheBranchMoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.pull(9)
+	s := submission(9, vm1)
+	s.Cursor = "c0"
+	w.ok(w.g.Submit(t.Context(), s))
+	w.same("nothing was merged", []string(nil), w.judgings())
+	w.merged(7, "c0", "c1", newVM(5))
+	w.same("another system's merge", []string(nil), w.judgings())
+	w.ok(w.g.Submit(t.Context(), s))
+	w.same("once more", []string{"9 at 4"}, w.judgings())
+	s.Cursor = "c1"
+	w.ok(w.g.Submit(t.Context(), s))
+	w.same("of the branch as it is", []string{"9 at 4"}, w.judgings())
+}
