@@ -35,11 +35,11 @@ build: ## Build the programs into bin/
 
 .PHONY: test
 test: postgres controlplane kubevirt lint verify ## Check and test everything (PKG=... for some packages)
-	go test $(PKG)
+	go test -timeout 30m $(PKG)
 
 .PHONY: race
 race: postgres controlplane kubevirt ## Test with the race detector (PKG=... for some packages; needs a C compiler)
-	CGO_ENABLED=1 go test -race $(PKG)
+	CGO_ENABLED=1 go test -timeout 60m -race $(PKG)
 
 .PHONY: bench
 bench: postgres controlplane kubevirt ## Run the benchmarks (PKG=... for some packages)

@@ -14,15 +14,19 @@ const (
 	longestPause = 2 * time.Minute
 )
 
-// retries is when a job that failed is tried again: River's growing pauses, up to a longest one. What a cluster is given
-// is tried a few times only, and then somebody has to look: it keeps River's own.
+// retries is when a job that failed is tried again: after a second, two, four, and so on up to the longest pause. What
+// a cluster is given is tried a few times only, and then somebody has to look: it keeps River's pauses, which grow faster.
 type retries struct{ river.DefaultClientRetryPolicy }
 
 // NextRetry is the time of the next attempt.
 func (r retries) NextRetry(job *rivertype.JobRow) time.Time {
-	next := r.DefaultClientRetryPolicy.NextRetry(job)
-	if latest := time.Now().Add(longestPause); job.Kind != (EventJob{}).Kind() && next.After(latest) {
-		return latest
+	if job.Kind == (EventJob{}).Kind() {
+		return r.DefaultClientRetryPolicy.NextRetry(job)
 	}
-	return next
+	pause := longestPause
+	if failed := len(job.Errors); failed < 7 {
+		pause = min(time.Second<<failed, longestPause)
+	}
+	apart := pause / 5 * time.Duration(job.ID%16) / 16 // of those that failed together
+	return time.Now().Add(pause - apart)
 }

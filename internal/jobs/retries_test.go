@@ -17,10 +17,12 @@ func TestRetries(t *testing.T) {
 		return retries{}.NextRetry(job).Sub(now)
 	}
 	judging, applying := JudgePullRequest{}.Kind(), EventJob{}.Kind()
-	if p := pause(judging, 1); p > 3*time.Second {
-		t.Errorf("after the first failure it waits %s", p)
+	for n, most := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 4: 8 * time.Second} {
+		if p := pause(judging, n); p < most/2 || p > most+time.Second/10 {
+			t.Errorf("after %d failures it waits %s", n, p)
+		}
 	}
-	for _, n := range []int{5, 20, 500, 1999} {
+	for _, n := range []int{8, 20, 500, 1999} {
 		if p := pause(judging, n); p < longestPause/2 || p > longestPause+time.Second {
 			t.Errorf("after %d failures it waits %s", n, p)
 		}
