@@ -50,6 +50,15 @@ func TestMergePlatform(t *testing.T) {
 	waits := "select (args->>'number') || ' at ' || priority from river_job where kind = 'judge_pull_request' and state = 'available' order by id"
 	w.same("judged soon", []string{"9 at 3", "10 at 4"}, w.texts(waits))
 	w.same("what is over stays as it was", []string{"4 4"}, w.texts("select string_agg(priority::text, ' ') from river_job where kind = 'judge_pull_request' and state = 'completed'"))
+	// One that failed, and waits to be tried again, is tried at once; one that was told when to come back waits.
+	w.sql("update river_job set state = case args->>'number' when '9' then 'retryable' else 'scheduled' end::river_job_state, scheduled_at = now() + interval '1 hour' where state = 'available'")
+	for _, number := range []int{9, 10} {
+		w.ok(w.db.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return Want(ctx, tx, w.queue, number) }))
+	}
+	w.same("tried again", []string{"9 available true", "10 scheduled false"}, w.texts(
+		"select (args->>'number') || ' ' || state || ' ' || (scheduled_at <= now()) from river_job where kind = 'judge_pull_request' and finalized_at is null order by id"))
+	w.sql("update river_job set state = 'available', scheduled_at = now() where state = 'scheduled'")
+	w.sql("update pull_requests set wanted = wanted - 1 where id in (9, 10)")
 	// One that waits is enough for the next rules, and goes as soon as it did.
 	w.merged(10, "c2", "c3", ofPlatform("large"))
 	w.same("judged once", []string{"9 at 3", "10 at 4"}, w.texts(waits))
