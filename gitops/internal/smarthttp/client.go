@@ -241,9 +241,6 @@ func (c *Client) can(feature string) bool {
 	return c.server[feature]
 }
 
-// CanFilter reports whether the server leaves out large files. It is known after the first request.
-func (c *Client) CanFilter() bool { return c.can("filter") }
-
 func (c *Client) post(ctx context.Context, req *request) (io.ReadCloser, error) {
 	c.mu.Lock()
 	url := c.base + "/git-upload-pack"
