@@ -579,6 +579,14 @@ var (
 					Where: "state = 'open'",
 				},
 			},
+			{
+				Name:    "pullrequest_telling",
+				Unique:  false,
+				Columns: []*schema.Column{PullRequestsColumns[14]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "telling",
+				},
+			},
 		},
 	}
 	// PushesColumns holds the columns for the "pushes" table.

@@ -96,6 +96,7 @@ func (PullRequest) Fields() []ent.Field {
 func (PullRequest) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("head_sha").StorageKey("pullrequest_head_sha").Annotations(entsql.IndexWhere("state = 'open'")),
+		index.Fields("telling").Annotations(entsql.IndexWhere("telling")),
 	}
 }
 

@@ -41,7 +41,7 @@ func TestForgeSpending(t *testing.T) {
 	var pr *forgetest.Pull
 	w.spent("a first judging", 8, func() { pr = w.open("thrift", false); w.published(pr) })
 	w.spent("an event without news", 2, func() { w.do(w.Alice.EditPull(pr, "Machines: another title", "")) })
-	w.spent("an approving review", 6, func() { w.approve(w.Bob, pr); w.check(pr, "shepherd/approval", "success") })
+	w.spent("an approving review", 7, func() { w.approve(w.Bob, pr); w.check(pr, "shepherd/approval", "success") })
 	w.spent("a remark", 1, func() { must(w.Carol.Comment(pr, "I only look."))(w) })
 	w.spent("a push", 7, func() {
 		w.push("thrift", forgetest.Files{vmPath("thrift", "thrift", "test-shop/01"): stage.VM("medium", "larger")})

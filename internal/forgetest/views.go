@@ -148,7 +148,7 @@ func (s *Server) fullRepoView(r *repository, viewer *account) obj {
 func (s *Server) labelView(r *repository, l *label) obj {
 	return obj{
 		"id": l.id, "node_id": nodeID("Label", l.id), "url": s.apiURL("/repos/%s/labels/%s", r.fullName(), l.name),
-		"name": l.name, "color": l.color, "default": false, "description": nil,
+		"name": l.name, "color": l.color, "default": false, "description": "",
 	}
 }
 
