@@ -243,7 +243,7 @@ func (e errand) answered(pr *forgetest.Pull, said forgetest.Comment) {
 func (e errand) eachOnce() {
 	e.t.Helper()
 	// What was to be said of a pull request while it was open is not said any more once it is merged.
-	const unknown = `select id from effects e where status = 'intended' and not (split_part(id, ':', 1) in ('decided', 'reminder', 'review')
+	const unknown = `select id from effects e where status = 'intended' and not (split_part(id, ':', 1) in ('check', 'decided', 'reminder', 'review')
 and exists (select 1 from pull_requests p where p.id::text = split_part(e.id, ':', 2) and p.state = 'merged')) order by 1`
 	for _, id := range e.strings(unknown) {
 		e.t.Errorf("nobody knows what became of %s", id)
