@@ -1,6 +1,7 @@
 // Package bot is the journey of a request, a file a step:
 //
 //	intake.go        a webhook is verified, stored and queued; nothing else happens while the forge waits
+//	                 intake_bounds.go says how much anybody can make it hold
 //	route.go         a stored webhook becomes observations, and a wish to look at a pull request or the branch
 //	hear.go          what people write is searched for commands, which are kept as first said
 //	judge.go         a pull request is recomputed from the forge and from git, and submitted
@@ -15,6 +16,7 @@
 //	tell.go          checks and the comment say what the database holds; plans are thereby published
 //	deploy.go        what a merge brings to a cluster is announced as a deployment of the forge
 //	view.go          what there is to say, gathered
+//	effect.go        what is done at the forge is noted before and after; where nobody knows, it is looked for
 //	invite.go        those who can decide are asked for a review, and reminded
 //	answer.go        commands are carried out and answered: docket.go says which, planning.go is /plan, overtaken.go what comes late
 //	close.go         a pull request that is closed, or was merged with another one, ends what it asked for
@@ -25,6 +27,7 @@
 //	sweep.go         pull requests that moved without a webhook's telling are found
 //	redeliver.go     webhooks that the forge sent and that never came are fetched from it
 //	prune.go         webhooks that were acted on long ago are deleted
+//	                 prune_effects.go: so are notes that nothing looks up any more
 //	baseline.go      a commit is accepted as the start; recognise.go finds the machines that live already
 //
 // From a merge on, jobs carry events to internal/service, which applies plans to clusters; the bot
