@@ -12,7 +12,7 @@ import (
 )
 
 // Of what was done outside long ago that goes which nothing looks up any more; what keeps something from being said
-// or made twice stays, and so does what nobody knows the end of.
+// or made twice stays, and so does what nobody knows the end of while it matters.
 func TestPruneEffects(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
@@ -41,14 +41,19 @@ func TestPruneEffects(t *testing.T) {
 		note(id, "done", age)
 		want = append(want, id)
 	}
-	note("check:8:nobody knows", "intended", 2*keep)
-	want = append(want, "check:8:nobody knows")
+	for _, id := range []string{"check:8:moot", "decided:8:moot", "reminder:8:moot", "review:8:moot"} {
+		note(id, "intended", 2*keep)
+	}
+	for _, id := range []string{"decided:7:nobody knows", "merge:8:nobody knows", "apply:" + over + ":nobody knows", "reply:comment:2"} {
+		note(id, "intended", 2*keep)
+		want = append(want, id)
+	}
 	var log bytes.Buffer
 	for range 2 {
 		d.ok(d.pruner(&log).Run(t.Context(), jobs.PruneDeliveries{}))
 	}
 	d.same("left", want, d.lines(`select id from effects order by array_position($1::text[], id)`, want))
-	if diff := cmp.Diff(1, strings.Count(log.String(), "effects=11 ")); diff != "" {
+	if diff := cmp.Diff(1, strings.Count(log.String(), "effects=15 ")); diff != "" {
 		t.Errorf("logged %s", log.String())
 	}
 }
