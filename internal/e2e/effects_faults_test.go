@@ -25,53 +25,55 @@ const portions = 6
 // Whatever is written outside, its answer may get lost, the server may die of that, or nothing may come of it at first:
 // in the end each thing is there once, and the trail has each action once. All writes of the journey are harmed with
 // SHEPHERD_E2E_EFFECTS=all, of which this is a sample otherwise.
-func TestEffects(t *testing.T) {
-	t.Parallel()
-	all := os.Getenv("SHEPHERD_E2E_EFFECTS") == "all"
+func TestAnswersOfWritesLost(t *testing.T) { t.Parallel(); harmWrites(t, deaf, 0) }
+func TestDeathsOfWrites(t *testing.T)      { t.Parallel(); harmWrites(t, deadly, 2) }
+func TestWritesRefused(t *testing.T)       { t.Parallel(); harmWrites(t, refusing, 4) }
+
+// harmWrites harms one portion of the writes, or all where that is asked for.
+func harmWrites(t *testing.T, how harm, sample int) {
+	t.Helper()
+	if os.Getenv("SHEPHERD_E2E_EFFECTS") != "all" {
+		harmPortion(t, how, sample)
+		return
+	}
 	var mu sync.Mutex
-	seen, harmed := map[string]bool{}, map[string]map[string]bool{}
-	injections := 0
+	seen, harmed := map[string]int{}, map[string]bool{}
 	t.Cleanup(func() {
-		t.Logf("%d kinds of writes, %d injections: %q", len(seen), injections, slices.Sorted(maps.Keys(seen)))
+		t.Logf("%d kinds of writes: %q", len(seen), slices.Sorted(maps.Keys(seen)))
 		for kind := range seen {
-			for _, how := range []harm{deaf, deadly, refusing} {
-				if all && !t.Failed() && !harmed[kind][string(how)] {
-					t.Errorf("%s was never harmed: %s", kind, how)
-				}
+			if !t.Failed() && !harmed[kind] {
+				t.Errorf("%s was never harmed: %s", kind, how)
 			}
 		}
 	})
-	for i, how := range []harm{deaf, deadly, refusing} {
-		for n := range portions {
-			if !all && n != 2*i {
-				continue
+	for n := range portions {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			kinds, hit := harmPortion(t, how, n)
+			mu.Lock()
+			defer mu.Unlock()
+			maps.Copy(seen, kinds)
+			for _, h := range hit {
+				kind, _, _ := strings.Cut(h, ", no. ")
+				harmed[kind] = true
 			}
-			t.Run(fmt.Sprintf("%s/%d", how, n), func(t *testing.T) {
-				t.Parallel()
-				began := time.Now()
-				s := &saboteur{harm: how, chosen: portion(n, portions)}
-				errand{sabotaged(t, s, func(c *config.Config) {
-					c.Approval.PushModifiedSpecs = n%2 == 0
-					c.Approval.CommentInterval = config.Duration(time.Second)
-					c.Approval.RemindAfter = config.Duration(3 * time.Second)
-				})}.run()
-				mu.Lock()
-				defer mu.Unlock()
-				injections += len(s.harmed)
-				for kind := range s.seen {
-					seen[kind] = true
-				}
-				for _, h := range s.harmed {
-					kind, _, _ := strings.Cut(h, ", no. ")
-					if harmed[kind] == nil {
-						harmed[kind] = map[string]bool{}
-					}
-					harmed[kind][string(how)] = true
-				}
-				t.Logf("%s harmed %d writes: %s", time.Since(began).Round(time.Second), len(s.harmed), strings.Join(s.harmed, "; "))
-			})
-		}
+		})
 	}
+}
+
+// harmPortion plays the journey while one portion of its writes goes wrong, and returns all their kinds and those harmed.
+func harmPortion(t *testing.T, how harm, n int) (seen map[string]int, harmed []string) {
+	t.Helper()
+	began := time.Now()
+	s := &saboteur{harm: how, chosen: portion(n, portions)}
+	errand{sabotaged(t, s, func(c *config.Config) {
+		c.Approval.PushModifiedSpecs = n%2 == 0
+		c.Approval.CommentInterval = config.Duration(time.Second)
+		c.Approval.RemindAfter = config.Duration(3 * time.Second)
+	})}.run()
+	seen, harmed = s.account()
+	t.Logf("%s, %d kinds of writes, %d harmed: %s", time.Since(began).Round(time.Second), len(seen), len(harmed), strings.Join(harmed, "; "))
+	return seen, harmed
 }
 
 // errand is a journey that touches all that is written outside.

@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -56,6 +57,13 @@ func (s *saboteur) takes(kind string) bool {
 	}
 	s.harmed = append(s.harmed, fmt.Sprintf("%s, no. %d", kind, s.seen[kind]))
 	return true
+}
+
+// account is how many writes there were of each kind, and those that were harmed.
+func (s *saboteur) account() (seen map[string]int, harmed []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.seen), slices.Clone(s.harmed)
 }
 
 // guard is pass with the saboteur before it. kindOf is the kind of a write, and empty for what changes nothing.

@@ -11,6 +11,9 @@ import (
 // deaf runs acts whose webhooks are sent and do not come.
 func (w *world) deaf(acts func()) {
 	w.t.Helper()
+	w.eventually("the sweep of the start", func() bool { // which would fetch what is lost now
+		return w.count(`select count(*) from river_job where kind = 'sweep_deliveries' and state = 'completed'`) > 0
+	})
 	w.do(w.Forge.WaitIdle(w.t.Context()))
 	w.Forge.SetDeliveryFaults(forgetest.DeliveryFaults{Drop: 1})
 	acts()

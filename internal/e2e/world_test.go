@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	set := false
 	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "test.parallel" })
 	if !set {
-		_ = flag.Set("test.parallel", "6") // a number
+		_ = flag.Set("test.parallel", "10") // a number
 	}
 	code := m.Run()
 	if testing.Verbose() {
