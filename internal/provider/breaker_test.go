@@ -104,7 +104,7 @@ func TestBreakerOpens(t *testing.T) {
 		{"too many requests", statusAnswer(429, "TooManyRequests", "wait", "Retry-After", "20"), 3, "it asks for fewer requests", 20 * time.Second},
 		{"too many requests, for very long", statusAnswer(429, "TooManyRequests", "wait", "Retry-After", "9999"), 3, "it asks for fewer requests", breakerLongest},
 		{"errors", statusAnswer(500, "InternalError", "etcdserver: no leader"), 3, "it answers with errors (500)", breakerFirst},
-		{"unavailable", statusAnswer(503, "ServiceUnavailable", "starting", "Retry-After", "1"), 3, "it answers with errors (503)", waitUnreachable},
+		{"unavailable", statusAnswer(503, "ServiceUnavailable", "starting", "Retry-After", "1"), 3, "it answers with errors (503)", breakerFirst},
 		{"no page of an API server", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusBadGateway) }, 3, "it answers with errors (502)", breakerFirst},
 		{"the connection is lost", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 3, "cluster a does not work at the moment: ", breakerFirst},
 		{"expired credentials", statusAnswer(401, "Unauthorized", "Unauthorized"), 1, "does not accept Shepherd's credentials", breakerFirst},

@@ -20,9 +20,11 @@ import (
 	"kv-shepherd.io/shepherd/internal/domain"
 )
 
-// How long to leave a cluster alone when it did not say so itself.
+// How long to leave a cluster alone when it did not say so itself. Where it is out of order as a whole that is short: a
+// connection may break once, and when it goes on so the breaker says how long to wait. A part of it opens no breaker.
 const (
-	waitUnreachable = 15 * time.Second
+	waitUnreachable = 2 * time.Second
+	waitPart        = 15 * time.Second
 	waitTerminating = 30 * time.Second
 )
 
@@ -114,7 +116,7 @@ func classifyServerError(err error, answer metav1.Status, s subject, wait time.D
 		return never(refused(s, answer), err)
 	}
 	if strings.Contains(answer.Message, "failed calling webhook") {
-		return later(unreachable(s, answer), max(wait, waitUnreachable), err)
+		return later(unreachable(s, answer), max(wait, waitPart), err)
 	}
 	return slower(unreachable(s, answer), wait, err)
 }

@@ -70,6 +70,8 @@ func TestAnswersOfATroubledServer(t *testing.T) {
 		text         string
 	}{
 		{name: "too many requests", status: 429, header: "7", body: status(429, "TooManyRequests", "please wait"),
+			code: domain.ClusterUnreachable, class: Later, wait: 7 * time.Second},
+		{name: "too many requests, a moment", status: 429, header: "1", body: status(429, "TooManyRequests", "please wait"),
 			code: domain.ClusterUnreachable, class: Later, wait: waitUnreachable},
 		{name: "too many requests, for long", status: 429, header: "90", body: "x",
 			code: domain.ClusterUnreachable, class: Later, wait: 90 * time.Second},
@@ -82,7 +84,7 @@ func TestAnswersOfATroubledServer(t *testing.T) {
 		{name: "gateway timeout", status: 504, header: "3", body: status(504, "Timeout", "too slow"),
 			code: domain.ClusterUnreachable, class: Retry, wait: 3 * time.Second},
 		{name: "webhook down", status: 500, body: status(500, "InternalError", `Internal error occurred: failed calling webhook: connection refused`),
-			code: domain.ClusterUnreachable, class: Later, wait: waitUnreachable, text: "failed calling webhook"},
+			code: domain.ClusterUnreachable, class: Later, wait: waitPart, text: "failed calling webhook"},
 		{name: "credentials", status: 401, body: status(401, "Unauthorized", "Unauthorized"),
 			code: domain.ClusterUnreachable, class: Later, wait: waitUnreachable, text: "cluster add"},
 		{name: "bad request", status: 400, body: status(400, "BadRequest", `no\u001b[31m\nway`),

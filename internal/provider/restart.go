@@ -120,7 +120,7 @@ func (c *Cluster) askRestart(ctx context.Context, namespace, name string) error 
 			SetHeader("Content-Type", "application/json").Body([]byte("{}")).Do(ctx).Error()
 		if apierrors.IsNotFound(err) && !concernsVM(err) {
 			return later(problem(domain.ClusterUnreachable, "look whether virt-api runs on the cluster",
-				"KubeVirt's API server, which restarts VMs, is not there"), waitUnreachable, err)
+				"KubeVirt's API server, which restarts VMs, is not there"), waitPart, err)
 		}
 		return err
 	})
