@@ -91,13 +91,7 @@ func (e errand) await(what string, ok func() bool) {
 // calm waits until nothing is under way.
 func (e errand) calm() {
 	e.t.Helper()
-	const busy = `select count(*) from river_job
-where state not in ('completed', 'cancelled', 'discarded') and kind not in ('heartbeat', 'verify_vm')`
-	still := func() bool {
-		e.do(e.Forge.WaitIdle(e.t.Context()))
-		return e.count(busy) == 0
-	}
-	e.await("everything to be done", func() bool { return twice(still) })
+	e.quietWithin(slowly)
 }
 
 // green waits until a pull request can be merged, and merges it.

@@ -84,18 +84,6 @@ and not (relname = 'effects' and seq_tup_read < 2 * $2::int and idx_tup_fetch < 
 order by 1`, tables, rows)
 }
 
-// still waits until nothing is under way, without itself reading the past.
-func (w *world) still() {
-	w.t.Helper()
-	const busy = `select count(*) from river_job
-where state in ('available', 'pending', 'retryable', 'running', 'scheduled') and kind not in ('heartbeat', 'verify_vm')`
-	calm := func() bool {
-		w.do(w.Forge.WaitIdle(w.t.Context()))
-		return w.count(busy) == 0
-	}
-	w.eventually("everything to be done", func() bool { return twice(calm) })
-}
-
 // What happened long ago costs nothing: from the first push to the running machine, a change of one reads no table
 // with a past from its beginning to its end, nor do the sweeps.
 func TestThePastCostsNothing(t *testing.T) {
@@ -126,10 +114,10 @@ func TestThePastCostsNothing(t *testing.T) {
 		func() { w.enqueue(jobs.SweepPullRequests{RepositoryID: w.Repo.ID()}) }, func() { w.enqueue(jobs.SweepDeliveries{RepositoryID: w.Repo.ID()}) },
 		func() { w.enqueue(jobs.Remind{RepositoryID: w.Repo.ID()}) }, func() { w.enqueue(jobs.CheckClusters{}) },
 	} {
-		w.still()
+		w.quiet()
 		sweep()
 	}
-	w.still()
+	w.quiet()
 	w.stop() // a connection tells what it read when it ends
 	if got := w.read(rows); len(got) > 0 {
 		t.Errorf("as much was read as there is:\n%s", strings.Join(got, "\n"))

@@ -38,13 +38,19 @@ func (w *world) eventuallyWithin(patience time.Duration, what string, ok func() 
 // then does not come.
 func (w *world) quiet() {
 	w.t.Helper()
+	w.quietWithin(patience)
+}
+
+func (w *world) quietWithin(patience time.Duration) {
+	w.t.Helper()
+	// By the states that there are, which is asked of an index: what is over is not read.
 	const busy = `select count(*) from river_job
-where state not in ('completed', 'cancelled', 'discarded') and kind not in ('heartbeat', 'verify_vm')`
+where state in ('available', 'pending', 'retryable', 'running', 'scheduled') and kind not in ('heartbeat', 'verify_vm')`
 	calm := func() bool {
 		w.do(w.Forge.WaitIdle(w.t.Context()))
 		return w.count(busy) == 0
 	}
-	w.eventually("everything to be done", func() bool { return twice(calm) })
+	w.eventuallyWithin(patience, "everything to be done", func() bool { return twice(calm) })
 }
 
 // twice reports whether it is calm, and still so a moment later: between a delivery and its job there is a moment of
