@@ -19,15 +19,16 @@ import (
 	"kv-shepherd.io/shepherd/internal/stage"
 )
 
-// portions is in how many worlds all writes of the journey go wrong once in each way.
+// portions is in how many worlds all writes of the journey go wrong once in each way. There are twice as many: a modified
+// spec is pushed in one, and suggested in the next.
 const portions = 6
 
 // Whatever is written outside, its answer may get lost, the server may die of that, or nothing may come of it at first:
 // in the end each thing is there once, and the trail has each action once. All writes of the journey are harmed with
 // SHEPHERD_E2E_EFFECTS=all, of which this is a sample otherwise.
 func TestAnswersOfWritesLost(t *testing.T) { t.Parallel(); harmWrites(t, deaf, 0) }
-func TestDeathsOfWrites(t *testing.T)      { t.Parallel(); harmWrites(t, deadly, 2) }
-func TestWritesRefused(t *testing.T)       { t.Parallel(); harmWrites(t, refusing, 4) }
+func TestDeathsOfWrites(t *testing.T)      { t.Parallel(); harmWrites(t, deadly, 5) }
+func TestWritesRefused(t *testing.T)       { t.Parallel(); harmWrites(t, refusing, 8) }
 
 // harmWrites harms one portion of the writes, or all where that is asked for.
 func harmWrites(t *testing.T, how harm, sample int) {
@@ -46,7 +47,7 @@ func harmWrites(t *testing.T, how harm, sample int) {
 			}
 		}
 	})
-	for n := range portions {
+	for n := range 2 * portions {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
 			kinds, hit := harmPortion(t, how, n)
@@ -61,11 +62,11 @@ func harmWrites(t *testing.T, how harm, sample int) {
 	}
 }
 
-// harmPortion plays the journey while one portion of its writes goes wrong, and returns all their kinds and those harmed.
+// harmPortion plays the journey in the nth world, in which a portion of its writes goes wrong, and returns all their kinds and those harmed.
 func harmPortion(t *testing.T, how harm, n int) (seen map[string]int, harmed []string) {
 	t.Helper()
 	began := time.Now()
-	s := &saboteur{harm: how, chosen: portion(n, portions)}
+	s := &saboteur{harm: how, chosen: portion(n/2, portions)}
 	errand{sabotaged(t, s, func(c *config.Config) {
 		c.Approval.PushModifiedSpecs = n%2 == 0
 		c.Approval.CommentInterval = config.Duration(time.Second)
