@@ -167,7 +167,7 @@ const endless = 1 << 40
 // routed waits until every delivery was routed and every job is done.
 func (l *load) routed() {
 	l.t.Helper()
-	l.eventuallyWithin(5*time.Minute, "every delivery to be routed", func() bool {
+	l.eventuallyWithin(20*time.Minute, "every delivery to be routed", func() bool {
 		return l.count(`select count(*) from (select from river_job where kind in ('route_delivery', 'judge_pull_request', 'tell_pull_request')
 and state in ('available', 'running', 'retryable', 'scheduled') limit 1) j`) == 0
 	})
@@ -337,6 +337,9 @@ func BenchmarkMinute(b *testing.B) {
 			o := l.send(endless, turn, func(n int) bool { return l.post(b.Context(), i<<30+n) })
 			all.sent, all.period, all.failed, all.took = all.sent+o.sent, all.period+o.period, all.failed+o.failed, append(all.took, o.took...)
 			b.ReportMetric(resident(b), name+"-RSS-MB")
+			began := time.Now()
+			l.routed()
+			b.ReportMetric(float64(o.sent)/(o.period+time.Since(began)).Seconds(), name+"-routed/s")
 			b.ReportMetric(l.heap(), name+"-heap-MB")
 			b.ReportMetric(o.rate(), name+"/s")
 		}

@@ -19,7 +19,7 @@ type backlog struct {
 
 // How much happened during the outage.
 const (
-	backlogMerged = 1000
+	backlogMerged = 300
 	backlogOpen   = 300
 )
 

@@ -99,7 +99,7 @@ func NewRunner(pool *pgxpool.Pool, cfg Config, w Workers) (*Runner, error) {
 
 // fetchCooldown bounds how soon after one fetch the next may follow: it is most of the time between
 // a job's insertion and its start.
-const fetchCooldown = 20 * time.Millisecond
+const fetchCooldown = 5 * time.Millisecond
 
 // pollInterval is how often a queue looks by itself: for jobs that were snoozed, whose time comes
 // without a notification.
