@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"kv-shepherd.io/shepherd/internal/config"
 	"kv-shepherd.io/shepherd/internal/forgetest"
 	"kv-shepherd.io/shepherd/internal/stage"
 )
@@ -19,7 +20,7 @@ type backlog struct {
 
 // How much happened during the outage.
 const (
-	backlogMerged = 300
+	backlogMerged = 1000
 	backlogOpen   = 300
 )
 
@@ -64,7 +65,10 @@ where kind in ('sweep_pull_requests', 'walk_branch', 'sweep_deliveries') and sta
 // newBacklog has all pull requests judged, and those that are to be merged approved.
 func newBacklog(b *testing.B) *backlog {
 	b.Helper()
-	l := &backlog{world: newWorld(b, func(o *stage.Options) { o.Unprotected, o.Forge.RateLimit = true, 1<<30 })}
+	l := &backlog{world: setup{
+		stage:  []func(*stage.Options){func(o *stage.Options) { o.Unprotected, o.Forge.RateLimit = true, 1<<30 }},
+		config: func(c *config.Config) { c.Limits.PerHour = 0 },
+	}.world(b)}
 	l.structure("shop", "redis")
 	for n := range backlogMerged + backlogOpen {
 		pr := l.ask(fmt.Sprintf("b%d", n), forgetest.Files{vmPath("shop", "redis", fmt.Sprintf("test-shop/%02d", n+1)): stage.VM("small", "one of many")})
