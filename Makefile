@@ -46,7 +46,7 @@ bench: postgres controlplane kubevirt ## Run the benchmarks (PKG=... for some pa
 	go test -run '^$$' -bench . -benchmem $(PKG)
 
 .PHONY: chaos
-chaos: postgres controlplane ## Let everything go wrong at once, then look at what is left; 15 minutes (SEED=... PULLS=... WEBHOOKS=...)
+chaos: postgres controlplane ## Let everything go wrong at once, then look at what is left; five minutes (SEED=... PULLS=... WEBHOOKS=...)
 	SHEPHERD_CHAOS_SEED=$(SEED) SHEPHERD_CHAOS_PULLS=$(PULLS) SHEPHERD_CHAOS_WEBHOOKS=$(WEBHOOKS) SHEPHERD_CHAOS_SERVERS=3 SHEPHERD_CHAOS_AT_ONCE=12 \
 		go test -count=1 -timeout 4h -run '^TestChaos$$' -v ./internal/chaos
 

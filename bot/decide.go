@@ -33,6 +33,7 @@ type council struct {
 	members  map[int64]policy.Person // the reviewers, with their teams
 	made     map[string]*contribution
 	alike    map[string][]string // path → commits that reviews name and that say the same of it as the head
+	stopped  map[string][]int64  // path → reviews that have stopped it
 	epoch    time.Time
 	grace    time.Duration
 }
@@ -78,6 +79,9 @@ func (j *Judge) convene(ctx context.Context, pull forge.PullRequest, h heads, re
 		return nil, err
 	}
 	if err := j.seat(ctx, c); err != nil {
+		return nil, err
+	}
+	if c.stopped, err = j.stopped(ctx, pull.Number, c.reviews); err != nil {
 		return nil, err
 	}
 	for _, r := range approval.Latest(c.reviews, c.epoch) {
@@ -232,44 +236,6 @@ func (c *council) mayApprove(change judge.Change) func(approval.Reviewer) (bool,
 		d := policy.Eligible(c.bindings, c.members[r.ID], change.Requirement, scopeOf(change))
 		return d.Allowed, d.Why
 	}
-}
-
-func (c *council) mayVeto(change judge.Change) func(approval.Reviewer) bool {
-	return func(r approval.Reviewer) bool {
-		return c.bindings.CanApprove(c.members[r.ID], change.Operation, scopeOf(change)).Allowed
-	}
-}
-
-func (c *council) mayLift(r approval.Reviewer) bool {
-	return c.bindings.CanDismiss(c.members[r.ID]).Allowed
-}
-
-// vetoed names the changes that somebody who may approve them has asked to be changed.
-func (c *council) vetoed() map[string]bool {
-	out := map[string]bool{}
-	for _, change := range c.report.Changes {
-		if c.veto(change) != nil {
-			out[change.Path] = true
-		}
-	}
-	return out
-}
-
-// veto is the review that keeps a change from being asked for, nil where none does.
-func (c *council) veto(change judge.Change) *approval.Review {
-	if change.Requirement.Approvals == 0 {
-		return nil
-	}
-	weighed := approval.Case{MayLift: c.mayLift}
-	if made := c.made[change.Path]; made != nil {
-		weighed.Contributors, weighed.Unattributed = made.people, made.unattributed
-	}
-	for _, r := range approval.Latest(c.reviews, c.epoch) {
-		if r.State == approval.StateChangesRequested && c.mayVeto(change)(r.Reviewer) && !weighed.Lifted(r) {
-			return &r
-		}
-	}
-	return nil
 }
 
 // decide weighs the reviews for every open ticket of the pull request and writes the outcomes down. It

@@ -11,6 +11,7 @@
 //	people.go        who the author and the pushers are to the policy: their teams
 //	contributors.go  who made each change, from pushes.go and commits
 //	decide.go        reviews are weighed, for every ticket
+//	veto.go          reviews that ask for changes stop them, until they are taken back or lifted
 //	alike.go         a review of another head counts where that said the same
 //	takeover.go      what another pull request only waits for goes to the one that was approved
 //	tell.go          checks and the comment say what the database holds; plans are thereby published

@@ -95,6 +95,30 @@ func TestVetoes(t *testing.T) {
 	c.once(prod)
 }
 
+// A veto stays also when who made it may not approve any more; where that was so from the beginning it is none.
+func TestVetoOutlivesTheRole(t *testing.T) {
+	t.Parallel()
+	c := newCourt(t)
+	c.structure("shop", "redis")
+	pr := c.ask("shop", c.one("prod-shop/01", "small"))
+	c.published(pr)
+	veto := must(c.Frank.RequestChanges(pr, "not before the audit"))(c.world)
+	c.stands(pr, "failure", "rejected by an approver")
+	later := c.ask("later", c.one("prod-shop/02", "small"))
+	c.published(later)
+	c.rules("no-frank", forgetest.Files{"platform/roles/frank.yaml": binding("viewer", "test, prod", c.Frank)})
+	c.stands(pr, "failure", "he has left")
+	c.push("shop", c.one("prod-shop/01", "medium"))
+	c.stands(pr, "failure", "he has left, and there is new content")
+	c.says(pr, "Rejected by frank", "not before the audit")
+	must(c.Frank.RequestChanges(later, "nor this"))(c.world)
+	c.stands(later, "action_required", "rejected by one who has no say any more")
+	c.do(c.Adam.DismissReview(pr, veto.ID, "the audit is over"))
+	c.stands(pr, "action_required", "dismissed by an administrator")
+	c.approve(c.Bob, pr)
+	c.stands(pr, "success", "and approved")
+}
+
 // approveAgain approves what is on show, whatever the check says of it.
 func (c *court) approveAgain(u *forgetest.User, pr *forgetest.Pull) {
 	c.t.Helper()

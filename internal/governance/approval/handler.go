@@ -65,8 +65,9 @@ type Case struct {
 	Unattributed string
 	// MayApprove asks whether the person's approval would count for this change now, and if not why.
 	MayApprove func(Reviewer) (bool, string)
-	// MayVeto asks whether the person may stop this change: anybody with the approve permission.
-	MayVeto func(Reviewer) bool
+	// MayVeto asks whether the review may stop this change: anybody's with the approve permission, and one that has
+	// stopped it before.
+	MayVeto func(Review) bool
 	// MayLift asks whether the person may lift somebody else's veto: a platform administrator. That they are
 	// no contributor is seen to here.
 	MayLift func(Reviewer) bool
@@ -110,7 +111,7 @@ func Weigh(c Case, reviews []Review) Outcome {
 	out := Outcome{Status: domain.TicketPending}
 	for _, r := range Latest(reviews, c.Epoch) {
 		if r.State == StateChangesRequested {
-			if c.MayVeto(r.Reviewer) && !c.Lifted(r) {
+			if c.MayVeto(r) && !c.Lifted(r) {
 				out.veto(c, r)
 			}
 			continue

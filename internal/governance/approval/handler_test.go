@@ -40,7 +40,7 @@ func onePlan() Case {
 		MayApprove: func(r Reviewer) (bool, string) {
 			return eligible(r), "it needs somebody else"
 		},
-		MayVeto: func(r Reviewer) bool { return eligible(r) && !r.Bot },
+		MayVeto: func(r Review) bool { return eligible(r.Reviewer) && !r.Reviewer.Bot },
 		MayLift: func(r Reviewer) bool { return r.ID == root.ID },
 		Grace:   10 * time.Second,
 		Opened:  published.Add(-time.Minute),

@@ -142,7 +142,7 @@ func (s scene) facts() Case {
 	c := Case{
 		Required: s.Required, Plan: planID(s.Plan), Heads: s.Heads, Contributors: map[int64]string{}, Unattributed: s.Unattributed,
 		MayApprove: func(r Reviewer) (bool, string) { return slices.Contains(s.MayApprove, r.Login), s.WhyNot[r.Login] },
-		MayVeto:    func(r Reviewer) bool { return slices.Contains(s.MayVeto, r.Login) },
+		MayVeto:    func(r Review) bool { return slices.Contains(s.MayVeto, r.Reviewer.Login) },
 		MayLift:    func(r Reviewer) bool { return slices.Contains(s.MayLift, r.Login) },
 		Grace:      s.Grace.Duration, Opened: s.Opened.moment(),
 	}
