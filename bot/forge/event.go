@@ -1,9 +1,6 @@
 package forge
 
-import (
-	"strings"
-	"time"
-)
+import "time"
 
 // EventKind sorts webhook events by what they mean to the bot.
 type EventKind string
@@ -58,14 +55,11 @@ type Membership struct{ PersonID, OrgID, TeamID int64 }
 // Push is a branch (or a pull request's head) moving.
 type Push struct {
 	Ref           string // refs/heads/...
-	Before, After string
+	Before, After string // zeros where the branch was not there before, or is not after
 	Forced        bool
 	Pusher        Person
 	At            time.Time // the forge's clock where it says, else zero
 }
-
-// Deleted reports whether the push removed the branch: forges then name the commit of zeros.
-func (p Push) Deleted() bool { return strings.Trim(p.After, "0") == "" }
 
 // Comment is a remark on a pull request.
 type Comment struct {

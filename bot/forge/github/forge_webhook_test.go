@@ -147,7 +147,7 @@ func summary(e forge.Event) string {
 		s += fmt.Sprintf(" by %s: %s", e.Comment.Author.Login, e.Comment.Body)
 	case e.Push != nil:
 		s += fmt.Sprintf(" by %s %s %s..%s", e.Push.Pusher.Login, e.Push.Ref, e.Push.Before, e.Push.After)
-		if e.Push.Deleted() {
+		if strings.Trim(e.Push.After, "0") == "" {
 			s += " deleted"
 		}
 	}
