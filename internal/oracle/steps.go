@@ -349,6 +349,9 @@ func (s *State) turn(st Step) {
 	}
 	if st.Does == Reopens || st.Does == AimsBack {
 		s.epoch = s.round
+		for _, c := range s.changes { // what was asked for has ended, and what was said of it
+			c.confirmed = false
+		}
 	}
 	s.done.lifecycle = st.Does
 }
