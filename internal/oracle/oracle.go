@@ -151,10 +151,13 @@ func (s *State) contributor(p Person, i int) bool {
 }
 
 // latest is the decision in force of everybody: the last review that approves or objects. A plan that comes
-// along with an approval makes it none.
+// along with an approval makes it none: who approved before and now wants something else has to look again, and who
+// objected still does.
 func (s *State) latest() (out []review) {
 	for i, r := range s.reviews {
-		again := func(later review) bool { return later.by == r.by && later.says != planAlong }
+		again := func(later review) bool {
+			return later.by == r.by && (later.says != planAlong || r.says == approves)
+		}
 		if r.says != planAlong && !slices.ContainsFunc(s.reviews[i+1:], again) {
 			out = append(out, r)
 		}

@@ -32,4 +32,10 @@ var Told = map[string]Script{
 	"a deletion that nobody has confirmed": {Setup{Changes: []Kind{DeleteTest, DeleteProd}}, [][]Step{
 		{{Who: Bob, Does: Approves}, {Who: Bob, Does: Confirms}, {Who: Alice, Does: Confirms, Change: 1}}, {{Who: Bob, Does: Merges}}, {{Who: Dave, Does: Bypasses}},
 	}},
+	"a deletion is confirmed anew after another aim": {Setup{Changes: []Kind{DeleteTest}}, [][]Step{
+		{{Who: Alice, Does: Confirms}}, {{Who: Alice, Does: AimsAway}}, {{Who: Alice, Does: AimsBack}}, {{Who: Alice, Does: Confirms}},
+	}},
+	"an approval of two changes, and then another that carries a plan for one": {Setup{Changes: []Kind{CreateTest, CreateProd}}, [][]Step{
+		{{Who: Bob, Does: Approves}}, {{Who: Bob, Does: PlansAlong, Change: 1, Way: 1}}, {{Who: Bob, Does: Approves}}, {{Who: Bob, Does: Merges}},
+	}},
 }

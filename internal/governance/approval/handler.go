@@ -165,7 +165,8 @@ func Latest(reviews []Review, epoch time.Time) []Review {
 		switch {
 		case r.State != StateApproved && r.State != StateChangesRequested:
 		case r.State == StateApproved && r.CarriesPlan && again && sorted[before].State == StateChangesRequested:
-			// A plan is no approval: it lifts no veto either.
+			// A plan is no approval: it lifts no veto either. That it takes the place of an approval is on purpose:
+			// who wants another plan, even one that cannot be read, is asked to look again.
 		default:
 			last[r.Reviewer.ID] = i
 		}
