@@ -24,13 +24,14 @@ import (
 	"kv-shepherd.io/shepherd/internal/store"
 )
 
-// judgeForge is what a judging asks the forge: the pull request as it is now, its reviews, and who the
-// forge takes its commits' people for.
+// judgeForge is what a judging asks the forge: the pull request as it is now, its reviews, who the forge takes its
+// commits' people for, and what no webhook may have told: who dismissed and pushed, and whether it was asked for anew.
 type judgeForge interface {
 	PullRequest(ctx context.Context, number int) (forge.PullRequest, error)
 	Reviews(ctx context.Context, number int) ([]forge.Review, error)
 	Commits(ctx context.Context, number int) (commits []forge.Commit, complete bool, err error)
 	Dismissals(ctx context.Context, number int) ([]forge.Dismissal, error)
+	Restarted(ctx context.Context, number int) (time.Time, error)
 	Movements(ctx context.Context, branch string) ([]forge.Movement, error)
 }
 

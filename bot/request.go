@@ -16,14 +16,19 @@ import (
 	"kv-shepherd.io/shepherd/gitops"
 	"kv-shepherd.io/shepherd/gitops/spec"
 	"kv-shepherd.io/shepherd/internal/domain"
+	"kv-shepherd.io/shepherd/internal/governance/approval"
 	"kv-shepherd.io/shepherd/internal/judge"
 	"kv-shepherd.io/shepherd/internal/policy"
+	"kv-shepherd.io/shepherd/internal/store"
 )
 
 // request adds what people have said and done about a pull request besides its content: what approvers
 // chose, who made it, who confirmed, how much its author asked for lately.
 func (j *Judge) request(ctx context.Context, in *judge.Input, pull forge.PullRequest, h heads) error {
 	if err := j.identify(ctx, in, pull, h); err != nil {
+		return err
+	}
+	if err := j.afresh(ctx, in.Number); err != nil {
 		return err
 	}
 	if err := j.confirmed(ctx, in); err != nil {
@@ -152,6 +157,26 @@ func (j *Judge) soloAdmin(in *judge.Input) bool {
 		}
 	}
 	return true
+}
+
+// afresh asks the forge when the pull request was last reopened or aimed at another branch: the webhook that told may be
+// lost, and what was said before does not count. Of one that was never judged nobody can have said anything that does.
+func (j *Judge) afresh(ctx context.Context, number int) error {
+	row, err := j.db.PullRequest.Get(ctx, number)
+	if ent.IsNotFound(err) || err == nil && row.Judged == 0 {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read #%d: %w", number, err)
+	}
+	at, err := j.forge.Restarted(ctx, number)
+	if err != nil {
+		return fmt.Errorf("ask whether #%d was reopened: %w", number, err)
+	}
+	if at.IsZero() || row.Epoch != nil && !row.Epoch.Before(at) {
+		return nil
+	}
+	return j.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return approval.StartAfresh(ctx, tx, number, at) })
 }
 
 // epoch is from when on what people say of a pull request counts.

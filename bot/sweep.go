@@ -48,7 +48,7 @@ func (s *Sweeper) Run(ctx context.Context, _ jobs.SweepPullRequests) error {
 		return fmt.Errorf("sweep: %w", err)
 	}
 	rows, err := s.db.PullRequest.Query().Where(pullrequest.StateEQ(pullrequest.StateOpen)).
-		Select(pullrequest.FieldID, pullrequest.FieldHeadSha, pullrequest.FieldBaseRef, pullrequest.FieldDraft, pullrequest.FieldState).All(ctx)
+		Select(pullrequest.FieldID, pullrequest.FieldHeadSha, pullrequest.FieldBaseRef, pullrequest.FieldDraft, pullrequest.FieldAsOf).All(ctx)
 	if err != nil {
 		return fmt.Errorf("sweep: read the pull requests: %w", err)
 	}
@@ -139,7 +139,8 @@ func passing(ctx context.Context, tx *store.Tx) ([]int, error) {
 }
 
 // movedSince lists the numbers of those that are open at the forge and were not judged as they are, and
-// of those that were open when they were judged and are not any more.
+// of those that were open when they were judged and are not any more. Reviews, and what was closed and reopened, show
+// only in when the forge last saw a change. So does what we said after a judging: then the next one has nothing to add.
 func movedSince(listed []forge.PullRequest, rows []*ent.PullRequest, branch string) (moved []int) {
 	known := map[int]*ent.PullRequest{}
 	for _, row := range rows {
@@ -150,7 +151,7 @@ func movedSince(listed []forge.PullRequest, rows []*ent.PullRequest, branch stri
 		delete(known, p.Number)
 		switch {
 		case row == nil && p.BaseRef != branch:
-		case row == nil, row.HeadSha != p.HeadSHA, row.BaseRef != p.BaseRef, row.Draft != p.Draft:
+		case row == nil, row.HeadSha != p.HeadSHA, row.BaseRef != p.BaseRef, row.Draft != p.Draft, row.AsOf == nil || row.AsOf.Before(p.UpdatedAt):
 			moved = append(moved, p.Number)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -26,7 +27,7 @@ func TestSweepLetsOthersPass(t *testing.T) {
 	d := newDatabase(t)
 	var listed openList
 	for n := 1; n <= 300; n++ {
-		listed = append(listed, forge.PullRequest{Number: n, Open: true, HeadSHA: commit2, BaseRef: "main"})
+		listed = append(listed, forge.PullRequest{Number: n, Open: true, HeadSHA: commit2, BaseRef: "main", UpdatedAt: now()})
 	}
 	d.exec(`insert into pull_requests (id, head_sha, base_ref, created_at) select n, $1, 'main', now() from generate_series(1, 302) n`, commit1)
 	d.exec(`insert into repository (id, branch) values ($1, 'main')`, repo.ID)
@@ -54,12 +55,13 @@ func TestSweepLetsOthersPass(t *testing.T) {
 		t.Errorf("the order of judging (-want +got):\n%s", diff)
 	}
 
-	d.exec(`update pull_requests set head_sha = $1, judged = wanted, queued = false, state = case when id > 300 then 'closed' else 'open' end`, commit2)
+	d.exec(`update pull_requests set head_sha = $1, as_of = $2, judged = wanted, queued = false, state = case when id > 300 then 'closed' else 'open' end`, commit2, now())
 	d.exec(`delete from river_job`)
 	listed[6].Draft = true
+	listed[7].UpdatedAt = listed[7].UpdatedAt.Add(time.Second) // somebody has said something
 	sweep(listed)
-	listed[6].Draft = false
-	if diff := cmp.Diff([]string{`judge_pull_request {"number": 7}`}, d.jobs()); diff != "" {
+	listed[6].Draft, listed[7].UpdatedAt = false, listed[8].UpdatedAt
+	if diff := cmp.Diff([]string{`judge_pull_request {"number": 7}`, `judge_pull_request {"number": 8}`}, d.jobs()); diff != "" {
 		t.Errorf("asked for (-want +got):\n%s", diff)
 	}
 }

@@ -15331,6 +15331,7 @@ type PullRequestMutation struct {
 	judged             *int64
 	addjudged          *int64
 	queued             *bool
+	as_of              *time.Time
 	epoch              *time.Time
 	telling            *bool
 	report             *json.RawMessage
@@ -15950,6 +15951,55 @@ func (m *PullRequestMutation) OldQueued(ctx context.Context) (v bool, err error)
 // ResetQueued resets all changes to the "queued" field.
 func (m *PullRequestMutation) ResetQueued() {
 	m.queued = nil
+}
+
+// SetAsOf sets the "as_of" field.
+func (m *PullRequestMutation) SetAsOf(t time.Time) {
+	m.as_of = &t
+}
+
+// AsOf returns the value of the "as_of" field in the mutation.
+func (m *PullRequestMutation) AsOf() (r time.Time, exists bool) {
+	v := m.as_of
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAsOf returns the old "as_of" field's value of the PullRequest entity.
+// If the PullRequest object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PullRequestMutation) OldAsOf(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAsOf is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAsOf requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAsOf: %w", err)
+	}
+	return oldValue.AsOf, nil
+}
+
+// ClearAsOf clears the value of the "as_of" field.
+func (m *PullRequestMutation) ClearAsOf() {
+	m.as_of = nil
+	m.clearedFields[pullrequest.FieldAsOf] = struct{}{}
+}
+
+// AsOfCleared returns if the "as_of" field was cleared in this mutation.
+func (m *PullRequestMutation) AsOfCleared() bool {
+	_, ok := m.clearedFields[pullrequest.FieldAsOf]
+	return ok
+}
+
+// ResetAsOf resets all changes to the "as_of" field.
+func (m *PullRequestMutation) ResetAsOf() {
+	m.as_of = nil
+	delete(m.clearedFields, pullrequest.FieldAsOf)
 }
 
 // SetEpoch sets the "epoch" field.
@@ -16656,7 +16706,7 @@ func (m *PullRequestMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PullRequestMutation) Fields() []string {
-	fields := make([]string, 0, 26)
+	fields := make([]string, 0, 27)
 	if m.title != nil {
 		fields = append(fields, pullrequest.FieldTitle)
 	}
@@ -16692,6 +16742,9 @@ func (m *PullRequestMutation) Fields() []string {
 	}
 	if m.queued != nil {
 		fields = append(fields, pullrequest.FieldQueued)
+	}
+	if m.as_of != nil {
+		fields = append(fields, pullrequest.FieldAsOf)
 	}
 	if m.epoch != nil {
 		fields = append(fields, pullrequest.FieldEpoch)
@@ -16767,6 +16820,8 @@ func (m *PullRequestMutation) Field(name string) (ent.Value, bool) {
 		return m.Judged()
 	case pullrequest.FieldQueued:
 		return m.Queued()
+	case pullrequest.FieldAsOf:
+		return m.AsOf()
 	case pullrequest.FieldEpoch:
 		return m.Epoch()
 	case pullrequest.FieldTelling:
@@ -16828,6 +16883,8 @@ func (m *PullRequestMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldJudged(ctx)
 	case pullrequest.FieldQueued:
 		return m.OldQueued(ctx)
+	case pullrequest.FieldAsOf:
+		return m.OldAsOf(ctx)
 	case pullrequest.FieldEpoch:
 		return m.OldEpoch(ctx)
 	case pullrequest.FieldTelling:
@@ -16948,6 +17005,13 @@ func (m *PullRequestMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetQueued(v)
+		return nil
+	case pullrequest.FieldAsOf:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAsOf(v)
 		return nil
 	case pullrequest.FieldEpoch:
 		v, ok := value.(time.Time)
@@ -17140,6 +17204,9 @@ func (m *PullRequestMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *PullRequestMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(pullrequest.FieldAsOf) {
+		fields = append(fields, pullrequest.FieldAsOf)
+	}
 	if m.FieldCleared(pullrequest.FieldEpoch) {
 		fields = append(fields, pullrequest.FieldEpoch)
 	}
@@ -17172,6 +17239,9 @@ func (m *PullRequestMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *PullRequestMutation) ClearField(name string) error {
 	switch name {
+	case pullrequest.FieldAsOf:
+		m.ClearAsOf()
+		return nil
 	case pullrequest.FieldEpoch:
 		m.ClearEpoch()
 		return nil
@@ -17233,6 +17303,9 @@ func (m *PullRequestMutation) ResetField(name string) error {
 		return nil
 	case pullrequest.FieldQueued:
 		m.ResetQueued()
+		return nil
+	case pullrequest.FieldAsOf:
+		m.ResetAsOf()
 		return nil
 	case pullrequest.FieldEpoch:
 		m.ResetEpoch()

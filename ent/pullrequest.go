@@ -43,6 +43,8 @@ type PullRequest struct {
 	Judged int64 `json:"judged,omitempty"`
 	// a judge job waits
 	Queued bool `json:"queued,omitempty"`
+	// the forge's last change that the last judging has seen, by the forge's clock
+	AsOf *time.Time `json:"as_of,omitempty"`
 	// decisions from before count no more: reopened or retargeted
 	Epoch *time.Time `json:"epoch,omitempty"`
 	// a tell job waits
@@ -87,7 +89,7 @@ func (*PullRequest) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case pullrequest.FieldTitle, pullrequest.FieldURL, pullrequest.FieldAuthorLogin, pullrequest.FieldHeadSha, pullrequest.FieldBaseRef, pullrequest.FieldState, pullrequest.FieldHeldByLogin, pullrequest.FieldCommentHash, pullrequest.FieldValidateHash, pullrequest.FieldApprovalHash:
 			values[i] = new(sql.NullString)
-		case pullrequest.FieldEpoch, pullrequest.FieldHeldAt, pullrequest.FieldToldAt, pullrequest.FieldCreatedAt:
+		case pullrequest.FieldAsOf, pullrequest.FieldEpoch, pullrequest.FieldHeldAt, pullrequest.FieldToldAt, pullrequest.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -181,6 +183,13 @@ func (_m *PullRequest) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field queued", values[i])
 			} else if value.Valid {
 				_m.Queued = value.Bool
+			}
+		case pullrequest.FieldAsOf:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field as_of", values[i])
+			} else if value.Valid {
+				_m.AsOf = new(time.Time)
+				*_m.AsOf = value.Time
 			}
 		case pullrequest.FieldEpoch:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -346,6 +355,11 @@ func (_m *PullRequest) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("queued=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Queued))
+	builder.WriteString(", ")
+	if v := _m.AsOf; v != nil {
+		builder.WriteString("as_of=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	if v := _m.Epoch; v != nil {
 		builder.WriteString("epoch=")

@@ -191,6 +191,20 @@ func (_c *PullRequestCreate) SetNillableQueued(v *bool) *PullRequestCreate {
 	return _c
 }
 
+// SetAsOf sets the "as_of" field.
+func (_c *PullRequestCreate) SetAsOf(v time.Time) *PullRequestCreate {
+	_c.mutation.SetAsOf(v)
+	return _c
+}
+
+// SetNillableAsOf sets the "as_of" field if the given value is not nil.
+func (_c *PullRequestCreate) SetNillableAsOf(v *time.Time) *PullRequestCreate {
+	if v != nil {
+		_c.SetAsOf(*v)
+	}
+	return _c
+}
+
 // SetEpoch sets the "epoch" field.
 func (_c *PullRequestCreate) SetEpoch(v time.Time) *PullRequestCreate {
 	_c.mutation.SetEpoch(v)
@@ -634,6 +648,10 @@ func (_c *PullRequestCreate) createSpec() (*PullRequest, *sqlgraph.CreateSpec) {
 		_spec.SetField(pullrequest.FieldQueued, field.TypeBool, value)
 		_node.Queued = value
 	}
+	if value, ok := _c.mutation.AsOf(); ok {
+		_spec.SetField(pullrequest.FieldAsOf, field.TypeTime, value)
+		_node.AsOf = &value
+	}
 	if value, ok := _c.mutation.Epoch(); ok {
 		_spec.SetField(pullrequest.FieldEpoch, field.TypeTime, value)
 		_node.Epoch = &value
@@ -901,6 +919,24 @@ func (u *PullRequestUpsert) SetQueued(v bool) *PullRequestUpsert {
 // UpdateQueued sets the "queued" field to the value that was provided on create.
 func (u *PullRequestUpsert) UpdateQueued() *PullRequestUpsert {
 	u.SetExcluded(pullrequest.FieldQueued)
+	return u
+}
+
+// SetAsOf sets the "as_of" field.
+func (u *PullRequestUpsert) SetAsOf(v time.Time) *PullRequestUpsert {
+	u.Set(pullrequest.FieldAsOf, v)
+	return u
+}
+
+// UpdateAsOf sets the "as_of" field to the value that was provided on create.
+func (u *PullRequestUpsert) UpdateAsOf() *PullRequestUpsert {
+	u.SetExcluded(pullrequest.FieldAsOf)
+	return u
+}
+
+// ClearAsOf clears the value of the "as_of" field.
+func (u *PullRequestUpsert) ClearAsOf() *PullRequestUpsert {
+	u.SetNull(pullrequest.FieldAsOf)
 	return u
 }
 
@@ -1345,6 +1381,27 @@ func (u *PullRequestUpsertOne) SetQueued(v bool) *PullRequestUpsertOne {
 func (u *PullRequestUpsertOne) UpdateQueued() *PullRequestUpsertOne {
 	return u.Update(func(s *PullRequestUpsert) {
 		s.UpdateQueued()
+	})
+}
+
+// SetAsOf sets the "as_of" field.
+func (u *PullRequestUpsertOne) SetAsOf(v time.Time) *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.SetAsOf(v)
+	})
+}
+
+// UpdateAsOf sets the "as_of" field to the value that was provided on create.
+func (u *PullRequestUpsertOne) UpdateAsOf() *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.UpdateAsOf()
+	})
+}
+
+// ClearAsOf clears the value of the "as_of" field.
+func (u *PullRequestUpsertOne) ClearAsOf() *PullRequestUpsertOne {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.ClearAsOf()
 	})
 }
 
@@ -1989,6 +2046,27 @@ func (u *PullRequestUpsertBulk) SetQueued(v bool) *PullRequestUpsertBulk {
 func (u *PullRequestUpsertBulk) UpdateQueued() *PullRequestUpsertBulk {
 	return u.Update(func(s *PullRequestUpsert) {
 		s.UpdateQueued()
+	})
+}
+
+// SetAsOf sets the "as_of" field.
+func (u *PullRequestUpsertBulk) SetAsOf(v time.Time) *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.SetAsOf(v)
+	})
+}
+
+// UpdateAsOf sets the "as_of" field to the value that was provided on create.
+func (u *PullRequestUpsertBulk) UpdateAsOf() *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.UpdateAsOf()
+	})
+}
+
+// ClearAsOf clears the value of the "as_of" field.
+func (u *PullRequestUpsertBulk) ClearAsOf() *PullRequestUpsertBulk {
+	return u.Update(func(s *PullRequestUpsert) {
+		s.ClearAsOf()
 	})
 }
 

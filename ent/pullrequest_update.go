@@ -219,6 +219,26 @@ func (_u *PullRequestUpdate) SetNillableQueued(v *bool) *PullRequestUpdate {
 	return _u
 }
 
+// SetAsOf sets the "as_of" field.
+func (_u *PullRequestUpdate) SetAsOf(v time.Time) *PullRequestUpdate {
+	_u.mutation.SetAsOf(v)
+	return _u
+}
+
+// SetNillableAsOf sets the "as_of" field if the given value is not nil.
+func (_u *PullRequestUpdate) SetNillableAsOf(v *time.Time) *PullRequestUpdate {
+	if v != nil {
+		_u.SetAsOf(*v)
+	}
+	return _u
+}
+
+// ClearAsOf clears the value of the "as_of" field.
+func (_u *PullRequestUpdate) ClearAsOf() *PullRequestUpdate {
+	_u.mutation.ClearAsOf()
+	return _u
+}
+
 // SetEpoch sets the "epoch" field.
 func (_u *PullRequestUpdate) SetEpoch(v time.Time) *PullRequestUpdate {
 	_u.mutation.SetEpoch(v)
@@ -544,6 +564,12 @@ func (_u *PullRequestUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	if value, ok := _u.mutation.Queued(); ok {
 		_spec.SetField(pullrequest.FieldQueued, field.TypeBool, value)
 	}
+	if value, ok := _u.mutation.AsOf(); ok {
+		_spec.SetField(pullrequest.FieldAsOf, field.TypeTime, value)
+	}
+	if _u.mutation.AsOfCleared() {
+		_spec.ClearField(pullrequest.FieldAsOf, field.TypeTime)
+	}
 	if value, ok := _u.mutation.Epoch(); ok {
 		_spec.SetField(pullrequest.FieldEpoch, field.TypeTime, value)
 	}
@@ -828,6 +854,26 @@ func (_u *PullRequestUpdateOne) SetNillableQueued(v *bool) *PullRequestUpdateOne
 	if v != nil {
 		_u.SetQueued(*v)
 	}
+	return _u
+}
+
+// SetAsOf sets the "as_of" field.
+func (_u *PullRequestUpdateOne) SetAsOf(v time.Time) *PullRequestUpdateOne {
+	_u.mutation.SetAsOf(v)
+	return _u
+}
+
+// SetNillableAsOf sets the "as_of" field if the given value is not nil.
+func (_u *PullRequestUpdateOne) SetNillableAsOf(v *time.Time) *PullRequestUpdateOne {
+	if v != nil {
+		_u.SetAsOf(*v)
+	}
+	return _u
+}
+
+// ClearAsOf clears the value of the "as_of" field.
+func (_u *PullRequestUpdateOne) ClearAsOf() *PullRequestUpdateOne {
+	_u.mutation.ClearAsOf()
 	return _u
 }
 
@@ -1185,6 +1231,12 @@ func (_u *PullRequestUpdateOne) sqlSave(ctx context.Context) (_node *PullRequest
 	}
 	if value, ok := _u.mutation.Queued(); ok {
 		_spec.SetField(pullrequest.FieldQueued, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.AsOf(); ok {
+		_spec.SetField(pullrequest.FieldAsOf, field.TypeTime, value)
+	}
+	if _u.mutation.AsOfCleared() {
+		_spec.ClearField(pullrequest.FieldAsOf, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Epoch(); ok {
 		_spec.SetField(pullrequest.FieldEpoch, field.TypeTime, value)

@@ -389,35 +389,35 @@ func init() {
 	// pullrequest.DefaultQueued holds the default value on creation for the queued field.
 	pullrequest.DefaultQueued = pullrequestDescQueued.Default.(bool)
 	// pullrequestDescTelling is the schema descriptor for telling field.
-	pullrequestDescTelling := pullrequestFields[14].Descriptor()
+	pullrequestDescTelling := pullrequestFields[15].Descriptor()
 	// pullrequest.DefaultTelling holds the default value on creation for the telling field.
 	pullrequest.DefaultTelling = pullrequestDescTelling.Default.(bool)
 	// pullrequestDescHeldBy is the schema descriptor for held_by field.
-	pullrequestDescHeldBy := pullrequestFields[18].Descriptor()
+	pullrequestDescHeldBy := pullrequestFields[19].Descriptor()
 	// pullrequest.DefaultHeldBy holds the default value on creation for the held_by field.
 	pullrequest.DefaultHeldBy = pullrequestDescHeldBy.Default.(int64)
 	// pullrequestDescHeldByLogin is the schema descriptor for held_by_login field.
-	pullrequestDescHeldByLogin := pullrequestFields[19].Descriptor()
+	pullrequestDescHeldByLogin := pullrequestFields[20].Descriptor()
 	// pullrequest.DefaultHeldByLogin holds the default value on creation for the held_by_login field.
 	pullrequest.DefaultHeldByLogin = pullrequestDescHeldByLogin.Default.(string)
 	// pullrequestDescCommentID is the schema descriptor for comment_id field.
-	pullrequestDescCommentID := pullrequestFields[21].Descriptor()
+	pullrequestDescCommentID := pullrequestFields[22].Descriptor()
 	// pullrequest.DefaultCommentID holds the default value on creation for the comment_id field.
 	pullrequest.DefaultCommentID = pullrequestDescCommentID.Default.(int64)
 	// pullrequestDescCommentHash is the schema descriptor for comment_hash field.
-	pullrequestDescCommentHash := pullrequestFields[22].Descriptor()
+	pullrequestDescCommentHash := pullrequestFields[23].Descriptor()
 	// pullrequest.DefaultCommentHash holds the default value on creation for the comment_hash field.
 	pullrequest.DefaultCommentHash = pullrequestDescCommentHash.Default.(string)
 	// pullrequestDescValidateHash is the schema descriptor for validate_hash field.
-	pullrequestDescValidateHash := pullrequestFields[23].Descriptor()
+	pullrequestDescValidateHash := pullrequestFields[24].Descriptor()
 	// pullrequest.DefaultValidateHash holds the default value on creation for the validate_hash field.
 	pullrequest.DefaultValidateHash = pullrequestDescValidateHash.Default.(string)
 	// pullrequestDescApprovalHash is the schema descriptor for approval_hash field.
-	pullrequestDescApprovalHash := pullrequestFields[24].Descriptor()
+	pullrequestDescApprovalHash := pullrequestFields[25].Descriptor()
 	// pullrequest.DefaultApprovalHash holds the default value on creation for the approval_hash field.
 	pullrequest.DefaultApprovalHash = pullrequestDescApprovalHash.Default.(string)
 	// pullrequestDescCreatedAt is the schema descriptor for created_at field.
-	pullrequestDescCreatedAt := pullrequestFields[26].Descriptor()
+	pullrequestDescCreatedAt := pullrequestFields[27].Descriptor()
 	// pullrequest.DefaultCreatedAt holds the default value on creation for the created_at field.
 	pullrequest.DefaultCreatedAt = pullrequestDescCreatedAt.Default.(func() time.Time)
 	pushFields := schema.Push{}.Fields()

@@ -550,6 +550,7 @@ var (
 		{Name: "wanted", Type: field.TypeInt64, Default: 0},
 		{Name: "judged", Type: field.TypeInt64, Default: 0},
 		{Name: "queued", Type: field.TypeBool, Default: false},
+		{Name: "as_of", Type: field.TypeTime, Nullable: true},
 		{Name: "epoch", Type: field.TypeTime, Nullable: true},
 		{Name: "telling", Type: field.TypeBool, Default: false},
 		{Name: "report", Type: field.TypeJSON, Nullable: true},
@@ -582,7 +583,7 @@ var (
 			{
 				Name:    "pullrequest_telling",
 				Unique:  false,
-				Columns: []*schema.Column{PullRequestsColumns[14]},
+				Columns: []*schema.Column{PullRequestsColumns[15]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "telling",
 				},

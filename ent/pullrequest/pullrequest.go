@@ -38,6 +38,8 @@ const (
 	FieldJudged = "judged"
 	// FieldQueued holds the string denoting the queued field in the database.
 	FieldQueued = "queued"
+	// FieldAsOf holds the string denoting the as_of field in the database.
+	FieldAsOf = "as_of"
 	// FieldEpoch holds the string denoting the epoch field in the database.
 	FieldEpoch = "epoch"
 	// FieldTelling holds the string denoting the telling field in the database.
@@ -85,6 +87,7 @@ var Columns = []string{
 	FieldWanted,
 	FieldJudged,
 	FieldQueued,
+	FieldAsOf,
 	FieldEpoch,
 	FieldTelling,
 	FieldReport,
@@ -245,6 +248,11 @@ func ByJudged(opts ...sql.OrderTermOption) OrderOption {
 // ByQueued orders the results by the queued field.
 func ByQueued(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldQueued, opts...).ToFunc()
+}
+
+// ByAsOf orders the results by the as_of field.
+func ByAsOf(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAsOf, opts...).ToFunc()
 }
 
 // ByEpoch orders the results by the epoch field.

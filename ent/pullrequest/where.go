@@ -109,6 +109,11 @@ func Queued(v bool) predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldEQ(FieldQueued, v))
 }
 
+// AsOf applies equality check predicate on the "as_of" field. It's identical to AsOfEQ.
+func AsOf(v time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldEQ(FieldAsOf, v))
+}
+
 // Epoch applies equality check predicate on the "epoch" field. It's identical to EpochEQ.
 func Epoch(v time.Time) predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldEQ(FieldEpoch, v))
@@ -657,6 +662,56 @@ func QueuedEQ(v bool) predicate.PullRequest {
 // QueuedNEQ applies the NEQ predicate on the "queued" field.
 func QueuedNEQ(v bool) predicate.PullRequest {
 	return predicate.PullRequest(sql.FieldNEQ(FieldQueued, v))
+}
+
+// AsOfEQ applies the EQ predicate on the "as_of" field.
+func AsOfEQ(v time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldEQ(FieldAsOf, v))
+}
+
+// AsOfNEQ applies the NEQ predicate on the "as_of" field.
+func AsOfNEQ(v time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldNEQ(FieldAsOf, v))
+}
+
+// AsOfIn applies the In predicate on the "as_of" field.
+func AsOfIn(vs ...time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldIn(FieldAsOf, vs...))
+}
+
+// AsOfNotIn applies the NotIn predicate on the "as_of" field.
+func AsOfNotIn(vs ...time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldNotIn(FieldAsOf, vs...))
+}
+
+// AsOfGT applies the GT predicate on the "as_of" field.
+func AsOfGT(v time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldGT(FieldAsOf, v))
+}
+
+// AsOfGTE applies the GTE predicate on the "as_of" field.
+func AsOfGTE(v time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldGTE(FieldAsOf, v))
+}
+
+// AsOfLT applies the LT predicate on the "as_of" field.
+func AsOfLT(v time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldLT(FieldAsOf, v))
+}
+
+// AsOfLTE applies the LTE predicate on the "as_of" field.
+func AsOfLTE(v time.Time) predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldLTE(FieldAsOf, v))
+}
+
+// AsOfIsNil applies the IsNil predicate on the "as_of" field.
+func AsOfIsNil() predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldIsNull(FieldAsOf))
+}
+
+// AsOfNotNil applies the NotNil predicate on the "as_of" field.
+func AsOfNotNil() predicate.PullRequest {
+	return predicate.PullRequest(sql.FieldNotNull(FieldAsOf))
 }
 
 // EpochEQ applies the EQ predicate on the "epoch" field.

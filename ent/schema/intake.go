@@ -75,6 +75,7 @@ func (PullRequest) Fields() []ent.Field {
 		field.Int64("wanted").Default(0).Comment("judgings asked for"),
 		field.Int64("judged").Default(0).Comment("the last asked-for judging that is done"),
 		field.Bool("queued").Default(false).Comment("a judge job waits"),
+		field.Time("as_of").Optional().Nillable().Comment("the forge's last change that the last judging has seen, by the forge's clock"),
 		field.Time("epoch").Optional().Nillable().Comment("decisions from before count no more: reopened or retargeted"),
 		field.Bool("telling").Default(false).Comment("a tell job waits"),
 		field.JSON("report", json.RawMessage{}).Optional().Comment("the last judging, for telling"),

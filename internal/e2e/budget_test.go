@@ -10,7 +10,7 @@ import (
 )
 
 // budget is how many calls to the forge one judging may take, from a webhook until everything is told.
-const budget = 9 // one of them looks whether what wakes people was said before
+const budget = 10 // one of them looks whether what wakes people was said before, one whether it was reopened
 
 // within counts the calls that an act leads to.
 func (w *world) within(what string, act func()) {

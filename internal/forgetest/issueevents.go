@@ -2,8 +2,8 @@ package forgetest
 
 import "time"
 
-// issueEvent is an entry of what the forge remembers about an issue or pull request. Only the kinds that GitHub
-// describes for this list are kept: review_dismissed, review_requested, review_request_removed, renamed.
+// issueEvent is an entry of what the forge remembers about an issue or pull request. Kept are review_dismissed,
+// review_requested, review_request_removed, renamed, closed, reopened and base_ref_changed.
 type issueEvent struct {
 	id    int64
 	kind  string

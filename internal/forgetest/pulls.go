@@ -143,6 +143,7 @@ func (s *Server) applyPullEdit(who *actor, p *pull, in pullEdit) (obj, error) {
 		}
 		s.leaveQueue(p)
 		changes["base"] = obj{"ref": obj{"from": p.baseRef}, "sha": obj{"from": p.baseSHA}}
+		s.recordEvent(who, p.issue, "base_ref_changed", nil)
 		p.baseRef, p.baseSHA = *in.Base, tip
 	}
 	if in.Title != nil && *in.Title != p.title {
@@ -169,6 +170,7 @@ func (s *Server) closePull(who *actor, p *pull) {
 	s.leaveQueue(p)
 	now := s.now()
 	p.state, p.closedAt, p.closedBy, p.updatedAt = "closed", now, who.user, now
+	s.recordEvent(who, p.issue, "closed", nil)
 	s.emitPull(who, p, "closed", nil)
 }
 
@@ -190,6 +192,7 @@ func (s *Server) reopenPull(who *actor, p *pull) error {
 	}
 	p.state, p.updatedAt = "open", s.now()
 	p.closedAt, p.closedBy = time.Time{}, nil
+	s.recordEvent(who, p.issue, "reopened", nil)
 	s.emitPull(who, p, "reopened", nil)
 	return nil
 }

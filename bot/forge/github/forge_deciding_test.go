@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -44,6 +45,44 @@ func TestForgeDismissals(t *testing.T) {
 		if d.At.IsZero() {
 			t.Errorf("no time: %+v", d)
 		}
+	}
+	w.wantCalls(t, "GET /issues/{number}/events")
+}
+
+func TestForgeRestarted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.pull(t, "add")
+	restarted := func() time.Time {
+		t.Helper()
+		at, err := w.client.Restarted(t.Context(), p.Number())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(w.alice.Close(p))
+	if at := restarted(); !at.IsZero() {
+		t.Errorf("closed counts: %s", at)
+	}
+	do(w.alice.Reopen(p))
+	if at := restarted(); time.Since(at) > time.Minute {
+		t.Errorf("reopened at %s", at)
+	}
+	other := w.pull(t, "other")
+	if _, err := w.alice.Commit(w.repo, "elsewhere", "main", forgetest.Files{"b": []byte("b")}, "elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	do(w.alice.Retarget(other, "elsewhere"))
+	w.srv.ResetCalls()
+	if at, err := w.client.Restarted(t.Context(), other.Number()); time.Since(at) > time.Minute || err != nil {
+		t.Errorf("aimed elsewhere at %s, %v", at, err)
 	}
 	w.wantCalls(t, "GET /issues/{number}/events")
 }

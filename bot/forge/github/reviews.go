@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	gh "github.com/google/go-github/v60/github"
 
@@ -41,18 +43,47 @@ func review(r *gh.PullRequestReview) forge.Review {
 	}
 }
 
-// Dismissals lists what was dismissed of a pull request's reviews, oldest first. It is for what no webhook told: only
-// there is written who dismissed, and what the review had said. One call a hundred of the pull request's events.
-func (c *Client) Dismissals(ctx context.Context, number int) ([]forge.Dismissal, error) {
-	doing := fmt.Sprintf("list the dismissals of pull request %d", number)
-	var list []*gh.IssueEvent
-	err := c.inRepository(ctx, doing, func(owner, name string) error {
-		var err error
+// happened lists what GitHub remembers of a pull request, oldest first. It is for what no webhook told.
+func (c *Client) happened(ctx context.Context, number int, doing string) (list []*gh.IssueEvent, err error) {
+	err = c.inRepository(ctx, doing, func(owner, name string) error {
 		list, err = pages(func(page gh.ListOptions) ([]*gh.IssueEvent, *gh.Response, error) {
 			return c.gh.Issues.ListIssueEvents(ctx, owner, name, number, &page)
 		})
 		return err
 	})
+	return list, err
+}
+
+// restarts are the events after which a pull request asks anew: what was said before was said of something else.
+var restarts = []string{"reopened", "base_ref_changed", "automatic_base_change_succeeded"}
+
+// Restarted returns when a pull request was last reopened or aimed at another branch, by GitHub's clock; zero if it
+// never was. One call a hundred of the pull request's events.
+func (c *Client) Restarted(ctx context.Context, number int) (at time.Time, err error) {
+	doing := fmt.Sprintf("ask whether pull request %d was reopened", number)
+	list, err := c.happened(ctx, number, doing)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, e := range list {
+		if !slices.Contains(restarts, e.GetEvent()) {
+			continue
+		}
+		if e.CreatedAt == nil {
+			return time.Time{}, c.failure(doing, errMisfit)
+		}
+		if then := e.GetCreatedAt().UTC(); then.After(at) {
+			at = then
+		}
+	}
+	return at, nil
+}
+
+// Dismissals lists what was dismissed of a pull request's reviews, oldest first: only there is written who dismissed,
+// and what the review had said. One call a hundred of the pull request's events.
+func (c *Client) Dismissals(ctx context.Context, number int) ([]forge.Dismissal, error) {
+	doing := fmt.Sprintf("list the dismissals of pull request %d", number)
+	list, err := c.happened(ctx, number, doing)
 	if err != nil {
 		return nil, err
 	}

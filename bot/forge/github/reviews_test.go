@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -59,6 +60,35 @@ func TestDismissals(t *testing.T) {
 		if got, err := newWire(t, routes{call: answered}).client(t).Dismissals(t.Context(), 1); !errors.Is(err, errMisfit) || got != nil {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
+	}
+}
+
+func TestRestarted(t *testing.T) {
+	t.Parallel()
+	const call = "GET /repos/acme/vms/issues/1/events"
+	event := func(kind, at string) any { return fields{"id": 1, "event": kind, "actor": nil, "created_at": at} }
+	never := []any{event("closed", "2026-01-23T13:00:00Z"), event("renamed", "2026-01-23T13:00:00Z"), event("merged", "2026-01-23T13:00:00Z")}
+	const noonThen = "2026-01-23T12:00:00Z"
+	for name, tc := range map[string]struct {
+		events []any
+		at     time.Time
+		err    error
+	}{
+		"nothing":                   {[]any{}, time.Time{}, nil},
+		"nothing of that kind":      {never, time.Time{}, nil},
+		"reopened":                  {append(never, event("reopened", noonThen)), noon, nil},
+		"another branch":            {append(never, event("base_ref_changed", noonThen)), noon, nil},
+		"another branch, by itself": {append(never, event("automatic_base_change_succeeded", noonThen)), noon, nil},
+		"several":                   {append(never, event("base_ref_changed", noonThen), event("reopened", "2026-01-22T12:00:00Z")), noon, nil},
+		"at no time":                {[]any{fields{"event": "reopened"}}, time.Time{}, errMisfit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWire(t, routes{call: answer(200, tc.events)})
+			if at, err := w.client(t).Restarted(t.Context(), 1); !at.Equal(tc.at) || !errors.Is(err, tc.err) {
+				t.Errorf("got %s, %v", at, err)
+			}
+		})
 	}
 }
 

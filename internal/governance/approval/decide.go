@@ -188,7 +188,7 @@ func (g *Gateway) Cancel(ctx context.Context, pull Pull, judged int64, why strin
 			return err
 		}
 		err = tx.PullRequest.UpdateOneID(pull.Number).SetState(pullrequest.State(pull.State)).SetBaseRef(pull.BaseRef).
-			SetJudged(judged).ClearReport().Exec(ctx)
+			SetJudged(judged).SetAsOf(pull.UpdatedAt).ClearReport().Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("close #%d: %w", pull.Number, err)
 		}

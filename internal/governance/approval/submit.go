@@ -310,7 +310,7 @@ func savePull(ctx context.Context, tx *store.Tx, s Submission) error {
 	err = tx.PullRequest.UpdateOneID(p.Number).SetTitle(p.Title).SetURL(p.URL).
 		SetAuthorID(p.Author.ID).SetAuthorLogin(p.Author.Login).SetHeadSha(p.HeadSHA).SetBaseRef(p.BaseRef).
 		SetState(pullrequest.State(p.State)).SetDraft(p.Draft).SetFork(p.Fork).
-		SetJudged(s.Judged).SetReport(report).Exec(ctx)
+		SetJudged(s.Judged).SetAsOf(p.UpdatedAt).SetReport(report).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("save the judging of #%d: %w", p.Number, err)
 	}
