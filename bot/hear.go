@@ -36,31 +36,51 @@ const (
 )
 
 // heard keeps the commands of a statement as it was first submitted, and asks for them to be carried
-// out. Bots are not listened to: two that answer each other never end. It returns how many there are.
+// out. Bots are not listened to: two that answer each other never end. It returns how many there are that were not kept
+// before.
 func (r *Router) heard(ctx context.Context, tx *store.Tx, s statement) (int, error) {
 	if s.author.Bot || !s.author.Known() || s.author.ID == r.self.ID {
 		return 0, nil
 	}
-	rows := linesOf(command.Parse(s.body))
-	for i, c := range rows {
+	fresh := 0
+	for i, c := range linesOf(command.Parse(s.body)) {
 		args, err := json.Marshal(c.args)
 		if err != nil {
 			return 0, fmt.Errorf("keep a command of #%d: %w", s.number, err)
 		}
 		const insert = `insert into commands (id, source, source_id, ordinal, pull_request, author_id, author_login, author_bot, verb, args, line, block, at, delivery_id, status)
 values (gen_random_uuid(), $1, $2, $3, $4, $5, $6, false, $7, $8, $9, $10, $11, $12, 'received') on conflict (source, source_id, ordinal) do nothing`
-		_, err = tx.PGX.Exec(ctx, insert, string(s.source), s.id, i, s.number, s.author.ID, s.author.Login, c.verb, string(args), c.line, c.block, s.at, s.delivery)
+		tag, err := tx.PGX.Exec(ctx, insert, string(s.source), s.id, i, s.number, s.author.ID, s.author.Login, c.verb, string(args), c.line, c.block, s.at, s.delivery)
 		if err != nil {
 			return 0, fmt.Errorf("keep a command of #%d: %w", s.number, err)
 		}
+		fresh += int(tag.RowsAffected())
 	}
-	if len(rows) == 0 {
+	if fresh == 0 {
 		return 0, nil
 	}
 	if err := approval.Want(ctx, tx, r.queue, s.number); err != nil { // commands are about what is now
 		return 0, err
 	}
-	return len(rows), r.queue.Add(ctx, tx.PGX, jobs.AnswerCommands{Number: s.number})
+	return fresh, r.queue.Add(ctx, tx.PGX, jobs.AnswerCommands{Number: s.number})
+}
+
+// Overhear takes the commands of comments that no webhook told of, as if one had. A comment that was heard before adds
+// nothing. It returns how many commands were not heard before.
+func (r *Router) Overhear(ctx context.Context, said []forge.PullComment) (commands int, err error) {
+	for _, c := range said {
+		err = r.db.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+			n, err := r.heard(ctx, tx, statement{
+				source: entcommand.SourceComment, id: c.ID, number: c.PullRequest, author: c.Author, body: c.Body, at: c.CreatedAt,
+			})
+			commands += n
+			return err
+		})
+		if err != nil {
+			return commands, err
+		}
+	}
+	return commands, nil
 }
 
 // line is one row of the commands table.

@@ -21,6 +21,7 @@ import (
 type DeliveryForge interface {
 	Deliveries(ctx context.Context, since time.Time) ([]forge.SentDelivery, error)
 	DeliveryBody(ctx context.Context, sent forge.SentDelivery) ([]byte, error)
+	Comments(ctx context.Context, since time.Time) ([]forge.PullComment, error)
 }
 
 // What a sweep looks at: how long forges keep deliveries, how far before the end of the last sweep it begins, for
@@ -35,16 +36,17 @@ const (
 // command, the commit of a review, who pushed, is told by nothing else.
 type Redeliverer struct {
 	intake  *Intake
+	router  *Router
 	forge   DeliveryForge
 	repo    Repository
 	fetches int
 	warned  atomic.Bool
 }
 
-// NewRedeliverer gives a redeliverer that stores as the intake does; without a forge that keeps deliveries, nil, it does
-// nothing.
-func NewRedeliverer(intake *Intake, f DeliveryForge, repo Repository) *Redeliverer {
-	return &Redeliverer{intake: intake, forge: f, repo: repo, fetches: fetchesPerSweep}
+// NewRedeliverer gives a redeliverer that stores as the intake does, and has the router hear what no delivery tells any
+// more; without a forge that keeps deliveries, nil, it does nothing.
+func NewRedeliverer(intake *Intake, router *Router, f DeliveryForge, repo Repository) *Redeliverer {
+	return &Redeliverer{intake: intake, router: router, forge: f, repo: repo, fetches: fetchesPerSweep}
 }
 
 // Run stores every delivery since the last sweep, and at most of the last three days, that is not there: the oldest
@@ -57,9 +59,14 @@ func (r *Redeliverer) Run(ctx context.Context, _ jobs.SweepDeliveries) error {
 		return nil
 	}
 	began := r.intake.now()
-	since, err := r.since(ctx, began)
+	since, forgotten, err := r.since(ctx, began)
 	if err != nil {
 		return err
+	}
+	if !forgotten.IsZero() {
+		if err := r.overhear(ctx, forgotten); err != nil {
+			return err
+		}
 	}
 	listed, err := r.forge.Deliveries(ctx, since)
 	if errors.Is(err, forge.ErrNotFound) || errors.Is(err, forge.ErrRefused) {
@@ -94,21 +101,41 @@ func (r *Redeliverer) warn(ctx context.Context, err error) {
 		"error", err, "fix", "an App: set its webhook's URL and check its private key; a token: let it read the repository's webhooks (classic: admin:repo_hook)")
 }
 
-func (r *Redeliverer) since(ctx context.Context, now time.Time) (time.Time, error) {
+// since is when the list of deliveries has to begin, and, where the forge keeps none any more that far back, from when on
+// nothing was heard; zero otherwise.
+func (r *Redeliverer) since(ctx context.Context, now time.Time) (since, forgotten time.Time, err error) {
 	oldest := now.Add(-deliveriesKept)
 	repo, err := r.intake.db.Repository.Get(ctx, r.repo.ID)
 	switch {
 	case ent.IsNotFound(err): // before the baseline
-		return oldest, nil
+		return oldest, time.Time{}, nil
 	case err != nil:
-		return time.Time{}, fmt.Errorf("read how far the deliveries were swept: %w", err)
+		return time.Time{}, time.Time{}, fmt.Errorf("read how far the deliveries were swept: %w", err)
 	case repo.DeliveriesSweptTo == nil:
-		return oldest, nil
+		return oldest, time.Time{}, nil
 	}
-	if since := repo.DeliveriesSweptTo.Add(-deliveryOverlap); since.After(oldest) {
-		return since, nil
+	since = repo.DeliveriesSweptTo.Add(-deliveryOverlap)
+	if since.After(oldest) {
+		return since, time.Time{}, nil
 	}
-	return oldest, nil
+	return oldest, since, nil
+}
+
+// overhear has the router hear the commands in comments since a time. Whose comment was edited is not heard: what it said
+// at first nobody knows.
+func (r *Redeliverer) overhear(ctx context.Context, since time.Time) error {
+	said, err := r.forge.Comments(ctx, since)
+	if err != nil {
+		return fmt.Errorf("ask what was said while nobody listened: %w", err)
+	}
+	said = slices.DeleteFunc(said, func(c forge.PullComment) bool { return c.Edited || c.CreatedAt.Before(since) })
+	commands, err := r.router.Overhear(ctx, said)
+	if err != nil {
+		return err
+	}
+	r.intake.log.WarnContext(ctx, "webhooks from longer ago than the forge keeps them are lost; comments were read instead",
+		"since", since, "comments", len(said), "commands", commands)
+	return nil
 }
 
 // missing are those of the listed ones that are not stored, oldest first, each once. What is about another repository

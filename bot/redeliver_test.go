@@ -22,6 +22,13 @@ type sender struct {
 	fails  map[int64]error // by the delivery that is asked for; 0: the list
 	since  time.Time
 	asked  []int64
+	said   []forge.PullComment
+	heard  []time.Time // since when it was asked what was said
+}
+
+func (s *sender) Comments(_ context.Context, since time.Time) ([]forge.PullComment, error) {
+	s.heard = append(s.heard, since)
+	return s.said, s.fails[-1]
 }
 
 func (s *sender) Deliveries(_ context.Context, since time.Time) ([]forge.SentDelivery, error) {
@@ -53,7 +60,7 @@ func (s *sender) add(d *database, id int, ago time.Duration, event string, who f
 func sweeping(d *database, f DeliveryForge) (*Redeliverer, *bytes.Buffer) {
 	d.exec(`insert into repository (id, branch) values ($1, $2)`, repo.ID, repo.Branch)
 	log := &bytes.Buffer{}
-	return NewRedeliverer(NewIntake(envelope(), d.db, d.queue, slog.New(slog.NewTextHandler(log, nil)), now, func(string) {}), f, repo), log
+	return NewRedeliverer(NewIntake(envelope(), d.db, d.queue, slog.New(slog.NewTextHandler(log, nil)), now, func(string) {}), d.router(), f, repo), log
 }
 
 func (d *database) sweptTo() time.Time {
@@ -229,4 +236,51 @@ func TestRedeliveredReopening(t *testing.T) {
 	d.ok(r.Run(t.Context(), jobs.SweepDeliveries{}))
 	d.ok(d.route(1))
 	d.same("epoch", []string{"t"}, d.lines(`select (epoch = $1)::text::char(1) from pull_requests where id = 7`, clock))
+}
+
+// After an outage that was longer than the forge keeps what it sent, the commands are taken from the comments: once, as
+// they were said first, and not those that were heard before.
+func TestCommandsOfAForgottenOutage(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	f := &sender{fails: map[int64]error{}}
+	r, log := sweeping(d, f)
+	swept := clock.Add(-deliveriesKept - time.Hour)
+	say := func(id int64, who forge.Person, at time.Time, edited bool, body string) {
+		f.said = append(f.said, forge.PullComment{PullRequest: 7, Comment: forge.Comment{ID: id, Author: who, Body: body, CreatedAt: at, Edited: edited}})
+	}
+	say(1, alice, swept.Add(-time.Hour), false, "/retry")
+	say(2, alice, swept.Add(-time.Minute), false, "/unhold")
+	say(3, bob, swept.Add(time.Minute), false, "/hold for the budget\n/explain")
+	say(4, bob, swept.Add(2*time.Minute), true, "/confirm 12345678")
+	say(5, alice, swept.Add(3*time.Minute), false, "Thanks!")
+	say(6, self, swept.Add(4*time.Minute), false, "/help")
+
+	d.exec(`update repository set deliveries_swept_to = $1`, clock.Add(-time.Hour))
+	d.ok(r.Run(t.Context(), jobs.SweepDeliveries{}))
+	if len(f.heard) != 0 {
+		t.Errorf("after a short outage it is asked what was said since %v", f.heard)
+	}
+
+	d.exec(`update repository set deliveries_swept_to = $1`, swept)
+	f.fails[-1] = errors.New("not now")
+	if err := r.Run(t.Context(), jobs.SweepDeliveries{}); !errors.Is(err, f.fails[-1]) || !d.sweptTo().Equal(swept) {
+		t.Errorf("%v; swept to %s", err, d.sweptTo())
+	}
+	delete(f.fails, -1)
+	d.deliver(9, "issue_comment", bob, map[string]any{"action": "created", "issue": map[string]any{"number": 7, "pull_request": map[string]any{}}, "comment": map[string]any{
+		"id": 3, "body": "/hold for the budget\n/explain", "user": map[string]any{"id": bob.ID, "login": bob.Login, "type": "User"}, "created_at": swept.Add(time.Minute), "updated_at": swept.Add(time.Minute),
+	}})
+	d.ok(d.router().Route(t.Context(), jobs.RouteDelivery{DeliveryID: guid(9)}))
+	d.ok(r.Run(t.Context(), jobs.SweepDeliveries{}))
+	d.same("heard", []string{"2 unhold by alice", "3 hold by bob", "3 explain by bob"},
+		d.lines(`select source_id || ' ' || verb || ' by ' || author_login from commands order by source_id, ordinal`))
+	d.same("jobs", []string{"2"}, d.lines(`select count(*) from river_job where kind = 'answer_commands'`))
+	if want := swept.Add(-deliveryOverlap); len(f.heard) != 2 || !f.heard[1].Equal(want) {
+		t.Errorf("asked what was said since %v, want %s", f.heard, want)
+	}
+	d.ok(r.Run(t.Context(), jobs.SweepDeliveries{}))
+	if n := strings.Count(log.String(), "comments were read instead"); n != 1 || len(f.heard) != 2 {
+		t.Errorf("said %d times, asked %d times:\n%s", n, len(f.heard), log)
+	}
 }

@@ -71,7 +71,7 @@ func BenchmarkKnownDeliveries(b *testing.B) {
 	for range 100 {
 		listed = append(listed, forge.SentDelivery{GUID: newGUID(), SentAt: clock})
 	}
-	r := NewRedeliverer(newIntake(d), nil, repo)
+	r := NewRedeliverer(newIntake(d), d.router(), nil, repo)
 	for b.Loop() {
 		missing, err := r.missing(b.Context(), listed)
 		if err != nil || len(missing) != 100 {

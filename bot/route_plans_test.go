@@ -124,7 +124,7 @@ func TestStatementsUseIndexes(t *testing.T) {
 	d.exec(`insert into memberships (organization, team, person, member, asked_at) values (5, 6, $1, true, now())`, bob.ID)
 	clear(heard.sent)
 	d.everyEvent()
-	r := NewRedeliverer(newIntake(d), nil, repo)
+	r := NewRedeliverer(newIntake(d), d.router(), nil, repo)
 	var sent []forge.SentDelivery
 	for n := range 200 {
 		sent = append(sent, forge.SentDelivery{ID: int64(n), GUID: guid(n), SentAt: clock.Add(time.Duration(n) * time.Second)})

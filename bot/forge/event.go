@@ -61,6 +61,12 @@ type Push struct {
 	At            time.Time // the forge's clock where it says, else zero
 }
 
+// PullComment is a comment and the pull request that it is on.
+type PullComment struct {
+	Comment
+	PullRequest int
+}
+
 // Comment is a remark on a pull request.
 type Comment struct {
 	ID        int64

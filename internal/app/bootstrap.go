@@ -233,7 +233,7 @@ func (a *App) wire(ctx context.Context) error {
 	walker := bot.NewWalker(judging, a.Forge, a.Log)
 	sweeper := bot.NewSweeper(a.DB, queue, a.Forge, a.Repo, a.Log, time.Now)
 	intake := bot.NewIntake(a.envelope(), a.DB, queue, a.Log, time.Now, a.metrics.Delivery)
-	redeliverer := bot.NewRedeliverer(intake, a.Forge, a.Repo)
+	redeliverer := bot.NewRedeliverer(intake, router, a.Forge, a.Repo)
 	undoer := bot.NewUndoer(judging, a.Forge, queue, time.Now)
 	vms := service.NewVMs(service.VMsDeps{
 		Pool: a.Pool, DB: a.DB, Gateway: gateway, Clusters: connections, Environment: a.environment,

@@ -1,6 +1,7 @@
 package forgetest
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -100,11 +101,24 @@ func listComments(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	comments := is.comments
-	if since, err := time.Parse(time.RFC3339, c.query("since")); err == nil {
-		comments = slices.DeleteFunc(slices.Clone(comments), func(cm *comment) bool { return cm.updatedAt.Before(since) })
+	return c.pageOfComments(is.comments)
+}
+
+// listCommentsOfRepository lists those of all issues and pull requests, the oldest first.
+func listCommentsOfRepository(c *call) (reply, error) {
+	var all []*comment
+	for _, id := range slices.Sorted(maps.Keys(c.repo.comments)) {
+		all = append(all, c.repo.comments[id])
 	}
-	return page(c, comments, c.s.commentView)
+	return c.pageOfComments(all)
+}
+
+// pageOfComments is a page of those that were written or edited since a time, where one is asked for.
+func (c *call) pageOfComments(all []*comment) (reply, error) {
+	if since, err := time.Parse(time.RFC3339, c.query("since")); err == nil {
+		all = slices.DeleteFunc(slices.Clone(all), func(cm *comment) bool { return cm.updatedAt.Before(since) })
+	}
+	return page(c, all, c.s.commentView)
 }
 
 func getComment(c *call) (reply, error) {

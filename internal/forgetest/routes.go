@@ -164,6 +164,7 @@ func issueRoutes() []route {
 		{"GET " + one + "/reactions", readIssues, listReactions},
 		{"POST " + one + "/reactions", writeIssues, postReaction},
 		{"DELETE " + one + "/reactions/{reaction}", writeIssues, removeReaction},
+		{"GET " + issues + "/comments", readIssues, listCommentsOfRepository},
 		{"GET " + comments, readIssues, getComment},
 		{"PATCH " + comments, writeIssues, patchComment},
 		{"DELETE " + comments, writeIssues, removeComment},

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -28,8 +30,8 @@ func collectWebhooks(ctx context.Context) (hookData, error) {
 		}
 		t := newTranslator(&d)
 		part := &hookEdition{Payloads: object{}, Schemas: t.schemas}
-		for key, hook := range d.Webhooks {
-			if err := t.webhook(part, hook); err != nil {
+		for _, key := range slices.Sorted(maps.Keys(d.Webhooks)) { // in order, so that the same data comes out each time
+			if err := t.webhook(part, d.Webhooks[key]); err != nil {
 				return nil, fmt.Errorf("webhook %s of %s: %w", key, edition, err)
 			}
 		}
@@ -52,15 +54,14 @@ func (t *translator) webhook(into *hookEdition, hook object) error {
 	if into.Payloads[name], err = t.schema(content["schema"]); err != nil {
 		return err
 	}
-	if into.Headers != nil {
-		return nil // all have the same
-	}
-	for _, p := range list(post["parameters"]) {
+	for _, p := range list(post["parameters"]) { // all are sent alike, but not all descriptions say everything
 		param, err := t.parameter(p)
 		if err != nil {
 			return err
 		}
-		into.Headers = append(into.Headers, param)
+		if !slices.ContainsFunc(into.Headers, func(h parameter) bool { return h.Name == param.Name }) {
+			into.Headers = append(into.Headers, param)
+		}
 	}
 	return nil
 }

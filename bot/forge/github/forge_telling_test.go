@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"kv-shepherd.io/shepherd/bot/forge"
 	"kv-shepherd.io/shepherd/bot/forge/github"
@@ -43,6 +44,39 @@ func TestForgeChecks(t *testing.T) {
 	}
 }
 
+func TestForgeComments(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	start := time.Now().UTC().Truncate(time.Second)
+	w.srv.SetClock(func() time.Time { return start })
+	p := w.pull(t, "add")
+	say := func(body string) forgetest.Comment {
+		t.Helper()
+		c, err := w.bob.Comment(p, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	say("before")
+	rewritten := say("/hold")
+	w.srv.SetClock(func() time.Time { return start.Add(time.Minute) })
+	said := say("/retry")
+	if err := w.bob.EditComment(p, rewritten.ID, "/unhold"); err != nil {
+		t.Fatal(err)
+	}
+	w.srv.ResetCalls()
+	got, err := w.client.Comments(t.Context(), start.Add(time.Second))
+	want := []forge.PullComment{
+		{PullRequest: p.Number(), Comment: forge.Comment{ID: rewritten.ID, Author: person(w.bob), Body: "/unhold", CreatedAt: start, Edited: true}},
+		{PullRequest: p.Number(), Comment: forge.Comment{ID: said.ID, Author: person(w.bob), Body: "/retry", CreatedAt: start.Add(time.Minute)}},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(forge.Comment{}, "URL")); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	w.wantCalls(t, "GET /issues/comments")
+}
+
 func TestForgeStatusWithAToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -65,7 +99,7 @@ func TestForgeStatusWithAToken(t *testing.T) {
 	}
 }
 
-func TestForgeComments(t *testing.T) {
+func TestForgeCommentsOfAll(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ctx, marker := t.Context(), "<!-- shepherd -->"

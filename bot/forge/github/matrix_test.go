@@ -54,6 +54,7 @@ var methods = map[string]func(context.Context, *Client) error{
 	},
 	"DeploymentStatuses": func(ctx context.Context, c *Client) error { _, err := c.DeploymentStatuses(ctx, 60); return err },
 	"Movements":          func(ctx context.Context, c *Client) error { _, err := c.Movements(ctx, "main"); return err },
+	"Comments":           func(ctx context.Context, c *Client) error { _, err := c.Comments(ctx, noon); return err },
 	"Restarted":          func(ctx context.Context, c *Client) error { _, err := c.Restarted(ctx, 1); return err },
 	"Dismissals":         func(ctx context.Context, c *Client) error { _, err := c.Dismissals(ctx, 1); return err },
 	"Merge":              func(ctx context.Context, c *Client) error { _, err := c.Merge(ctx, 1, headSHA, "merge"); return err },

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -69,6 +72,44 @@ func (c *Client) createStatus(ctx context.Context, doing string, check forge.Che
 	return c.post(ctx, doing, func(owner, name string) (posted, *gh.Response, error) {
 		return wrap(c.gh.Repositories.CreateStatus(ctx, owner, name, check.HeadSHA, s))
 	})
+}
+
+// Comments lists what was said in comments on pull requests since a time and is still there, the oldest first, the bot's
+// own among them. What was said before and edited since is listed too. One call a hundred comments on pull requests and
+// issues.
+func (c *Client) Comments(ctx context.Context, since time.Time) ([]forge.PullComment, error) {
+	const doing = "list what was said in comments"
+	var list []*gh.IssueComment
+	err := c.inRepository(ctx, doing, func(owner, name string) error {
+		var err error
+		list, err = pages(func(page gh.ListOptions) ([]*gh.IssueComment, *gh.Response, error) {
+			const all = 0 // of the repository
+			return c.gh.Issues.ListComments(ctx, owner, name, all, &gh.IssueListCommentsOptions{Since: &since, ListOptions: page})
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var out []forge.PullComment
+	for _, said := range list {
+		page, err := url.Parse(said.GetHTMLURL())
+		if err != nil || said.GetID() <= 0 || said.CreatedAt == nil || said.UpdatedAt == nil {
+			return nil, c.failure(doing, errMisfit)
+		}
+		if path.Base(path.Dir(page.Path)) != "pull" {
+			continue // an issue's
+		}
+		number, err := strconv.Atoi(path.Base(page.Path))
+		if err != nil {
+			return nil, c.failure(doing, errMisfit)
+		}
+		out = append(out, forge.PullComment{PullRequest: number, Comment: forge.Comment{
+			ID: said.GetID(), Author: person(said.GetUser()), Body: said.GetBody(), CreatedAt: said.GetCreatedAt().UTC(), URL: said.GetHTMLURL(),
+			Edited: said.GetUpdatedAt().After(said.GetCreatedAt().Time),
+		}})
+	}
+	return out, nil
 }
 
 // CreateComment writes a comment on a pull request. One call.

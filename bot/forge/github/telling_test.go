@@ -259,3 +259,32 @@ func TestSuggest(t *testing.T) {
 		}
 	}
 }
+
+func TestCommentsOfAll(t *testing.T) {
+	t.Parallel()
+	const call = "GET /repos/acme/vms/issues/comments"
+	const then, later = "2026-01-23T12:00:00Z", "2026-01-23T13:00:00Z"
+	said := func(id int, page, updated string) fields {
+		return fields{"id": id, "html_url": page, "body": "/hold", "user": fields{"id": 8, "login": "bob", "type": "User"}, "created_at": then, "updated_at": updated}
+	}
+	const pull = "https://github.com/acme/vms/pull/7#issuecomment-1"
+	w := newWire(t, routes{call: answer(200, []any{said(1, pull, then), said(2, "https://github.com/acme/vms/issues/8#issuecomment-2", then), said(3, pull, later)})})
+	got, err := w.client(t).Comments(t.Context(), noon)
+	want := []forge.PullComment{
+		{PullRequest: 7, Comment: forge.Comment{ID: 1, Author: bob, Body: "/hold", CreatedAt: noon, URL: pull}},
+		{PullRequest: 7, Comment: forge.Comment{ID: 3, Author: bob, Body: "/hold", CreatedAt: noon, URL: pull, Edited: true}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for name, odd := range map[string]fields{
+		"no id":       {"html_url": pull, "created_at": then, "updated_at": then},
+		"no time":     {"id": 1, "html_url": pull},
+		"no number":   {"id": 1, "html_url": "https://github.com/acme/vms/pull/x", "created_at": then, "updated_at": then},
+		"no real URL": {"id": 1, "html_url": "https://github.com/%zz", "created_at": then, "updated_at": then},
+	} {
+		if got, err := newWire(t, routes{call: answer(200, []any{odd})}).client(t).Comments(t.Context(), noon); !errors.Is(err, errMisfit) || got != nil {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+}

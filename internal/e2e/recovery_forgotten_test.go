@@ -9,8 +9,8 @@ import (
 )
 
 // What people say of pull requests while nobody serves, for longer than the forge remembers what it sent, counts as if
-// it had been heard: reviews, and that what was said before was said of another asking.
-func TestReviewsOfAForgottenOutage(t *testing.T) {
+// it had been heard: reviews, commands, and that what was said before was said of another asking.
+func TestWhatIsSaidInAForgottenOutage(t *testing.T) {
 	t.Parallel()
 	c := newCourt(t)
 	c.structure("shop", "redis")
@@ -43,6 +43,8 @@ func TestReviewsOfAForgottenOutage(t *testing.T) {
 	c.do(c.Bob.DismissReview(pulls["withdrawn"], pulls["withdrawn"].Reviews()[0].ID, "not yet"))
 	must(c.Frank.RequestChanges(pulls["vetoed"], "too small"))(c.world)
 	must(c.Bob.Approve(pulls["waiting"]))(c.world)
+	must(c.Bob.Comment(pulls["kept"], "/hold for the budget"))(c.world)
+	c.exec(`update repository set deliveries_swept_to = now() - interval '80 hours'`)
 	c.do(c.Forge.WaitIdle(t.Context()))
 	c.Forge.SetDeliveryFaults(forgetest.DeliveryFaults{})
 
@@ -52,6 +54,9 @@ func TestReviewsOfAForgottenOutage(t *testing.T) {
 	} {
 		c.stands(pulls[name], want, name+" after the outage")
 	}
+	c.eventually("the hold to be heard", func() bool {
+		return c.count(`select count(*) from pull_requests where id = $1 and held_by_login = 'bob'`, pulls["kept"].Number()) == 1
+	})
 	c.quarantined("APPROVAL_BYPASSED", "prod-shop-shop-ended-01")
 	c.current()
 }
