@@ -157,8 +157,9 @@ func (tb *table) refill() {
 	for prod, env := range map[bool]string{false: "test-shop", true: "prod-shop"} {
 		for len(tb.stock[prod]) < len(tb.seats) {
 			tb.spares++
-			vm := fmt.Sprintf("%s/%02d", env, tb.spares)
-			sp := &spare{path: vmPath(stockroom, stockroom+"-base", vm), name: fmt.Sprintf("%s-%s-%[2]s-base-%02[3]d", env, stockroom, tb.spares)}
+			index := 4*tb.spares + 3 // of no machine that a seat makes: to delete and create one index is to move a machine
+			vm := fmt.Sprintf("%s/%02d", env, index)
+			sp := &spare{path: vmPath(stockroom, stockroom+"-base", vm), name: fmt.Sprintf("%s-%s-%[2]s-base-%02[3]d", env, stockroom, index)}
 			files[sp.path] = spareFile(false)
 			tb.stock[prod] = append(tb.stock[prod], sp)
 		}

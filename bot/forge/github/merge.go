@@ -22,8 +22,8 @@ func methodsOf(r *gh.Repository) forge.MergeMethods {
 // the repository allows.
 //
 // It is forge.ErrConflict when the head has moved, somebody else has merged it, the branch cannot be merged into or the
-// pull request is closed, and forge.ErrRefused, with GitHub's words, when permission is missing, protection asks for more, the branch has a merge
-// queue, or the method is not allowed.
+// pull request is closed, and forge.ErrRefused, with GitHub's words, when permission is missing, protection asks for
+// more, the branch has a merge queue, or the method is not allowed.
 //
 // One call, one more for an empty method, and up to two more, with those of
 // [Client.Self] once, to look why it was refused.
