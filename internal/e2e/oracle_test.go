@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	scripts    = flag.Int("oracle.scripts", 24, "how many random scripts TestApprovalAndMerge plays")
+	scripts    = flag.Int("oracle.scripts", 12, "how many random scripts TestApprovalAndMerge plays")
 	scriptSeed = flag.Uint64("oracle.seed", 50000, "the seed of the first of them; 0: another one each time")
 )
 
