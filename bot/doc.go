@@ -26,7 +26,7 @@
 //	merge.go         the governed branch is followed in spans; gate.go: what was merged is held to what was approved
 //	undo.go          quarantined content is offered to be taken back, and asked for again
 //	sweep.go         pull requests that moved without a webhook's telling are found
-//	redeliver.go     webhooks that the forge sent and that never came are fetched from it
+//	redeliver.go     webhooks that the forge sent and that never came are fetched from it; what it has forgotten is read in comments
 //	prune.go         webhooks that were acted on long ago are deleted
 //	                 prune_effects.go: so are notes that nothing looks up any more
 //	baseline.go      a commit is accepted as the start; recognise.go finds the machines that live already

@@ -125,6 +125,11 @@ func (r *Redeliverer) since(ctx context.Context, now time.Time) (since, forgotte
 // at first nobody knows.
 func (r *Redeliverer) overhear(ctx context.Context, since time.Time) error {
 	said, err := r.forge.Comments(ctx, since)
+	if errors.Is(err, forge.ErrNotFound) || errors.Is(err, forge.ErrRefused) { // what deliveries there are is worth as much without
+		r.intake.log.WarnContext(ctx, "webhooks from longer ago than the forge keeps them are lost, and comments cannot be read: commands have to be given again",
+			"since", since, "error", err, "fix", "let the App or the token read issues")
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("ask what was said while nobody listened: %w", err)
 	}

@@ -267,7 +267,14 @@ func TestCommandsOfAForgottenOutage(t *testing.T) {
 	if err := r.Run(t.Context(), jobs.SweepDeliveries{}); !errors.Is(err, f.fails[-1]) || !d.sweptTo().Equal(swept) {
 		t.Errorf("%v; swept to %s", err, d.sweptTo())
 	}
+	f.fails[-1] = fmt.Errorf("no issues: %w", forge.ErrRefused)
+	d.ok(r.Run(t.Context(), jobs.SweepDeliveries{}))
+	if n := strings.Count(log.String(), "comments cannot be read"); n != 1 || d.sweptTo().Equal(swept) {
+		t.Errorf("said %d times, swept to %s", n, d.sweptTo())
+	}
+	d.exec(`update repository set deliveries_swept_to = $1`, swept)
 	delete(f.fails, -1)
+	f.heard = f.heard[:1]
 	d.deliver(9, "issue_comment", bob, map[string]any{"action": "created", "issue": map[string]any{"number": 7, "pull_request": map[string]any{}}, "comment": map[string]any{
 		"id": 3, "body": "/hold for the budget\n/explain", "user": map[string]any{"id": bob.ID, "login": bob.Login, "type": "User"}, "created_at": swept.Add(time.Minute), "updated_at": swept.Add(time.Minute),
 	}})
